@@ -1,0 +1,7 @@
+"""The one error this library raises for wrong use."""
+
+from __future__ import annotations
+
+
+class FeedbackError(ValueError):
+    """A mark, a method or a step was used wrongly; the message names the mark and the remedy."""

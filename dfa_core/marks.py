@@ -1,0 +1,97 @@
+"""Marks: where a model receives feedback and where its error is read.
+
+A model marks its *feedback points* (the activations h_i that receive feedback) and one *error tap*
+(the output whose gradient e = dL/d(output) is sent to the points). Marks are identities until a method
+other than backprop is attached, and always under ``torch.no_grad()``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.errors import FeedbackError
+from dfa_core.recorder import Recorder
+
+
+class Mark(nn.Module):
+    """An identity that declares the shape of what passes through it.
+
+    Args:
+        features: the trailing, per-sample shape; an int for a vector. One feedback vector has
+            ``prod(features)`` entries.
+        batch_dims: how many leading dims index samples. Tokens, nodes and ray samples are samples too:
+            a Transformer's ``(batch, time, width)`` has two.
+    """
+
+    kind = "mark"
+
+    def __init__(self, features: int | tuple[int, ...], batch_dims: int = 1) -> None:
+        super().__init__()
+        self.features: tuple[int, ...] = (features,) if isinstance(features, int) else tuple(features)
+        self.batch_dims = batch_dims
+        self.name = ""  # the module path in the model; set when a method is attached
+        self.recorder: Recorder | None = None
+        if batch_dims < 1 or not self.features or min(self.features) < 1:
+            raise FeedbackError(
+                f"{self.kind} with features={features!r}, batch_dims={batch_dims}: "
+                "both must be at least 1; give the per-sample shape and the number of leading sample dims"
+            )
+
+    @property
+    def width(self) -> int:
+        """Length of one flattened feature vector."""
+        return math.prod(self.features)
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raise :class:`FeedbackError` unless ``x`` is ``(*batch, *features)`` as declared."""
+        if x.dim() == self.batch_dims + len(self.features) and tuple(x.shape[self.batch_dims :]) == self.features:
+            return
+        raise FeedbackError(
+            f"{self.kind} '{self.name}' got a tensor of shape {tuple(x.shape)}, but declares "
+            f"{self.batch_dims} batch dim(s) followed by features {self.features}; "
+            f"construct it with the batch_dims and features of this activation"
+        )
+
+    def extra_repr(self) -> str:
+        return f"features={self.features}, batch_dims={self.batch_dims}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copied or unpickled model starts unattached: it must not write into another model's step.
+        return {**self.__dict__, "recorder": None}
+
+
+class FeedbackPoint(Mark):
+    """Marks the activation h_i, shape ``(*batch, *features)``, as one that receives feedback.
+
+    Place it after the activation function (and after normalisation and dropout, if any). Under a feedback
+    method it passes on the activation *detached and without requiring gradients*: nothing above it
+    computes an input gradient, and the layer below trains on the feedback signal alone.
+    """
+
+    kind = "feedback point"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.recorder is None or not torch.is_grad_enabled():
+            return x
+        self.check_shape(x)
+        return self.recorder.at_point(self.name, x)
+
+
+class ErrorTap(Mark):
+    """Marks the output, shape ``(*batch, *features)``, at which the error e = dL/d(output) is read.
+
+    What lies above the tap trains by its true gradient. A tap serves the feedback points of the smallest
+    module that encloses it; a model with several parts (a coarse and a fine network, say) has one each.
+    """
+
+    kind = "error tap"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.recorder is None or not torch.is_grad_enabled():
+            return x
+        self.check_shape(x)
+        return self.recorder.at_tap(self.name, x)

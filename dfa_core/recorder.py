@@ -1,0 +1,138 @@
+"""The recorder: what the marks hand over while a step's forward passes run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dfa_core.errors import FeedbackError
+
+if TYPE_CHECKING:
+    from dfa_core.layout import Layout
+
+
+class Visit:
+    """One mark that ran: the tensor that came in, the one passed on, and the visit before it."""
+
+    def __init__(self, name: str, arrived: Tensor | None, passed_on: Tensor | None, previous: Visit | None) -> None:
+        self.name = name
+        self.arrived = arrived
+        self.passed_on = passed_on
+        self.previous = previous
+
+
+@dataclass
+class Pass:
+    """One forward pass through the part of a model that one error tap serves.
+
+    Attributes:
+        tap: name of the error tap.
+        arrived: the output as computed, attached to the graph below the tap, ``(*batch, *error)``.
+        passed_on: what the loss was computed from: a leaf, or ``arrived`` itself in a compiled region.
+        activations: per point, in the order visited, the attached activation ``(*batch, *features)``.
+        leaves: per point, what was passed on in its place.
+    """
+
+    tap: str
+    arrived: Tensor
+    passed_on: Tensor
+    activations: dict[str, Tensor] = field(default_factory=dict)
+    leaves: dict[str, Tensor] = field(default_factory=dict)
+    _error: Tensor | None = None
+
+    @property
+    def error(self) -> Tensor:
+        """e = dL/d(output) at the tap, ``(*batch, *error)``; there once the loss has been backpropagated to it."""
+        if self._error is None:
+            raise FeedbackError(
+                f"error tap '{self.tap}' ran but this loss sends it no gradient; run evaluation under "
+                "torch.no_grad(), and compile the layers above a tap apart from those below it"
+            )
+        return self._error
+
+    @error.setter
+    def error(self, error: Tensor | None) -> None:
+        self._error = error
+
+
+class Recorder:
+    """Collects the visits of one step and cuts the graph at every mark.
+
+    The visits form a chain rather than a list: appending to a list inside a compiled function makes
+    ``torch.compile`` guard on its length, so every further pass of a step would compile anew.
+    """
+
+    def __init__(self) -> None:
+        self.last = self._start = Visit("", None, None, None)
+
+    def at_point(self, name: str, x: Tensor) -> Tensor:
+        """Keep the attached activation; pass it on cut, *not* requiring a gradient."""
+        cut = x.detach()
+        self.last = Visit(name, x, cut, self.last)
+        return cut
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        """Cut here too, but pass on a leaf that gathers the error."""
+        # A compiled region cannot create a leaf. There the output itself is passed on, and
+        # `backpropagate_to_taps` stops the backward of what follows in eager mode at that tensor.
+        leaf = x if torch.compiler.is_compiling() else x.detach().requires_grad_()
+        self.last = Visit(name, x, leaf, self.last)
+        return leaf
+
+    def clear(self) -> None:
+        """Forget the visits (of a step that will not be finished)."""
+        self.last = self._start
+
+    def take(self, layout: Layout) -> list[Pass]:
+        """The passes since the last call, in order; forgets them.
+
+        Raises:
+            FeedbackError: a point ran twice before its tap did, a tap did not run, or nothing ran.
+        """
+        visits, visit = [], self.last
+        while visit.previous is not None:
+            visits.append(visit)
+            visit = visit.previous
+        self.clear()
+        if not visits:
+            raise FeedbackError(
+                "no mark ran since the last backward: compute the loss with the model this method was made for "
+                "(a copy of it is not attached), with gradients enabled"
+            )
+        return _group(reversed(visits), layout)
+
+
+def _group(visits: object, layout: Layout) -> list[Pass]:
+    """Split a step's visits into passes: each ends where its tap runs."""
+    passes: list[Pass] = []
+    running: dict[str, list[Visit]] = {}
+    for visit in visits:  # type: ignore[attr-defined]
+        if visit.name in layout.taps:
+            points = running.pop(visit.name, [])
+            passes.append(
+                Pass(
+                    visit.name,
+                    visit.arrived,
+                    visit.passed_on,
+                    {point.name: point.arrived for point in points},  # type: ignore[misc]
+                    {point.name: point.passed_on for point in points},  # type: ignore[misc]
+                )
+            )
+            continue
+        current = running.setdefault(layout.tap_of[visit.name], [])
+        if any(point.name == visit.name for point in current):
+            raise FeedbackError(
+                f"feedback point '{visit.name}' ran twice in one pass, before error tap "
+                f"'{layout.tap_of[visit.name]}' ran: give each use of a shared layer its own FeedbackPoint; after a "
+                "forward pass that failed half-way, call method.reset()"
+            )
+        current.append(visit)
+    for tap, points in running.items():
+        raise FeedbackError(
+            f"error tap '{tap}' never ran after feedback point '{points[-1].name}': pass the output that the loss "
+            "is computed from through the tap"
+        )
+    return passes
