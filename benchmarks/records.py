@@ -35,6 +35,7 @@ class Record:
     reason: str = ""  # why it is not ok
     metrics: dict[str, float] = field(default_factory=dict)
     primary_metric: str = ""
+    alignment: dict[str, Any] = field(default_factory=dict)  # per feedback point and per parameter, at the end
     budget: dict[str, int] = field(default_factory=dict)  # epochs and steps done
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
@@ -80,7 +81,7 @@ def read_record(path: Path) -> Record:
     """
     try:
         return record_from(json.loads(path.read_text()))
-    except (json.JSONDecodeError, TypeError, KeyError, UnicodeDecodeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a readable record ({error}); move it away and run the task again") from error
 
 

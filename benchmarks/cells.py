@@ -1,0 +1,220 @@
+"""Cells: records of the same settings gathered over their seeds. Tables, comparisons and the gate read cells.
+
+A cell is one number's worth of runs: (profile, task, method, metric, variant, data source) under one
+configuration hash. Only runs with status ``ok`` and a finite value enter mean and std; the others are
+counted, never dropped. With one run the std is NaN (unknown, not zero), with none the mean is NaN as well.
+
+When settings changed over time, one (profile, task, method, variant, data source) has records under several
+hashes. The hash with the newest ``finished`` counts; the others are reported as stale and never mixed in.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from benchmarks import metrics
+from benchmarks.records import DONE, Record
+
+STATUSES = (*DONE, "failed")
+NAN = float("nan")
+
+
+class CellKey(NamedTuple):
+    """What makes two cells comparable: everything but the configuration hash."""
+
+    profile: str
+    task: str
+    method: str
+    metric: str
+    variant: str
+    data_source: str
+
+    def __str__(self) -> str:
+        variant = f" [{self.variant}]" if self.variant else ""
+        return f"{self.profile}:{self.task}:{self.method}:{self.metric}{variant} ({self.data_source})"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one task and method over the seeds; times and memory are those of the runs behind it."""
+
+    key: CellKey
+    domain: str
+    architecture: str
+    dataset: str
+    config_hash: str
+    fingerprint: str = ""  # of the data; several are joined by "+"
+    values: dict[int, float] = field(default_factory=dict)  # seed → value, runs with status ok only
+    statuses: dict[str, int] = field(default_factory=dict)  # status → number of runs
+    reason: str = ""  # why the first run that is not ok is not
+    primary: bool = False  # the metric the task is judged by
+    train_seconds: float = NAN  # mean over the ok runs
+    samples_per_second: float = NAN  # mean over the ok runs
+    peak_memory_mb: float = NAN  # largest of the ok runs: what a machine must have
+    budget: int | None = None  # epochs or steps done, mean over the ok runs
+    budget_unit: str = ""
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def runs(self) -> int:
+        """Runs that were meant to give a value: all but the skipped ones."""
+        return sum(count for status, count in self.statuses.items() if status != "skipped")
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values.values()) if self.values else NAN
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (ddof = 1); NaN for fewer than two runs."""
+        return statistics.stdev(self.values.values()) if self.n > 1 else NAN
+
+    @property
+    def skipped(self) -> bool:
+        """Nothing was run on purpose: the combination does not exist or is out of reach, see ``reason``."""
+        return bool(self.statuses) and self.runs == 0
+
+
+class Stale(NamedTuple):
+    """Runs of former settings, left out of the cells."""
+
+    profile: str
+    task: str
+    method: str
+    config_hash: str
+    newest_hash: str
+    runs: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.profile}:{self.task}:{self.method}: {self.runs} run(s) of former settings "
+            f"{self.config_hash} left out, {self.newest_hash} counts"
+        )
+
+
+class CellSet(NamedTuple):
+    """All cells of a set of records, sorted by key, and what was left out."""
+
+    cells: list[Cell]
+    stale: list[Stale]
+
+
+def aggregate(records: Iterable[Record]) -> CellSet:
+    """Gather ``records`` into cells.
+
+    Raises:
+        ValueError: a record with impossible content or an unknown metric; one line naming the run.
+    """
+    checked = [check(record) for record in records]
+    primaries = {record.task: record.primary_metric for record in checked if record.primary_metric}
+    cells: list[Cell] = []
+    stale: list[Stale] = []
+    for source, by_hash in _groups(checked):
+        newest = max(by_hash, key=lambda name: (max(record.finished for record in by_hash[name]), name))
+        cells += _cells_of(by_hash[newest], source, primaries)
+        stale += [_stale(runs, newest) for name, runs in by_hash.items() if name != newest]
+    return CellSet(sorted(cells, key=lambda cell: cell.key), sorted(stale))
+
+
+def check(record: Record) -> Record:
+    """``record`` itself, if its fields hold what they must.
+
+    Raises:
+        ValueError: they do not.
+    """
+    where = f"record {record.profile}/{record.task}/{record.method}/seed{record.seed}"
+    for name, kind in (("metrics", dict), ("data", dict), ("budget", dict), ("seed", int), ("finished", str)):
+        if not isinstance(getattr(record, name), kind):
+            raise ValueError(f"{where}: {name} is not a {kind.__name__}; move it away and run it again")
+    if record.status not in STATUSES:
+        raise ValueError(f"{where}: unknown status {record.status!r}; known are {', '.join(STATUSES)}")
+    for name, value in record.metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{where}: metric {name} is {value!r}, not a number")
+        try:
+            metrics.lookup(name)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    return record
+
+
+def _groups(records: list[Record]) -> Iterator[tuple[str, dict[str, list[Record]]]]:
+    """Per (profile, task, method, variant, data source): the source and the runs by configuration hash."""
+    known = {(record.profile, record.task): record.data["source"] for record in records if _source(record)}
+    groups: dict[tuple[str, ...], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        # A run that failed before it opened its data belongs with its siblings, not in a table of its own.
+        source = _source(record) or known.get((record.profile, record.task), "unknown")
+        group = (source, record.profile, record.task, record.method, record.variant)
+        groups[group][record.config_hash].append(record)
+    for group, by_hash in sorted(groups.items()):
+        yield group[0], by_hash
+
+
+def _source(record: Record) -> str:
+    return record.data.get("source", "")
+
+
+def _stale(runs: list[Record], newest: str) -> Stale:
+    first = runs[0]
+    return Stale(first.profile, first.task, first.method, first.config_hash, newest, len(runs))
+
+
+def _cells_of(runs: list[Record], source: str, primaries: dict[str, str]) -> Iterator[Cell]:
+    """One cell per metric of ``runs``, which share their settings. The primary metric always gets one."""
+    first = runs[0]
+    primary = primaries.get(first.task, "")
+    ok = [record for record in runs if record.status == "ok"]
+    for name in sorted({name for record in ok for name in record.metrics} | {primary}):
+        yield Cell(
+            key=CellKey(first.profile, first.task, first.method, name, first.variant, source),
+            domain=first.domain,
+            architecture=first.architecture,
+            dataset=first.dataset,
+            config_hash=first.config_hash,
+            fingerprint="+".join(sorted({record.data.get("fingerprint", "") for record in runs} - {""})),
+            primary=name == primary,
+            **_values_of(runs, name),
+            **_cost_of(ok),
+        )
+
+
+def _values_of(runs: list[Record], name: str) -> dict[str, object]:
+    """Values by seed and the runs' statuses; a run that calls itself ok but has no finite value diverged."""
+    values: dict[int, float] = {}
+    statuses: Counter[str] = Counter()
+    reasons: list[str] = []
+    for record in sorted(runs, key=lambda record: record.seed):
+        status = record.status
+        if status == "ok":
+            value = float(record.metrics.get(name, NAN))
+            if math.isfinite(value):
+                values[record.seed] = value
+            else:
+                status = "diverged"
+        statuses[status] += 1
+        if status != "ok":
+            reasons.append(f"{name} is not finite" if record.status == "ok" else record.reason)
+    return {"values": values, "statuses": dict(statuses), "reason": next(filter(None, reasons), "")}
+
+
+def _cost_of(ok: list[Record]) -> dict[str, object]:
+    """Time, throughput, memory and budget of the runs that finished."""
+    if not ok:
+        return {}
+    unit = "epochs" if any(record.budget.get("epochs", 0) for record in ok) else "steps"
+    return {
+        "train_seconds": statistics.fmean(record.train_seconds for record in ok),
+        "samples_per_second": statistics.fmean(record.samples_per_second for record in ok),
+        "peak_memory_mb": max(float(record.peak_memory_mb) for record in ok),
+        "budget": round(statistics.fmean(record.budget.get(unit, 0) for record in ok)),
+        "budget_unit": unit,
+    }

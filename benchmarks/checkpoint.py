@@ -1,0 +1,108 @@
+"""Checkpoints: a run that is stopped continues where it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.loop import Loop
+
+
+class Checkpoint:
+    """A run's checkpoint file, replaced atomically, removed once the record is written.
+
+    Args:
+        path: where it lies.
+        every_seconds: how much training a `kill -9` may cost. Interrupts cost the step in progress only.
+    """
+
+    def __init__(self, path: Path, every_seconds: float = 60.0) -> None:
+        self.path = path
+        self._every = every_seconds
+        self._saved = time.monotonic()
+
+    def save_if_due(self, loop: Loop) -> None:
+        """Save if the last save is long enough ago."""
+        if time.monotonic() - self._saved >= self._every:
+            self.save(loop)
+
+    def save(self, loop: Loop) -> None:
+        """Save the loop's state and the random generators."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        torch.save({"loop": loop.state_dict(), "random": _random_state()}, temporary)
+        temporary.replace(self.path)
+        self._saved = time.monotonic()
+
+    def restore(self, loop: Loop) -> bool:
+        """Continue from the file if there is one."""
+        if not self.path.exists():
+            return False
+        state = torch.load(self.path, weights_only=True)
+        loop.load_state_dict(state["loop"])
+        _set_random_state(state["random"])
+        return True
+
+    def remove(self) -> None:
+        """The run is recorded: the checkpoint has done its work."""
+        self.path.unlink(missing_ok=True)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of Python, NumPy and PyTorch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": random.getstate(),
+        "numpy": [kind, keys.tolist(), *rest],
+    }
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+
+
+@contextmanager
+def stop_signal() -> Iterator[StopSignal]:
+    """Within the block, Ctrl-C and SIGTERM ask for a stop after the current step; a second Ctrl-C stops at once."""
+    stop = StopSignal()
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class StopSignal:
+    """A signal handler that remembers."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True

@@ -1,0 +1,78 @@
+"""Node classification on a citation graph: the whole graph is one batch."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from sklearn.model_selection import StratifiedKFold
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.citation.cheb import Cheb
+from benchmarks.citation.config import ChebConfig, CitationConfig, DNAConfig, GATConfig, GCNConfig, SplineConfig
+from benchmarks.citation.dna import DNA
+from benchmarks.citation.gat import GAT
+from benchmarks.citation.gcn import GCN
+from benchmarks.citation.graph import Graph
+from benchmarks.citation.spline import Spline
+from benchmarks.task import Task
+from datasets.planetoid import load_citation
+from datasets.source import Source
+
+NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
+    "gcn": (GCN, GCNConfig),
+    "cheb": (Cheb, ChebConfig),
+    "spline": (Spline, SplineConfig),
+    "gat": (GAT, GATConfig),
+    "dna": (DNA, DNAConfig),
+}
+load_once = lru_cache(maxsize=3)(load_citation)  # a worker runs many seeds and methods on the same graph
+
+
+class NodeClassification(Task):
+    """Cross-entropy on the training nodes, accuracy in percent on the others."""
+
+    selection = "valid_accuracy"
+
+    def __init__(self, config: CitationConfig, source: Source, seed: int) -> None:
+        data = load_once(source)
+        self.graph = Graph.of(data, config.normalize)
+        self.train, self.valid, self.held_out = _split(data, config.split, seed)
+        network, model_config = NETWORKS[config.architecture]
+        self.model = network(model_config(**config.model), self.graph.x.width, self.graph.classes)
+
+    def loss(self, batch: Any) -> Tensor:
+        return F.cross_entropy(self.model(self.graph)[self.train], self.graph.y[self.train])
+
+    def samples(self, batch: Any) -> int:
+        return self.train.numel()
+
+    def validate(self) -> dict[str, float]:
+        return {"valid_accuracy": self._accuracy(self.valid)}
+
+    def test(self) -> dict[str, float]:
+        return {"accuracy": self._accuracy(self.held_out)}
+
+    def alignment_loss(self) -> Tensor:
+        """The paper measures alignment over all nodes, so that every node has an error."""
+        return F.cross_entropy(self.model(self.graph), self.graph.y)
+
+    def first_layer(self) -> list[nn.Module]:
+        return self.model.first_layer()
+
+    def _accuracy(self, nodes: Tensor) -> float:
+        correct = self.model(self.graph)[nodes].argmax(1) == self.graph.y[nodes]
+        return 100 * correct.double().mean().item()
+
+
+def _split(data: Any, split: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of training, validation and test nodes."""
+    if split == "public":
+        return tuple(mask.nonzero().squeeze(1) for mask in (data.train_mask, data.val_mask, data.test_mask))
+    if split == "folds":
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        parts = [torch.from_numpy(nodes) for _, nodes in folds.split(data.y, data.y)]
+        return parts[0], parts[1], torch.cat(parts[2:])
+    raise ValueError(f"task.split='{split}': choose public or folds")

@@ -1,0 +1,148 @@
+"""Evidence packs: records packed into one committed file, so that a fresh clone can rebuild the tables.
+
+``results/records/`` is local. What the committed tables rest on is packed into ``results/evidence/*.jsonl``
+(or ``.jsonl.gz``): one record per line, sorted by run, each configuration spelled out once, in the first line
+that carries its hash. Tables are a function of local records and packs together; where both hold a run, the
+local record counts.
+
+    python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/evidence/citation.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fnmatch
+import gzip
+import json
+import os
+import sys
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.records import Record, iterate_records, record_from, write_atomically
+
+SUFFIXES = (".jsonl", ".jsonl.gz")
+#: Packs are committed: a larger one does not belong into the repository.
+MAX_BYTES = 1_000_000
+
+
+def is_pack(path: Path) -> bool:
+    """Whether ``path`` is named like a pack."""
+    return path.name.endswith(SUFFIXES)
+
+
+def pack(records: Iterable[Record], path: Path) -> int:
+    """Write ``records`` to ``path``, replacing it; returns how many.
+
+    Raises:
+        ValueError: nothing to pack, a name that is not a pack's, or more than ``MAX_BYTES``.
+    """
+    if not is_pack(path):
+        raise ValueError(f"{path}: a pack is named *.jsonl or *.jsonl.gz")
+    ordered = sorted(records, key=lambda record: record.run_id)
+    if not ordered:
+        raise ValueError(f"{path}: no record matches --profile and --tasks; nothing was written")
+    text = "".join(line + "\n" for line in _lines(ordered))
+    # mtime=0: the same records give the same bytes on any day
+    content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{path}: {len(content)} bytes, more than {MAX_BYTES}; use .jsonl.gz or fewer tasks")
+    _write(path, content, text)
+    return len(ordered)
+
+
+def _lines(records: list[Record]) -> Iterable[str]:
+    seen: set[str] = set()
+    for record in records:
+        values = dataclasses.asdict(record)
+        if record.config_hash in seen:
+            values["config"] = None
+        seen.add(record.config_hash)
+        yield json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _write(path: Path, content: bytes, text: str) -> None:
+    if path.suffix != ".gz":
+        write_atomically(path, text)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def read_pack(path: Path) -> list[Record]:
+    """The records of a pack, configurations filled in.
+
+    Raises:
+        ValueError: not a readable pack; one line naming file and line.
+    """
+    configs: dict[str, dict] = {}
+    records: list[Record] = []
+    for number, line in enumerate(_text_of(path).splitlines(), start=1):
+        try:
+            record = record_from(json.loads(line))
+            if record.config is None:
+                record.config = configs[record.config_hash]
+        except KeyError as error:
+            raise ValueError(
+                f"{path}:{number}: no earlier line has configuration {error}; pack again"
+            ) from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}:{number}: not a readable record ({error}); pack it again") from error
+        configs[record.config_hash] = record.config
+        records.append(record)
+    return records
+
+
+def _text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable pack ({error}); pack it again") from error
+
+
+def gather(results: Path) -> list[Record]:
+    """All records of a results folder: ``records/`` and every pack in ``evidence/``, each run once.
+
+    A local record wins over a packed one; of two packs, the later ``finished`` does.
+    """
+    packs = sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
+    packed = [record for path in packs for record in read_pack(path)]
+    runs = {record.run_id: record for record in sorted(packed, key=lambda record: record.finished)}
+    runs |= {record.run_id: record for record in iterate_records(results / "records")}
+    return [runs[name] for name in sorted(runs)]
+
+
+def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
+    """Those of ``profile`` ("" for all) whose task matches one of the comma-separated patterns."""
+    patterns = [pattern.strip() for pattern in tasks.split(",")]
+    chosen = [record for record in records if profile in ("", record.profile)]
+    return [record for record in chosen if any(fnmatch.fnmatch(record.task, p) for p in patterns)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (2 for bad input)."""
+    about = __doc__.split("\n\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=about)
+    command = parser.add_subparsers(required=True, metavar="pack").add_parser("pack", help="write one pack")
+    command.add_argument("file", type=Path, help="results/evidence/NAME.jsonl or .jsonl.gz")
+    command.add_argument("--profile", default="", help="only this profile (default: all)")
+    command.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
+    command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
+    chosen = parser.parse_args(arguments)
+    try:
+        records = select(iterate_records(chosen.records), chosen.profile, chosen.tasks)
+        count = pack(records, chosen.file)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(f"{chosen.file}: {count} records, {chosen.file.stat().st_size} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

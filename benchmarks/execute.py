@@ -1,0 +1,239 @@
+"""One run, from its configuration to its record."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from benchmarks import machine
+from benchmarks.checkpoint import Checkpoint, seed_everything
+from benchmarks.compose import UsageError, compose
+from benchmarks.loggers import RunLogger, make_loggers
+from benchmarks.loop import Interrupted, Loop
+from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
+from benchmarks.registry import architectures
+from benchmarks.task import Task
+from datasets.source import Source, resolve
+from dfa_core import FeedbackMethod, Method, make_method, measure_alignment, method_class
+
+#: Settings that do not change a result, so they do not enter the configuration's hash.
+_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "suite", "domain"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is planned: its configuration, where its data come from, and where its record will lie."""
+
+    config: DictConfig
+    source: Source
+    variant: str
+    config_hash: str
+
+    @classmethod
+    def plan(cls, overrides: Sequence[str]) -> Run:
+        """Resolve overrides to a run; nothing is generated, loaded or written.
+
+        Raises:
+            UsageError, DataError: the configuration or its data do not exist.
+        """
+        config = compose(overrides)
+        source = resolve(config.task.dataset, config.data, config.profile.name)
+        return cls(config, source, _variant(config, overrides), hash_config(_determining(config, source)))
+
+    @property
+    def id(self) -> str:
+        """Path of the record below the records folder, without suffix."""
+        c = self.config
+        return run_id(c.profile.name, c.task.name, c.method.name, c.seed, self.config_hash)
+
+    @property
+    def records(self) -> Path:
+        """The records folder."""
+        return Path(self.config.results) / "records"
+
+    def finished_record(self) -> Record | None:
+        """The record, if this very run was done before (failed runs are not done)."""
+        path = self.records / f"{self.id}.json"
+        if not path.exists():
+            return None
+        record = read_record(path)
+        return record if record.status in DONE else None
+
+
+def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, console: bool = False) -> Record:
+    """Train, evaluate and record ``run``; a checkpoint left by an interrupted try is continued.
+
+    Raises:
+        Interrupted: ``stop_requested`` became true; the checkpoint is saved.
+        UsageError, DataError, FeedbackError, ValueError: settings or data are wrong; nothing is recorded.
+    """
+    config = run.config
+    record = _blank_record(run)
+    if config.method.name in config.task.skip:
+        record.status, record.reason = "skipped", config.task.skip[config.method.name]
+        write_record(record, run.records)
+        return record
+    device = _device(config.hardware.device)
+    torch.set_num_threads(config.hardware.threads)
+    memory = machine.PeakMemory(device)
+    task, method = _build(run, device)
+    loggers = make_loggers(run.config, run.records / run.id, console)
+    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested)
+    checkpoint = Checkpoint(Path(config.results) / "work" / "checkpoints" / f"{run.id}.pt")
+    checkpoint.restore(loop)
+    loggers.start(record, loop.progress.history)
+    try:
+        loop.run(after_step=lambda: checkpoint.save_if_due(loop))
+    except Interrupted:
+        checkpoint.save(loop)
+        loggers.finish(None)
+        raise
+    _fill(record, loop, config.alignment)
+    record.peak_memory_mb = round(memory.megabytes(), 1)
+    write_record(record, run.records)
+    checkpoint.remove()
+    loggers.finish(record)
+    return record
+
+
+def failed_record(run: Run, error: BaseException) -> Record:
+    """A record that says why ``run`` failed, written so that tables can show it; the next sweep tries again."""
+    record = _blank_record(run)
+    record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+    write_record(record, run.records)
+    return record
+
+
+def _build(run: Run, device: torch.device) -> tuple[Task, Method]:
+    """Task and method. All methods see the same generator state here, so weights and splits are paired."""
+    config = run.config
+    settings = OmegaConf.to_object(config.task)
+    settings.model = OmegaConf.to_container(config.task.model)
+    seed_everything(config.seed)
+    task: Task = architectures()[config.task.architecture].build()(settings, run.source, config.seed)
+    task.model.to(device)
+    options = {k: v for k, v in config.method.items() if k not in ("name", "code")}
+    if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
+        options["feedback_seed"] = config.feedback_seed
+    method = make_method(config.method.name, task.model, **options).to(device)
+    seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
+    return task, method
+
+
+def _fill(record: Record, loop: Loop, alignment: bool) -> None:
+    progress, task, method = loop.progress, loop.task, loop.method
+    record.status = "diverged" if progress.diverged else "ok"
+    record.reason = "the training loss or a validation metric is not finite" if progress.diverged else ""
+    if alignment and isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS:
+        _add_alignment(record, task, method)
+    loop.load_best()
+    started = time.perf_counter()
+    task.model.eval()
+    with torch.no_grad():
+        record.metrics |= {**progress.best_metrics, **task.test()}
+    record.budget = {"epochs": progress.epoch, "steps": progress.step}
+    record.train_seconds = round(progress.train_seconds, 4)
+    record.eval_seconds = round(progress.eval_seconds + time.perf_counter() - started, 4)
+    record.samples_per_second = round(progress.samples / max(progress.train_seconds, 1e-9), 2)
+    record.parameters = sum(p.numel() for p in task.model.parameters())
+    record.finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+_NO_SIGNALS = method_class("shallow").signals
+
+
+def _add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:
+    """Alignment with the weights the training ended with, dropout as in training (arXiv:2006.12878, appendix A)."""
+    task.model.train()
+    measured = measure_alignment(method, task.alignment_loss)
+    if not measured.points:
+        return
+    record.metrics["alignment_cosine_mean"] = measured.deepest.double().mean().item()
+    record.metrics["alignment_cosine_std"] = measured.deepest.double().std().item()
+    record.alignment = {
+        "points": {
+            name: {"mean": c.mean().item(), "std": c.std().item(), "samples": c.numel(), "quantiles": measured.quantiles(name)}
+            for name, c in measured.points.items()
+        },
+        "parameters": measured.parameters,
+    }
+
+
+def _blank_record(run: Run) -> Record:
+    task = run.config.task
+    return Record(
+        task=task.name,
+        domain=task.domain,
+        architecture=task.architecture,
+        dataset=task.dataset,
+        method=run.config.method.name,
+        profile=run.config.profile.name,
+        seed=run.config.seed,
+        config=_determining(run.config, run.source),
+        config_hash=run.config_hash,
+        variant=run.variant,
+        primary_metric=task.metric,
+        data={"source": run.source.kind, "fingerprint": run.source.fingerprint},
+        code=machine.code(),
+        versions=machine.versions(),
+        hardware={**machine.hardware(), **OmegaConf.to_container(run.config.hardware)},
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _determining(config: DictConfig, source: Source) -> dict[str, Any]:
+    """The settings that determine a result, apart from the seed: what the hash is of."""
+    values: Any = OmegaConf.to_container(config)
+    follows_seed = values["feedback_seed"] == values["seed"]
+    return {
+        "task": {key: value for key, value in values["task"].items() if key not in _WITHOUT_EFFECT},
+        "method": values["method"],
+        "data": {"source": source.kind, "fingerprint": source.fingerprint},
+        "feedback_seed": "seed" if follows_seed else values["feedback_seed"],
+        "device": values["hardware"]["device"],
+        "precision": values["hardware"]["precision"],
+    }
+
+
+def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
+    """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
+    chosen = {"task", "method", "profile"}
+    shipped = compose([o for o in overrides if o.split("=")[0] in chosen])
+    changes = []
+    for part in ("task", "method"):
+        old, new = _flat(shipped[part]), _flat(config[part])
+        changes += [f"{part}.{key}={value}" for key, value in new.items() if old.get(key) != value]
+    if config.feedback_seed != config.seed:
+        changes.append(f"feedback_seed={config.feedback_seed}")
+    if config.hardware.precision != shipped.hardware.precision:
+        changes.append(f"hardware.precision={config.hardware.precision}")
+    return ", ".join(sorted(changes))
+
+
+def _flat(node: DictConfig, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, DictConfig):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key not in _WITHOUT_EFFECT:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("cpu", "cuda"):
+        raise UsageError(f"hardware.device='{name}': choose cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")
+    return torch.device(name)
+
+
+__all__ = ["Interrupted", "Run", "RunLogger", "execute", "failed_record"]

@@ -1,0 +1,199 @@
+"""The training loop of all domains: epochs or steps, clipping, schedule, early stopping, best weights, resume."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.config import HardwareConfig, TaskConfig
+from benchmarks.optim import Schedule, build_optimizer
+from benchmarks.task import Task
+from dfa_core import Method
+
+Row = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """How far a run is; all of it goes into a checkpoint."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0  # batches of the current epoch that are done
+    best: float | None = None
+    best_metrics: Row = field(default_factory=dict)
+    evaluations_since_best: int = 0
+    finished: bool = False
+    diverged: bool = False
+    samples: int = 0
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    history: list[Row] = field(default_factory=list)
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; a checkpoint holds everything up to the last finished step."""
+
+
+class Loop:
+    """Trains one task with one method.
+
+    Args:
+        task, method: what to train and how credit is assigned.
+        config: the task's settings.
+        hardware: precision of the forward pass, device.
+        on_evaluation: called with each history row (step, epoch, train_loss, lr, validation metrics, seconds).
+        stop_requested: polled after every step; when true the loop raises :class:`Interrupted`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        method: Method,
+        config: TaskConfig,
+        hardware: HardwareConfig,
+        on_evaluation: Callable[[Row], None] = lambda row: None,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ) -> None:
+        if (config.epochs is None) == (config.steps is None):
+            raise ValueError("set exactly one of task.epochs and task.steps, the other to null")
+        self.task, self.method, self.config = task, method, config
+        self.higher_is_better = not task.selection.endswith(("_loss", "_perplexity"))
+        self.optimizer = build_optimizer(task, config.optim)
+        self.schedule = Schedule(self.optimizer, config.optim, self.higher_is_better)
+        self.progress = Progress()
+        self.best_weights: dict[str, Tensor] = {}
+        self._device = torch.device(hardware.device)
+        self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
+        self._on_evaluation, self._stop_requested = on_evaluation, stop_requested
+        self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
+        self._loss_count = 0
+
+    def run(self, after_step: Callable[[], None] = lambda: None) -> Progress:
+        """Train until the budget is spent, training diverges, or patience ends; continues where `progress` stands.
+
+        ``after_step`` is called between steps (for periodic checkpoints).
+        """
+        progress = self.progress
+        clock = time.perf_counter()
+        while not progress.finished:
+            for batch in self.task.batches(progress.epoch, progress.batch):
+                self._step(batch)
+                progress.batch += 1
+                if self.config.steps is not None:
+                    clock = self._evaluate_if_due(progress.step, self.config.steps, clock)
+                if progress.finished:
+                    break
+                if self._stop_requested():
+                    progress.train_seconds += self._lap(clock)
+                    raise Interrupted
+                after_step()
+            else:
+                progress.epoch, progress.batch = progress.epoch + 1, 0
+                if self.config.epochs is not None:
+                    clock = self._evaluate_if_due(progress.epoch, self.config.epochs, clock)
+        return progress
+
+    def load_best(self) -> None:
+        """Put the best weights by validation into the model (the current ones if none was evaluated)."""
+        if self.best_weights:
+            self.task.model.load_state_dict(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue bit for bit, but the random generators."""
+        return {
+            "model": self.task.model.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "progress": vars(self.progress),
+            "best_weights": self.best_weights,
+            "loss": [self._loss_sum, self._loss_count],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a :meth:`state_dict`."""
+        self.task.model.load_state_dict(state["model"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.progress = Progress(**state["progress"])
+        self.best_weights = state["best_weights"]
+        self._loss_sum, self._loss_count = state["loss"]
+
+    def _step(self, batch: Any) -> None:
+        self.task.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._forward_context():
+            loss = self.task.loss(batch)
+        self.method.backward(loss)
+        if self.config.optim.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.optim.clip_norm)
+        self.optimizer.step()
+        self.schedule.after_step()
+        detached = loss.detach()
+        self._loss_sum = detached if self._loss_sum is None else self._loss_sum + detached
+        self._loss_count += 1
+        self.progress.step += 1
+        self.progress.samples += self.task.samples(batch)
+
+    def _evaluate_if_due(self, done: int, total: int, clock: float) -> float:
+        """Evaluate if it is time; returns when the training clock was (re)started."""
+        if done % self.config.eval_every and done < total:
+            return clock
+        progress = self.progress
+        progress.train_seconds += self._lap(clock)
+        started = time.perf_counter()
+        train_loss = float(self._loss_sum) / self._loss_count if self._loss_sum is not None else math.nan
+        self._loss_sum, self._loss_count = None, 0
+        metrics = self._validate() if math.isfinite(train_loss) else {}
+        progress.diverged = not all(map(math.isfinite, [train_loss, *metrics.values()]))
+        if not progress.diverged:
+            self._keep_best(metrics)
+        out_of_patience = (
+            self.config.patience is not None and progress.evaluations_since_best >= self.config.patience
+        )
+        progress.finished = progress.diverged or done >= total or out_of_patience
+        progress.eval_seconds += time.perf_counter() - started
+        row = {
+            "step": progress.step,
+            "epoch": progress.epoch,
+            "train_loss": train_loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            **metrics,
+            "train_seconds": round(progress.train_seconds, 4),
+        }
+        progress.history.append(row)
+        self._on_evaluation(row)
+        return time.perf_counter()
+
+    def _validate(self) -> Row:
+        self.task.model.eval()
+        with torch.no_grad(), self._forward_context():
+            return self.task.validate()
+
+    def _keep_best(self, metrics: Row) -> None:
+        progress, value = self.progress, metrics[self.task.selection]
+        self.schedule.after_evaluation(value)
+        better = progress.best is None or (value > progress.best if self.higher_is_better else value < progress.best)
+        progress.evaluations_since_best = 0 if better else progress.evaluations_since_best + 1
+        if better:
+            progress.best, progress.best_metrics = value, metrics
+            self.best_weights = {k: v.detach().clone() for k, v in self.task.model.state_dict().items()}
+
+    def _forward_context(self) -> contextlib.AbstractContextManager[None]:
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, self._autocast)
+
+    def _lap(self, since: float) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - since

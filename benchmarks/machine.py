@@ -1,0 +1,87 @@
+"""What a record says of where it was made: versions, hardware, the code's commit, peak memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_REPOSITORY = Path(__file__).parent.parent
+_PACKAGES = ("torch", "torch-geometric", "numpy", "hydra-core")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Python's and the main libraries' versions."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+@cache
+def hardware() -> dict[str, str | int]:
+    """Processor, cores and accelerator."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"processor": _processor(), "cores": os.cpu_count() or 0, "accelerator": accelerator}
+
+
+@cache
+def code() -> dict[str, str | bool]:
+    """The commit of the working tree, and whether anything but results differs from it."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": "unknown", "dirty": False}
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", ".", ":!results"))}
+
+
+class PeakMemory:
+    """Peak resident memory of this process since construction, in MB.
+
+    A worker runs many tasks in one process; Linux can restart the high-water mark. Elsewhere the mark is that of
+    the whole process.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        marker = Path("/proc/self/clear_refs")
+        if marker.exists():
+            try:
+                marker.write_text("5")
+            except OSError:
+                return  # not permitted in some containers: then the mark is the process's
+
+    def megabytes(self) -> float:
+        """The peak so far: of the accelerator's memory if there is one, else of the process."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**20
+        status = Path("/proc/self/status")
+        if status.exists():
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=_REPOSITORY, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,242 @@
+"""From cells to a table: which rows and columns it has, and what stands in each place."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from benchmarks import metrics
+from benchmarks.cells import Cell
+from benchmarks.table_reference import Key, Published, published
+from benchmarks.table_scenes import mean_over_scenes, scenes_of
+from benchmarks.table_specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
+from benchmarks.table_text import Table
+
+NOT_RUN, NONE = "…", "–"
+STANDIN = "**stand-in data: not comparable with the paper**"
+
+
+class Column(NamedTuple):
+    metric: str
+    method: str
+
+
+class Place(NamedTuple):
+    """One place of a table: our cell, the paper's number, and how many scenes of how many it covers."""
+
+    cell: Cell | None
+    paper: Published | None
+    scenes: str = ""
+
+
+class Grid(NamedTuple):
+    """A table before it becomes text: rows are (dataset, architecture)."""
+
+    rows: list[tuple[str, str]]
+    columns: list[Column]
+    places: dict[tuple[tuple[str, str], Column], Place]
+
+
+def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+    """The table ``spec`` over the cells of one profile and data source; None where it would be empty."""
+    cells = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
+    chosen = [cell for cell in cells if _belongs(spec, cell)]
+    if not chosen:
+        return None
+    grid = _grid(spec, chosen, real=source == "real")
+    ours = [place.cell for place in grid.places.values() if place.cell]
+    seeds = usual_n(ours)
+    header = ["dataset", "architecture"]
+    numbers_header = ["dataset", "architecture"]
+    for column in grid.columns:
+        header += [_heading(spec, column)] + ["paper"] * (source == "real")
+        numbers_header += [
+            f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", "paper")
+        ]
+    return Table(
+        name=spec.name if source == "real" else f"{spec.name}_{source.replace('-', '')}",
+        title=spec.title,
+        subtitle=subtitle(ours, profile, source, seeds),
+        header=header,
+        rows=[_text_row(spec, grid, row, seeds, source) for row in grid.rows],
+        numbers_header=numbers_header,
+        numbers=[_number_row(grid, row) for row in grid.rows],
+        notes=_notes(grid),
+    )
+
+
+def _belongs(spec: TableSpec, cell: Cell) -> bool:
+    key = cell.key
+    return (
+        cell.domain == spec.domain
+        and key.metric in spec.metrics
+        and spec.takes(key.method)
+        and not key.variant
+    )
+
+
+def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
+    """Rows and columns: the paper's in its order, then everything else that was run."""
+    wanted = [key for key in published() if _in_paper(spec, key)]
+    places = _places(spec, cells, real)
+    datasets = list(dict.fromkeys([key.dataset for key in wanted] + sorted(row[0] for row, _ in places)))
+    names = list(dict.fromkeys([key.architecture for key in wanted] + sorted(row[1] for row, _ in places)))
+    run = {row for row, _ in places}
+    # Stand-in tables show the datasets that were run; tables of real data show all that could be.
+    paper_rows = {
+        (key.dataset, key.architecture)
+        for key in wanted
+        if real or (key.dataset in {dataset for dataset, _ in run} and key.architecture not in QUOTED)
+    }
+    rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
+    methods = {key.method for key in wanted} | {column.method for _, column in places}
+    columns = [
+        Column(metric, method) for metric in spec.metrics for method in sorted(methods, key=method_order)
+    ]
+    papers = {
+        ((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted
+    }
+    full = {
+        (row, column): places.get((row, column), Place(None, papers.get((row, column)) if real else None))
+        for row in rows
+        for column in columns
+    }
+    return Grid(rows, columns, full)
+
+
+def _in_paper(spec: TableSpec, key: Key) -> bool:
+    in_table = key.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method)
+    return in_table and ("/" in key.dataset) == (spec.scenes == "each" and bool(scenes_of(key.dataset)))
+
+
+def _places(spec: TableSpec, cells: list[Cell], real: bool) -> dict[tuple[tuple[str, str], Column], Place]:
+    groups: dict[tuple[tuple[str, str], Column], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        dataset = cell.dataset.partition("/")[0] if spec.scenes == "mean" else cell.dataset
+        groups[(dataset, cell.architecture), Column(cell.key.metric, cell.key.method)].append(cell)
+    return {where: _place(group, where[0][0], real) for where, group in groups.items()}
+
+
+def _place(group: list[Cell], dataset: str, real: bool) -> Place:
+    if len(group) == 1 and group[0].dataset == dataset:
+        cell, covered, count = group[0], [dataset], ""
+    else:
+        cell, covered, count = mean_over_scenes(group, dataset)
+    return Place(cell, _paper_of(cell, covered) if real else None, count)
+
+
+def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
+    """The paper's number; over a part of the scenes, its mean over the same scenes."""
+    keys = [Key(cell.domain, cell.architecture, name, cell.key.method, cell.key.metric) for name in covered]
+    found = [published()[key] for key in keys if key in published()]
+    if len(found) != len(keys):
+        return None
+    if len(found) == 1:
+        return found[0]
+    return Published(
+        sum(one.value for one in found) / len(found), "the paper's mean over the scenes that were run"
+    )
+
+
+def usual_n(cells: Sequence[Cell]) -> int:
+    """The number of seeds most cells have; stated once per table, and in a cell only where it differs."""
+    counts = Counter(cell.n for cell in cells if cell.n)
+    return max(counts, key=lambda n: (counts[n], n), default=0)
+
+
+def subtitle(cells: Sequence[Cell], profile: str, source: str, seeds: int) -> str:
+    """One line: data source, profile, seeds and budget."""
+    budgets = sorted({(cell.budget_unit, cell.budget) for cell in cells if cell.budget is not None})
+    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
+    parts = [data, f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
+    for unit in sorted({unit for unit, _ in budgets}):
+        sizes = [size for name, size in budgets if name == unit]
+        parts.append(f"{sizes[0]} {unit}" if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]} {unit}")
+    if source == "real" and profile != "paper":
+        parts.append("budget smaller than the paper's")
+    return " · ".join([*parts, "mean ± std over seeds"])
+
+
+def _heading(spec: TableSpec, column: Column) -> str:
+    many = len(spec.metrics) > 1
+    return f"{metrics.lookup(column.metric).heading} {column.method}" if many else column.method
+
+
+def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, source: str) -> list[str]:
+    cells = [title(row[0]), title(row[1])]
+    for column in grid.columns:
+        place = grid.places[row, column]
+        metric = metrics.lookup(column.metric)
+        if place.cell is None:
+            cells.append(_absence(grid, row, column))
+        else:
+            cells.append(text_of(place.cell, seeds, spec.decimals) + place.scenes)
+        if source == "real":
+            cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
+    return cells
+
+
+def text_of(cell: Cell, usual: int, decimals: int | None = None) -> str:
+    """What a cell shows: mean ± std, with a remark where runs are missing or their number is unusual."""
+    if cell.skipped:
+        return NONE
+    if not cell.n:
+        worst = "failed" if cell.statuses.get("failed") else "diverged"
+        return f"{worst} (0/{cell.runs} ok)"
+    metric = metrics.lookup(cell.key.metric)
+    text = metric.format(cell.mean, decimals)
+    if cell.n > 1:
+        text += f" ± {metric.format(cell.std, decimals)}"
+    if cell.n < cell.runs:
+        return f"{text} ({cell.n}/{cell.runs} ok)"
+    return text if cell.n == usual else f"{text} (n={cell.n})"
+
+
+def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
+    """Why nothing of ours stands here: it does not exist, its runs ended badly, or it was not run."""
+    if row[1] in QUOTED or (row[1], column.method) in NONEXISTENT:
+        return NONE
+    siblings = [
+        place.cell
+        for (where, other), place in grid.places.items()
+        if where == row and other.method == column.method and place.cell
+    ]
+    return next((text_of(cell, cell.n) for cell in siblings if not cell.n), NONE if siblings else NOT_RUN)
+
+
+def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
+    numbers = list(row)
+    for column in grid.columns:
+        place = grid.places[row, column]
+        cell = place.cell
+        numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
+        numbers.append(exact(place.paper.value) if place.paper else "")
+    return numbers
+
+
+def exact(value: float | None) -> str:
+    """Six significant digits, the same on every machine; "" for what is unknown."""
+    return "" if value is None or value != value else f"{value:.6g}"
+
+
+def _notes(grid: Grid) -> list[str]:
+    """Remarks below the table: each text once, after the places it concerns."""
+    texts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (row, column), place in grid.places.items():
+        for text in _remarks(place):
+            texts[text][title(row[1])] += [title(row[0]), column.method]
+    return [f"{_where(concerned)}: {text}" for text, concerned in texts.items()]
+
+
+def _where(concerned: dict[str, list[str]]) -> str:
+    """Architectures, each with its datasets and methods."""
+    return "; ".join(f"{name} ({', '.join(dict.fromkeys(rest))})" for name, rest in concerned.items())
+
+
+def _remarks(place: Place) -> Iterable[str]:
+    if place.paper and place.paper.note:
+        yield f"the paper's number: {place.paper.note}"
+    if place.cell and place.cell.reason:
+        bad = f"{place.cell.runs - place.cell.n} of {place.cell.runs} not ok"
+        yield f"{'not run' if place.cell.skipped else bad}: {place.cell.reason}"

@@ -1,0 +1,49 @@
+"""Scenes: a dataset's number as the mean over its scenes (``nerf_synthetic/lego`` is a scene)."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from functools import reduce
+
+from benchmarks.cells import Cell
+from benchmarks.table_reference import published
+
+
+def scenes_of(dataset: str) -> list[str]:
+    """The paper's scenes of the dataset that ``dataset`` is or belongs to; empty for other datasets."""
+    prefix = dataset.partition("/")[0] + "/"
+    return list(dict.fromkeys(key.dataset for key in published() if key.dataset.startswith(prefix)))
+
+
+def mean_over_scenes(cells: Sequence[Cell], dataset: str) -> tuple[Cell, list[str], str]:
+    """One cell for ``dataset`` from those of its scenes.
+
+    Returns the cell, the datasets whose published number it compares with (the dataset itself if all its
+    scenes were run), and a remark such as " (3/8 scenes)" where some are missing. Seeds count if every scene
+    has them; without common seeds the cell holds one value, the mean of the scenes' means.
+    """
+    done = [cell for cell in cells if cell.n]
+    first = cells[0]
+    every = scenes_of(dataset) or [cell.dataset for cell in cells]
+    names = sorted(cell.dataset for cell in done)
+    complete = set(every) <= set(names)
+    cell = dataclasses.replace(
+        first,
+        dataset=dataset,
+        values=_values(done),
+        statuses=first.statuses if not done else done[0].statuses,
+        reason=next((one.reason for one in cells if one.reason), ""),
+    )
+    remark = "" if complete else f" ({len(done)}/{len(every)} scenes)"
+    return cell, [dataset] if complete else names, remark
+
+
+def _values(done: Sequence[Cell]) -> dict[int, float]:
+    if not done:
+        return {}
+    seeds = reduce(lambda left, right: left & right, (set(cell.values) for cell in done))
+    if not seeds:
+        return {-1: statistics.fmean(cell.mean for cell in done)}
+    return {seed: statistics.fmean(cell.values[seed] for cell in done) for seed in sorted(seeds)}

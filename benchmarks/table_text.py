@@ -1,0 +1,123 @@
+"""A table as text: Markdown, CSV, LaTeX and a rich renderable, all from one `Table` of finished strings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table as RichTable
+from tabulate import tabulate
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "…": r"\dots{}",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table: ``rows`` for a reader, ``numbers`` the same in full precision for the CSV."""
+
+    name: str  # file name without suffix
+    title: str
+    subtitle: str  # data source, profile, seeds, budget
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers_header: Sequence[str]
+    numbers: Sequence[Sequence[str]]
+    notes: Sequence[str] = field(default_factory=tuple)
+    labels: int = 2  # leading columns that are names, not numbers
+
+
+def markdown(table: Table) -> str:
+    """GitHub-flavoured Markdown: heading, subtitle, table, notes."""
+    align = ["left"] * table.labels + ["right"] * (len(table.header) - table.labels)
+    body = [[_cell(text) for text in row] for row in table.rows]
+    grid = tabulate(body, table.header, tablefmt="pipe", colalign=align, disable_numparse=True)
+    notes = "".join(f"\n- {note}" for note in table.notes)
+    return f"# {table.title}\n\n{table.subtitle}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def comma_separated(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """CSV with Unix line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def latex(table: Table) -> str:
+    """A booktabs table to ``\\input``; needs ``\\usepackage{booktabs}``."""
+    columns = "l" * table.labels + "r" * (len(table.header) - table.labels)
+    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in table.rows]
+    caption = f"{_escaped(table.title)}. {_escaped(table.subtitle.replace('*', ''))}."
+    notes = [rf"\par\footnotesize {_escaped(note)}" for note in table.notes]
+    parts = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(map(_escaped, table.header)) + r" \\",
+        r"\midrule",
+        *lines,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *notes,
+        r"\end{table}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def for_terminal(table: Table) -> RichTable:
+    """The table for a rich console: the paper's value behind ours, repeated labels left out."""
+    caption = "\n".join([table.subtitle.replace("*", ""), *table.notes])
+    grid = RichTable(title=table.title, caption=caption, box=SIMPLE, pad_edge=False)
+    grid.title_style, grid.title_justify, grid.caption_justify = "bold", "left", "left"
+    for place, heading in enumerate(_merged(table.header, table.header)):
+        label = place < table.labels
+        grid.add_column(escape(heading), justify="left" if label else "right", no_wrap=label)
+    former = ""
+    for row in table.rows:
+        first, *rest = _merged(row, table.header)
+        grid.add_row(*map(escape, ["" if first == former else first, *rest]))
+        former = first
+    return grid
+
+
+def _merged(row: Sequence[str], header: Sequence[str]) -> list[str]:
+    """``row`` with each column headed "paper" joined to the one before it."""
+    merged: list[str] = []
+    for text, heading in zip(row, header, strict=True):
+        if heading == "paper":
+            merged[-1] += f" | {text}"
+        else:
+            merged.append(text.replace(" ± ", "±"))
+    return merged

@@ -1,0 +1,142 @@
+"""Rebuild every table from records and evidence packs.
+
+    python -m benchmarks.tables                          rewrite results/tables/
+    python -m benchmarks.tables --profile paper --show   and print that profile's tables
+
+Tables are a pure function of the records: the same records give the same bytes, whatever the order in which
+they were written, and a table without records disappears.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import metrics
+from benchmarks.cells import Cell, CellSet, aggregate
+from benchmarks.evidence import gather
+from benchmarks.records import write_atomically
+from benchmarks.table_build import build, text_of
+from benchmarks.table_files import all_results, index, variants_csv, variants_table
+from benchmarks.table_reference import beside
+from benchmarks.table_specs import SPECS, method_order
+from benchmarks.table_text import Table, comma_separated, for_terminal, latex, markdown
+
+SUFFIXES = (".md", ".csv", ".tex")
+
+
+def rebuild(results: Path) -> list[Path]:
+    """Rewrite ``results/tables`` from what ``results`` holds; returns the files written, sorted.
+
+    Raises:
+        ValueError: a record or pack cannot be read; one line naming it. Nothing is written then.
+    """
+    found = aggregate(gather(results))
+    profiles = sorted({cell.key.profile for cell in found.cells})
+    tables = {profile: tables_of(found, profile) for profile in profiles}
+    folder = results / "tables"
+    texts = {
+        folder / "all_results.csv": all_results(found.cells),
+        folder / "variants.csv": variants_csv(found.cells),
+        folder / "README.md": index(tables, found),
+    }
+    for profile, built in tables.items():
+        for table in built:
+            texts |= {folder / profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
+    for path, text in texts.items():
+        write_atomically(path, text)
+    _remove_former(folder, set(texts))
+    return sorted(texts)
+
+
+def tables_of(found: CellSet, profile: str, shown_only: bool = False) -> list[Table]:
+    """The tables of one profile, real data before stand-ins."""
+    sources = sorted({cell.key.data_source for cell in found.cells if cell.key.profile == profile})
+    specs = [spec for spec in SPECS if spec.shown or not shown_only]
+    built = [build(spec, found.cells, profile, source) for source in sources for spec in specs]
+    built += [variants_table(found.cells, profile, source) for source in sources]
+    return [table for table in built if table is not None]
+
+
+def show(results: Path, profile: str, console: Console) -> None:
+    """Print the tables of ``profile``, and which runs were left out or did not end well."""
+    found = aggregate(gather(results))
+    tables = tables_of(found, profile, shown_only=True)
+    for table in tables:
+        console.print(for_terminal(table))
+        console.print()
+    if not tables:
+        console.print(f"no records of profile {profile} in {results}", markup=False)
+    for stale in found.stale:
+        if stale.profile == profile:
+            console.print(str(stale), markup=False, style="yellow")
+
+
+def row_for(cells: Iterable[Cell], task: str) -> str:
+    """One line on a finished task: its primary metric by method, and the paper's value beside real data."""
+    chosen = [cell for cell in cells if cell.key.task == task and cell.primary and not cell.key.variant]
+    if not chosen:
+        return f"{task}: no result"
+    chosen.sort(key=lambda cell: method_order(cell.key.method))
+    metric = metrics.lookup(chosen[0].key.metric)
+    return f"{task}  {metric.title}: " + " · ".join(_method_text(cell, metric) for cell in chosen)
+
+
+def _method_text(cell: Cell, metric: metrics.Metric) -> str:
+    paper = beside(cell)
+    return f"{cell.key.method} {text_of(cell, cell.n)}" + (
+        f" [paper {metric.format(paper.value)}]" if paper else ""
+    )
+
+
+def _texts(table: Table) -> list[tuple[str, str]]:
+    return list(
+        zip(
+            SUFFIXES,
+            (markdown(table), comma_separated(table.numbers_header, table.numbers), latex(table)),
+            strict=True,
+        )
+    )
+
+
+def _remove_former(folder: Path, written: set[Path]) -> None:
+    """Delete tables of ours whose records are gone; files under any other name are left alone."""
+    names = {spec.name for spec in SPECS} | {"variants"}
+    for path in folder.glob("*/*"):
+        stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
+        if path.suffix in SUFFIXES and stem in names and path not in written:
+            path.unlink()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (2 for bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tables",
+        description="Rebuild results/tables from records and evidence packs.",
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
+    parser.add_argument("--profile", help="with --show: only this profile (default: every one)")
+    parser.add_argument("--show", action="store_true", help="print the tables too")
+    chosen = parser.parse_args(arguments)
+    try:
+        files = rebuild(chosen.results)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    folder = chosen.results / "tables"
+    profiles = sorted({path.parent.name for path in files if path.parent != folder})
+    if chosen.show:
+        for profile in [chosen.profile] if chosen.profile else profiles:
+            show(chosen.results, profile, Console())
+    sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""The one error this package raises for data that are absent, altered or malformed."""
+
+from __future__ import annotations
+
+
+class DataError(ValueError):
+    """Bad or missing data.
+
+    The message is one line: what is wrong, where (file, and line or index where that applies), how to put it
+    right. Commands print it as it is and exit with status 2.
+    """

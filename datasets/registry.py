@@ -1,0 +1,47 @@
+"""The datasets there are: for each one its manifest and its stand-in.
+
+To add a dataset, write a module with its manifest, one with its stand-in and one with its loader, and enter
+it in `_DATASETS`; sources, downloads and the data commands then know it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from datasets.citation_standin import STANDINS as CITATION_STANDINS
+from datasets.errors import DataError
+from datasets.manifest import Manifest
+from datasets.planetoid_manifest import MANIFESTS as PLANETOID_MANIFESTS
+from datasets.standin import StandIn
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as published and as generated; both are in the same on-disk format."""
+
+    manifest: Manifest
+    standin: StandIn
+
+    @property
+    def name(self) -> str:
+        """The word used in configurations and commands, e.g. `cora`."""
+        return self.manifest.name
+
+
+_DATASETS = {
+    name: Dataset(manifest, CITATION_STANDINS[name]) for name, manifest in PLANETOID_MANIFESTS.items()
+}
+
+
+def known_datasets() -> list[str]:
+    """Names of all datasets, in the order in which tables list them."""
+    return list(_DATASETS)
+
+
+def find_dataset(name: str) -> Dataset:
+    """The dataset of this name. Raises DataError with the nearest valid names if there is none."""
+    if name in _DATASETS:
+        return _DATASETS[name]
+    near = difflib.get_close_matches(name.lower(), _DATASETS, n=3, cutoff=0.5) or known_datasets()
+    raise DataError(f"unknown dataset {name!r}; did you mean {' or '.join(near)}?")

@@ -1,0 +1,101 @@
+"""Where a dataset's files come from: the real ones under the data root, or a stand-in in the cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.registry import Dataset, find_dataset, known_datasets
+
+__all__ = ["CHOICES", "Source", "cache_root", "data_root", "known_datasets", "prepare", "remedy", "resolve"]
+
+CHOICES = ("auto", "real", "standin")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data that a run uses; goes into its record.
+
+    kind: "real" or "stand-in". name: the dataset. folder: what the parser reads. fingerprint: twelve hex
+    digits, of the manifest's checksums (real) or of the generator's version and settings.
+    """
+
+    kind: str
+    name: str
+    folder: Path
+    fingerprint: str
+
+
+def data_root() -> Path:
+    """The folder of real data: $DFA_DATA_DIR, or `data` in the current folder."""
+    return _folder_from("DFA_DATA_DIR", "data")
+
+
+def cache_root() -> Path:
+    """The folder of generated files: $DFA_CACHE_DIR, or `data/cache` in the current folder.
+
+    It does not depend on the data root, which may be shared and read-only.
+    """
+    return _folder_from("DFA_CACHE_DIR", "data/cache")
+
+
+def resolve(dataset: str, data: str = "auto", profile: str = "quick") -> Source:
+    """Decide which data a run uses; looks at file names only and writes nothing.
+
+    data: "real" wants the published files; "standin" the generated ones, sized for `profile`; "auto" takes
+    the published files if they are under the data root, else the stand-in. Raises DataError for an unknown
+    dataset or choice, for "real" without the files, and, unless a stand-in was asked for, for an incomplete
+    set of files: a half-finished download never turns into a stand-in unnoticed.
+    """
+    if data not in CHOICES:
+        raise DataError(f"unknown choice data={data!r}; valid are {', '.join(CHOICES)}")
+    entry = find_dataset(dataset)
+    if data == "standin" or (data == "auto" and entry.manifest.absent(data_root())):
+        return _standin_source(entry, profile)
+    _require_files(entry)
+    manifest = entry.manifest
+    return Source("real", entry.name, manifest.place(data_root()), manifest.fingerprint)
+
+
+def prepare(source: Source) -> None:
+    """Generate the stand-in if the source is one and is not there yet; does nothing for real data.
+
+    Safe in several processes at once. Errors as `StandIn.generate`.
+    """
+    if source.kind == "stand-in":
+        find_dataset(source.name).standin.generate(source.folder, source.fingerprint)
+
+
+def remedy(source: Source) -> str:
+    """What to do about a bad file of this source, as the end of an error message."""
+    if source.kind == "stand-in":
+        return f"delete the folder {source.folder} and it is generated anew"
+    return f"fetch it again: {find_dataset(source.name).manifest.fetch_command}"
+
+
+def _folder_from(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser().resolve()
+
+
+def _standin_source(entry: Dataset, profile: str) -> Source:
+    fingerprint = entry.standin.fingerprint(profile)
+    folder = cache_root() / "standin" / f"{entry.name}-{fingerprint}"
+    return Source("stand-in", entry.name, folder, fingerprint)
+
+
+def _require_files(entry: Dataset) -> None:
+    manifest, root = entry.manifest, data_root()
+    missing = manifest.missing(root)
+    if not missing:
+        return
+    if manifest.absent(root):
+        raise DataError(
+            f"{entry.name}: no files in {manifest.place(root)}; fetch them: {manifest.fetch_command} "
+            f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
+        )
+    names = ", ".join(file.path for file in missing)
+    raise DataError(
+        f"{entry.name}: incomplete under {root}: missing {names}; complete it: {manifest.fetch_command}"
+    )

@@ -1,0 +1,88 @@
+"""Stand-ins: generated data in a dataset's real on-disk format, made once and then reused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import DataError
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """How one dataset's stand-in is generated.
+
+    name: the dataset. version: raised whenever `write` gives other bytes for the same settings.
+    files: the names of the files written. settings: the generator's settings (a dataclass instance) for a
+    profile; the entry "default" serves every profile without one. write(folder, settings): writes the files.
+    """
+
+    name: str
+    version: int
+    files: tuple[str, ...]
+    settings: Mapping[str, Any]
+    write: Callable[[Path, Any], None]
+
+    def fingerprint(self, profile: str) -> str:
+        """Twelve hex digits that change with the generator's version or with its settings for the profile."""
+        return self._fingerprint_of(self.settings.get(profile, self.settings["default"]))
+
+    def generate(self, folder: Path, fingerprint: str) -> None:
+        """Write the stand-in with this fingerprint into `folder`, unless it is there already.
+
+        The files are written beside it and the folder is renamed when complete: nobody ever sees half a
+        stand-in, and of several processes that generate at once the first to finish wins.
+        Raises DataError if the fingerprint is none of ours, a file is gone or the place cannot be written.
+        """
+        if folder.is_dir():
+            self._check_complete(folder)
+            return
+        settings = self._settings_with(fingerprint)
+        draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+        try:
+            draft.mkdir(parents=True)
+            self.write(draft, settings)
+            _publish(draft, folder)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the stand-in {folder} ({error}); "
+                f"set DFA_CACHE_DIR to a folder that can be written"
+            ) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _settings_with(self, fingerprint: str) -> Any:
+        for settings in self.settings.values():
+            if self._fingerprint_of(settings) == fingerprint:
+                return settings
+        raise DataError(
+            f"no stand-in of {self.name} has the fingerprint {fingerprint!r}; "
+            f"take a source from datasets.source.resolve({self.name!r}, data='standin')"
+        )
+
+    def _fingerprint_of(self, settings: Any) -> str:
+        content = {"name": self.name, "version": self.version, "settings": asdict(settings)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def _check_complete(self, folder: Path) -> None:
+        gone = [name for name in self.files if not (folder / name).is_file()]
+        if gone:
+            raise DataError(
+                f"{folder / gone[0]} is missing; delete the folder {folder} and it is generated anew"
+            )
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    """Rename the finished draft to its final name; when somebody else was faster, theirs stays."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        # Renaming onto a folder that holds files fails. The other process wrote the same bytes.
+        if not folder.is_dir():
+            raise
