@@ -46,7 +46,7 @@ class Run:
         """
         config = compose(overrides)
         source = resolve(config.task.dataset, config.data, config.profile.name)
-        return cls(config, source, _variant(config, overrides), hash_config(_determining(config, source)))
+        return cls(config, source, _variant(config, overrides), _hash(config, source))
 
     @property
     def id(self) -> str:
@@ -82,6 +82,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
         write_record(record, run.records)
         return record
     device = _device(config.hardware.device)
+    machine.keep_freed_memory()
     torch.set_num_threads(config.hardware.threads)
     memory = machine.PeakMemory(device)
     task, method = _build(run, device)
@@ -190,7 +191,7 @@ def _blank_record(run: Run) -> Record:
 
 
 def _determining(config: DictConfig, source: Source) -> dict[str, Any]:
-    """The settings that determine a result, apart from the seed: what the hash is of."""
+    """The settings that determine a result, apart from the seed."""
     values: Any = OmegaConf.to_container(config)
     follows_seed = values["feedback_seed"] == values["seed"]
     return {
@@ -201,6 +202,28 @@ def _determining(config: DictConfig, source: Source) -> dict[str, Any]:
         "device": values["hardware"]["device"],
         "precision": values["hardware"]["precision"],
     }
+
+
+def _hash(config: DictConfig, source: Source) -> str:
+    """Hash of the determining settings, without those at the schema's defaults.
+
+    So a setting that is added later, with a default that changes nothing, does not orphan the runs recorded before.
+    """
+    determining = _determining(config, source)
+    architecture = architectures()[config.task.architecture]
+    defaults: Any = OmegaConf.to_container(OmegaConf.structured(architecture.task_config))
+    defaults["model"] = OmegaConf.to_container(OmegaConf.structured(architecture.model_config))
+    return hash_config(determining | {"task": _without_defaults(determining["task"], defaults)})
+
+
+def _without_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            kept[key] = _without_defaults(value, defaults.get(key, {}))
+        elif key not in defaults or defaults[key] != value:
+            kept[key] = value
+    return kept
 
 
 def _variant(config: DictConfig, overrides: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -66,6 +67,22 @@ class PeakMemory:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) / 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C allocator keep what tensors free, where it is glibc's; elsewhere this does nothing.
+
+    By default glibc returns every large block to the kernel, and each step of a CPU run pays for mapping and zeroing
+    the same pages again.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def _processor() -> str:

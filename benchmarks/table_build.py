@@ -222,16 +222,19 @@ def exact(value: float | None) -> str:
 
 def _notes(grid: Grid) -> list[str]:
     """Remarks below the table: each text once, after the places it concerns."""
-    texts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    texts: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for (row, column), place in grid.places.items():
         for text in _remarks(place):
-            texts[text][title(row[1])] += [title(row[0]), column.method]
+            texts[text][title(row[1])].append((title(row[0]), column.method))
     return [f"{_where(concerned)}: {text}" for text, concerned in texts.items()]
 
 
-def _where(concerned: dict[str, list[str]]) -> str:
+def _where(concerned: dict[str, list[tuple[str, str]]]) -> str:
     """Architectures, each with its datasets and methods."""
-    return "; ".join(f"{name} ({', '.join(dict.fromkeys(rest))})" for name, rest in concerned.items())
+    lists = {
+        name: [", ".join(dict.fromkeys(part)) for part in zip(*where)] for name, where in concerned.items()
+    }
+    return ", ".join(f"{name} ({'; '.join(parts)})" for name, parts in lists.items())
 
 
 def _remarks(place: Place) -> Iterable[str]:

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from datasets.planetoid_manifest import PARTS, file_name
 from datasets.standin import StandIn
 
-_VERSION = 1
+_VERSION = 2
 _SEED = 20200623
 _PER_CLASS = 20  # labelled nodes of each class, as in the public split
 
@@ -85,9 +85,9 @@ def _draw_labels(rng: np.random.Generator, settings: CitationSettings) -> np.nda
 
 
 def _draw_isolated(rng: np.random.Generator, settings: CitationSettings) -> np.ndarray:
-    """Test nodes, but not the last one: readers may infer the number of nodes from the test index."""
+    """Test nodes, but neither the first nor the last: readers infer from those two where the gaps are."""
     known = settings.nodes - settings.test
-    return known + rng.choice(settings.test - 1, size=settings.isolated, replace=False)
+    return known + 1 + rng.choice(settings.test - 2, size=settings.isolated, replace=False)
 
 
 def _draw_features(rng: np.random.Generator, settings: CitationSettings, labels: np.ndarray) -> csr_matrix:

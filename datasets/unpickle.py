@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ _MALFORMED = (
     TypeError,
     ValueError,
 )
+
+_MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 
 
 class _Record:
@@ -160,6 +163,7 @@ def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_mat
     called), if it is truncated or malformed, or if it holds anything else.
     """
     try:
+        _check_sizes(content)
         value = _Unpickler(content, path).load()
         if isinstance(value, (_Array, _SparseMatrix)):
             return value.build()
@@ -172,6 +176,18 @@ def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_mat
         return value
     found = type(value).__name__
     raise DataError(f"{path}: the pickle holds {found}, not an array or a dictionary; {remedy}")
+
+
+def _check_sizes(content: bytes) -> None:
+    """Look through a pickle without running it; raises ValueError if it would claim more than it contains.
+
+    The unpickler sets memory aside before it reads: for a string as long as the pickle says, for a memo as
+    large as the greatest index. A few wrong bytes are enough to ask for many gigabytes.
+    """
+    # Reading the strings as genops does fails if they are longer than what is left.
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in _MEMO_WRITES and argument > len(content):
+            raise ValueError(f"memo index {argument} in a pickle of {len(content)} bytes")
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:

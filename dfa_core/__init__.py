@@ -1,27 +1,19 @@
 """Direct Feedback Alignment for PyTorch: mark a model once, then choose how it is trained.
 
-    model = …                                  # passes activations through FeedbackPoint, its output through ErrorTap
-    method = make_method("dfa", model)         # or "bp", or "shallow"
-    …
-    method.backward(loss)                      # in place of loss.backward()
+The model passes activations through :class:`FeedbackPoint` and its output through :class:`ErrorTap`. Then::
+
+    method = make_method("dfa", model)  # or "bp", or "shallow"
+    ...
+    method.backward(loss)  # in place of loss.backward()
 """
 
 from dfa_core.alignment import Alignment, measure_alignment
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import KINDS, SCALINGS, FeedbackMatrices
 from dfa_core.marks import ErrorTap, FeedbackPoint
-from dfa_core.methods import (
-    DFA,
-    Backprop,
-    FeedbackMethod,
-    Method,
-    Shallow,
-    make_method,
-    method_class,
-    register,
-    registered_methods,
-)
+from dfa_core.methods import DFA, Backprop, FeedbackMethod, Method, Shallow
 from dfa_core.recorder import Pass
+from dfa_core.registry import make_method, method_class, register, registered_methods
 
 __all__ = [
     "DFA",

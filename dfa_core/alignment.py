@@ -6,17 +6,18 @@ DFA learns when B_i e comes to lie within 90° of the true gradient dL/dh_i. The
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dfa_core.backward import backpropagate_to_taps
+from dfa_core.backward import Signals, local_roots
 from dfa_core.errors import FeedbackError
-from dfa_core.layout import Layout
 from dfa_core.methods import FeedbackMethod
-from dfa_core.recorder import Pass, Recorder, Visit
+from dfa_core.recorder import Pass, Recorder, Visit, group_into_passes
+
+Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class Alignment:
     """Cosines between a method's signals and backprop's gradients.
 
     Attributes:
-        points: per feedback point, from the input upwards, the cosine of each sample, ``(samples,)`` on the CPU.
-            A sample whose signal or gradient is zero has no angle and is left out.
-        parameters: per parameter, the cosine of the two gradients.
+        points: per feedback point, from the input upwards, the cosine of each sample: ``(samples,)`` on the
+            CPU. A sample whose signal or gradient is zero has no angle and is left out.
+        parameters: per parameter, the cosine of the two gradients. A parameter that gets none from either
+            side is left out.
     """
 
     points: dict[str, Tensor]
@@ -39,43 +41,38 @@ class Alignment:
 
     def quantiles(self, point: str, q: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> list[float]:
         """Quantiles of one point's cosines over the samples."""
-        values: list[float] = torch.quantile(self.points[point], torch.tensor(q)).tolist()
-        return values
+        return [float(value) for value in torch.quantile(self.points[point], torch.tensor(q))]
 
 
 def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> Alignment:
     """Compare ``method`` with backprop on one forward pass; parameters' ``.grad`` stays untouched.
 
     Args:
-        method: an attached feedback method (``dfa``, or one of your own that returns signals).
-        closure: runs the model in eager mode and returns the scalar loss.
+        method: the feedback method attached to the model (``dfa``, or one of your own that sends signals).
+        closure: runs the model and returns the scalar loss. A compiled model runs in eager mode here; of a
+            model wrapped in DistributedDataParallel, call the inner ``.module``.
 
     Raises:
         FeedbackError: the method sends no signals (``shallow``), or the pass used the marks wrongly.
     """
-    parameters = [(name, p) for name, p in method._parameters_by_name if p.requires_grad]
-    kept = [p.grad for _, p in parameters]
-    probe = _ProbeRecorder()
-    method.layout.attach(probe)
-    try:
-        with torch.enable_grad():
-            loss = closure()
-        passes = probe.take(method.layout)
-        for _, p in parameters:
-            p.grad = None
-        backpropagate_to_taps(loss, passes)
-        above = [p.grad for _, p in parameters]
-        with torch.no_grad():
-            signals = [method.signals(forward_pass) for forward_pass in passes]
-        true = _sweep(passes, parameters, None)
-        sent = _sweep(passes, parameters, signals)
-    finally:
-        method.layout.attach(method.recorder)
-        for (_, p), grad in zip(parameters, kept, strict=True):
-            p.grad = grad
-    if not any(signals):
+    loss, visits = _uncut_forward(method, closure)
+    passes = group_into_passes(visits, method.layout)
+    leaves = [visit.passed_on for visit in visits]
+    parameters = method.trainable_parameters()
+
+    above = _gradients([loss], None, [*parameters.values(), *leaves])
+    for forward_pass in passes:
+        forward_pass.error = above.get(forward_pass.passed_on)
+    signals = method.signals_of(passes)
+    if not any(signal is not None for sent in signals for signal in sent.values()):
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
-    return Alignment(_point_cosines(method.layout, passes, signals), _parameter_cosines(parameters, above, true, sent))
+
+    sent = _sum(above, _gradients(*local_roots(passes, signals), list(parameters.values())))
+    true = _chained(above, visits, [*parameters.values(), *leaves])
+    return Alignment(
+        _point_cosines(method, passes, signals, true),
+        {name: _cosine(true[p], sent[p]) for name, p in parameters.items() if p in true and p in sent},
+    )
 
 
 class _ProbeRecorder(Recorder):
@@ -87,78 +84,69 @@ class _ProbeRecorder(Recorder):
         return leaf
 
 
-def _sweep(
-    passes: list[Pass],
-    parameters: list[tuple[str, Tensor]],
-    signals: list[dict[str, Tensor | None]] | None,
-) -> list[Tensor | None]:
-    """Gradients of the parameters below the taps: true ones (``signals`` None; fills the leaves' grads) or sent ones.
+def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tuple[Tensor, list[Visit]]:
+    """Run ``closure`` with leaves at all marks. The method is attached as before afterwards."""
+    if not isinstance(method, FeedbackMethod) or not method.layout.is_attached(method.recorder):
+        raise FeedbackError(
+            f"alignment is measured for a feedback method that is attached to its model; {type(method).__name__} "
+            "is not: make it with make_method and attach no other method afterwards"
+        )
+    probe = _ProbeRecorder()
+    method.layout.attach(probe)
+    try:
+        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
+            loss = closure()
+    finally:
+        method.layout.attach(method.recorder)
+    return loss, probe.take()
 
-    A pass's segments are swept from the top. Above each point lie only segments swept before, so when a point's
-    turn comes its leaf has gathered the whole of dL/dh_i.
+
+def _chained(above: Gradients, visits: Sequence[Visit], inputs: Sequence[Tensor]) -> Gradients:
+    """Backprop's gradients of ``inputs``, put together from the pieces between the cuts.
+
+    Whatever was computed from a mark's leaf ran after the mark did. So in reverse order of the visits, a leaf
+    has gathered the whole of dL/d(leaf) when its turn comes to hand it on through the tensor it stands for.
     """
-    total: list[Tensor | None] = [None] * len(parameters)
-    for index, forward_pass in reversed(list(enumerate(passes))):
-        segments = [(forward_pass.arrived, lambda p=forward_pass: p.error)]
-        for name in reversed(forward_pass.activations):
-            if signals is None:
-                gradient = lambda leaf=forward_pass.leaves[name]: leaf.grad  # noqa: E731
-            else:
-                gradient = lambda s=signals[index].get(name): s  # noqa: E731
-            segments.append((forward_pass.activations[name], gradient))
-        leaves = list(forward_pass.leaves.values())
-        for root, gradient in segments:
-            value = gradient()
-            if value is None or not root.requires_grad:
-                continue
-            inputs = [*(p for _, p in parameters), *leaves]
-            grads = torch.autograd.grad(
-                root, inputs, value.reshape(root.shape).to(root.dtype), retain_graph=True, allow_unused=True
-            )
-            for i, grad in enumerate(grads[: len(parameters)]):
-                total[i] = _plus(total[i], grad)
-            if signals is None:
-                for leaf, grad in zip(leaves, grads[len(parameters) :], strict=True):
-                    leaf.grad = _plus(leaf.grad, grad)
+    total = above
+    for visit in reversed(visits):
+        if visit.passed_on in total and visit.arrived.requires_grad:
+            total = _sum(total, _gradients([visit.arrived], [total[visit.passed_on]], inputs))
     return total
 
 
+def _gradients(
+    roots: Sequence[Tensor], root_gradients: Sequence[Tensor] | None, inputs: Sequence[Tensor]
+) -> Gradients:
+    # `grad`, not `backward`: it leaves .grad alone and fires no hook that is meant for a training step.
+    found = torch.autograd.grad(roots, inputs, root_gradients, retain_graph=True, allow_unused=True)
+    return {x: gradient for x, gradient in zip(inputs, found, strict=True) if gradient is not None}
+
+
+def _sum(a: Gradients, b: Gradients) -> Gradients:
+    return {**a, **{x: a[x] + gradient if x in a else gradient for x, gradient in b.items()}}
+
+
 def _point_cosines(
-    layout: Layout, passes: list[Pass], signals: list[dict[str, Tensor | None]]
+    method: FeedbackMethod, passes: Sequence[Pass], signals: Sequence[Signals], true: Gradients
 ) -> dict[str, Tensor]:
     cosines: dict[str, list[Tensor]] = {}
     for forward_pass, sent in zip(passes, signals, strict=True):
         for name, leaf in forward_pass.leaves.items():
             signal = sent.get(name)
-            if signal is not None and leaf.grad is not None:
-                width = layout.points[name].width
-                cosines.setdefault(name, []).append(_row_cosines(leaf.grad, signal, width))
+            if signal is not None and leaf in true:
+                width = method.layout.points[name].width
+                cosines.setdefault(name, []).append(_row_cosines(true[leaf], signal, width))
     return {name: torch.cat(parts) for name, parts in cosines.items()}
 
 
 def _row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:
+    """Cosine of each row of ``width`` entries; rows that are zero in ``a`` or ``b`` are left out."""
     a, b = (t.detach().float().reshape(-1, width) for t in (a, b))
     lengths = a.norm(dim=1) * b.norm(dim=1)
     defined = lengths > 0
-    return ((a * b).sum(1)[defined] / lengths[defined]).cpu()
+    cosines: Tensor = (a * b).sum(1)[defined] / lengths[defined]
+    return cosines.cpu()
 
 
-def _parameter_cosines(
-    parameters: list[tuple[str, Tensor]],
-    above: list[Tensor | None],
-    true: list[Tensor | None],
-    sent: list[Tensor | None],
-) -> dict[str, float]:
-    cosines: dict[str, float] = {}
-    for (name, _), top, a, b in zip(parameters, above, true, sent, strict=True):
-        backprop, feedback = _plus(top, a), _plus(top, b)
-        if backprop is None or feedback is None:
-            continue
-        lengths = backprop.norm() * feedback.norm()
-        if lengths > 0:
-            cosines[name] = float((backprop * feedback).sum() / lengths)
-    return cosines
-
-
-def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return b if a is None else a if b is None else a + b
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return float(torch.nn.functional.cosine_similarity(a.float().flatten(), b.float().flatten(), dim=0))

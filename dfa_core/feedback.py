@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dfa_core.errors import FeedbackError
 
+T = TypeVar("T")
 Draw = Callable[[int, int, torch.Generator], Tensor]
 
 
@@ -51,7 +54,7 @@ def seeded_generator(feedback_seed: int, name: str) -> torch.Generator:
 
 
 class FeedbackMatrices(nn.Module):
-    """The matrices of all points that one tap serves, as row blocks of one buffer, so that one product projects.
+    """The matrices of all points that one tap serves: row blocks of one buffer, so that one product projects.
 
     Args:
         tap: name of the tap; seeds a shared matrix.
@@ -66,7 +69,7 @@ class FeedbackMatrices(nn.Module):
 
     Attributes:
         weight: buffer ``(rows, error)`` in fp32; a point's block is ``B_i`` transposed.
-        rows: per point, the rows of its block.
+        rows: per point, the rows of its block. Points of a shared matrix overlap.
     """
 
     weight: Tensor
@@ -87,18 +90,22 @@ class FeedbackMatrices(nn.Module):
         scaling_of = _choice("scaling", scaling, SCALINGS)
         widest = max(widths.values(), default=0)
         factors = {name: scale * scaling_of(width, widest, error) for name, width in widths.items()}
+        if kind.startswith("shared"):
+            shared = draw(widest, error, seeded_generator(feedback_seed, tap))
+            blocks = {name: shared[:width] * factors[name] for name, width in widths.items()}
+        else:
+            blocks = {
+                name: draw(width, error, seeded_generator(feedback_seed, name)) * factors[name]
+                for name, width in widths.items()
+            }
         if kind.startswith("shared") and len(set(factors.values())) == 1:
-            blocks = [draw(widest, error, seeded_generator(feedback_seed, tap)) * next(iter(factors.values()))]
+            # Equal but for their length: keep the longest, so that one projection serves every point.
+            weight = max(blocks.values(), key=len)
             self.rows = {name: slice(0, width) for name, width in widths.items()}
         else:
-            seeds = {name: tap if kind.startswith("shared") else name for name in widths}
-            blocks = [
-                draw(width, error, seeded_generator(feedback_seed, seeds[name])) * factors[name]
-                for name, width in widths.items()
-            ]
-            ends = torch.tensor([0, *widths.values()]).cumsum(0).tolist()
-            self.rows = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(widths)}
-        self.register_buffer("weight", torch.cat(blocks) if blocks else torch.zeros(0, error))
+            weight = torch.cat([torch.empty(0, error), *blocks.values()])
+            self.rows = _consecutive(widths)
+        self.register_buffer("weight", weight)
 
     def matrix(self, point: str) -> Tensor:
         """B_i of ``point`` as a view ``(error, width)``; writing to it changes the feedback."""
@@ -106,11 +113,20 @@ class FeedbackMatrices(nn.Module):
 
     def forward(self, error: Tensor) -> dict[str, Tensor]:
         """Project ``error (*batch, error)`` to every point: B_i e, ``(*batch, width)`` each."""
-        projected = torch.nn.functional.linear(error, self.weight.to(error.dtype))
+        projected = F.linear(error, self.weight.to(error.dtype))
         return {name: projected[..., rows] for name, rows in self.rows.items()}
 
 
-def _choice(what: str, name: str, choices: Mapping[str, object]) -> object:
+def _consecutive(widths: Mapping[str, int]) -> dict[str, slice]:
+    rows: dict[str, slice] = {}
+    end = 0
+    for name, width in widths.items():
+        rows[name] = slice(end, end + width)
+        end += width
+    return rows
+
+
+def _choice(what: str, name: str, choices: Mapping[str, T]) -> T:
     if name not in choices:
         raise FeedbackError(f"unknown {what} '{name}': choose one of {', '.join(choices)}")
     return choices[name]

@@ -27,9 +27,15 @@ class Layout:
         same name with and without them.
 
         Raises:
-            FeedbackError: no mark at all, or a point with no tap, or with several equally near.
+            FeedbackError: no error tap, or a point with no tap, or with several equally near.
         """
-        marks = {_plain(path): module for path, module in model.named_modules() if isinstance(module, Mark)}
+        marks: dict[str, Mark] = {}
+        for path, module in model.named_modules():
+            if isinstance(module, Mark) and marks.setdefault(plain_path(path), module) is not module:
+                raise FeedbackError(
+                    f"two marks would both be named '{plain_path(path)}', because 'module' and '_orig_mod' are "
+                    "taken for wrappers: rename the submodule of that name"
+                )
         points = {path: mark for path, mark in marks.items() if isinstance(mark, FeedbackPoint)}
         taps = {path: mark for path, mark in marks.items() if isinstance(mark, ErrorTap)}
         if not taps:
@@ -47,8 +53,13 @@ class Layout:
         for name, mark in {**self.points, **self.taps}.items():
             mark.name, mark.recorder = name, recorder
 
+    def is_attached(self, recorder: Recorder | None) -> bool:
+        """Does every mark report to ``recorder``?"""
+        return all(mark.recorder is recorder for mark in (*self.points.values(), *self.taps.values()))
 
-def _plain(path: str) -> str:
+
+def plain_path(path: str) -> str:
+    """A module or parameter path without the parts that wrappers add."""
     return ".".join(part for part in path.split(".") if part not in ("_orig_mod", "module"))
 
 

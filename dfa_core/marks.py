@@ -48,7 +48,7 @@ class Mark(nn.Module):
 
     def check_shape(self, x: Tensor) -> None:
         """Raise :class:`FeedbackError` unless ``x`` is ``(*batch, *features)`` as declared."""
-        if x.dim() == self.batch_dims + len(self.features) and tuple(x.shape[self.batch_dims :]) == self.features:
+        if x.dim() == self.batch_dims + len(self.features) and x.shape[self.batch_dims :] == self.features:
             return
         raise FeedbackError(
             f"{self.kind} '{self.name}' got a tensor of shape {tuple(x.shape)}, but declares "

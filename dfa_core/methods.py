@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from dfa_core.backward import backpropagate_to_taps
+from dfa_core.backward import Signals, backpropagate_to_taps, local_roots
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.layout import Layout
-from dfa_core.recorder import Pass, Recorder
+from dfa_core.layout import Layout, plain_path
+from dfa_core.recorder import Pass, Recorder, group_into_passes
+from dfa_core.registry import register
 
 log = logging.getLogger(__name__)
-
-_METHODS: dict[str, type[Method]] = {}
-M = TypeVar("M", bound="type[Method]")
 
 
 class Method(nn.Module):
@@ -29,7 +25,7 @@ class Method(nn.Module):
     the method itself needs to continue (feedback matrices); save it beside the model's.
 
     Args:
-        model: a model with an :class:`ErrorTap` and feedback points. Attaching replaces a method attached before.
+        model: a model with an :class:`ErrorTap` and feedback points. A method attached before is replaced.
         feedback_seed: seeds whatever random feedback the method draws.
     """
 
@@ -40,7 +36,8 @@ class Method(nn.Module):
         super().__init__()
         self.feedback_seed = feedback_seed
         self.layout = Layout.of(model)
-        self._parameters_by_name = list(model.named_parameters())  # a list: not to be registered again
+        # A list of pairs: the parameters are the model's, not to be registered a second time here.
+        self._parameters_by_name = [(plain_path(name), p) for name, p in model.named_parameters()]
         self._reported = False
         self.layout.attach(None)
 
@@ -51,9 +48,13 @@ class Method(nn.Module):
     def reset(self) -> None:
         """Forget a forward pass that will not be followed by :meth:`backward`."""
 
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """The model's parameters that require a gradient, by name."""
+        return {name: p for name, p in self._parameters_by_name if p.requires_grad}
+
     def untrained_parameters(self) -> list[str]:
-        """Names of the parameters that the last :meth:`backward` left without gradient."""
-        return [name for name, p in self._parameters_by_name if p.requires_grad and p.grad is None]
+        """Names of the trainable parameters that the last :meth:`backward` left without gradient."""
+        return [name for name, p in self.trainable_parameters().items() if p.grad is None]
 
     def _report_untrained(self) -> None:
         if self._reported:
@@ -61,14 +62,20 @@ class Method(nn.Module):
         self._reported = True
         if names := self.untrained_parameters():
             level = logging.INFO if self.leaves_parameters_untrained else logging.WARNING
-            log.log(level, "%s leaves %d parameter(s) without gradient: %s", type(self).__name__, len(names), names)
+            log.log(level, "%s leaves without gradient: %s", type(self).__name__, ", ".join(names))
 
 
+@register("bp")
 class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()  # type: ignore[no-untyped-call]
+        if not self.layout.is_attached(None):
+            raise FeedbackError(
+                "another method was attached to the model after this Backprop, so its marks cut the graph: "
+                "make the method anew before training with it"
+            )
+        torch.autograd.backward(loss)
         self._report_untrained()
 
 
@@ -76,8 +83,8 @@ class FeedbackMethod(Method):
     """Base of all methods that cut the graph at the feedback points and send a signal to each.
 
     A subclass defines :meth:`signal` for one point, or :meth:`signals` for all points of a pass at once.
-    The step is then: backward from the loss down to the taps; the signals; and one multi-root backward from all
-    points and taps, in which every layer gets its local gradient.
+    The step is then: backward from the loss down to the taps; the signals; and one multi-root backward from
+    all points and taps, in which every layer gets its local gradient.
     """
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
@@ -107,29 +114,23 @@ class FeedbackMethod(Method):
         }
 
     def backward(self, loss: Tensor) -> None:
-        passes = self.recorder.take(self.layout)
+        passes = group_into_passes(self.recorder.take(), self.layout)
         backpropagate_to_taps(loss, passes)
-        roots: list[Tensor] = []
-        gradients: list[Tensor] = []
-        for forward_pass in passes:
-            with torch.no_grad():
-                signals = self.signals(forward_pass)
-            for name, signal in signals.items():
-                activation = forward_pass.activations[name]
-                if signal is not None and activation.requires_grad:
-                    roots.append(activation)
-                    gradients.append(_fitted(name, signal, activation))
-            if forward_pass.arrived.requires_grad:
-                roots.append(forward_pass.arrived)
-                gradients.append(forward_pass.error)
+        roots, gradients = local_roots(passes, self.signals_of(passes))
         if roots:
             torch.autograd.backward(roots, gradients)
         self._report_untrained()
+
+    @torch.no_grad()
+    def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
+        """The signals of each pass; the passes' errors are known."""
+        return [self.signals(forward_pass) for forward_pass in passes]
 
     def reset(self) -> None:
         self.recorder.clear()
 
 
+@register("shallow")
 class Shallow(FeedbackMethod):
     """The control: the same cuts and no feedback, so that only what lies above the last cut learns."""
 
@@ -139,6 +140,7 @@ class Shallow(FeedbackMethod):
         return {}
 
 
+@register("dfa")
 class DFA(FeedbackMethod):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
 
@@ -162,9 +164,14 @@ class DFA(FeedbackMethod):
         super().__init__(model, feedback_seed=feedback_seed)
         self.feedback = nn.ModuleDict()
         for tap, mark in self.layout.taps.items():
-            widths = {name: point.width for name, point in self.layout.points_of(tap).items()}
             self.feedback[_key(tap)] = FeedbackMatrices(
-                tap, mark.width, widths, feedback_seed=feedback_seed, kind=feedback, scaling=scaling, scale=scale
+                tap,
+                mark.width,
+                {name: point.width for name, point in self.layout.points_of(tap).items()},
+                feedback_seed=feedback_seed,
+                kind=feedback,
+                scaling=scaling,
+                scale=scale,
             )
         if self._parameters_by_name:
             self.to(self._parameters_by_name[0][1].device)
@@ -174,16 +181,17 @@ class DFA(FeedbackMethod):
         return self._matrices(self.layout.tap_of[point]).matrix(point)
 
     def signals(self, forward_pass: Pass) -> dict[str, Tensor | None]:
+        """B_i e for each point that ran, shaped as its activation (Nøkland 2016, equation 7)."""
         tap = self.layout.taps[forward_pass.tap]
         batch = forward_pass.error.shape[: tap.batch_dims]
         projected = self._matrices(forward_pass.tap)(forward_pass.error.reshape(*batch, tap.width))
         signals: dict[str, Tensor | None] = {}
         for name, activation in forward_pass.activations.items():
-            point = self.layout.points[name]
-            if activation.shape[: point.batch_dims] != batch:
+            own_batch = activation.shape[: self.layout.points[name].batch_dims]
+            if own_batch != batch:
                 raise FeedbackError(
-                    f"feedback point '{name}' has batch shape {tuple(activation.shape[: point.batch_dims])}, its error "
-                    f"tap '{forward_pass.tap}' has {tuple(batch)}: declare batch_dims so that both count the same "
+                    f"feedback point '{name}' has batch shape {tuple(own_batch)}, its error tap "
+                    f"'{forward_pass.tap}' has {tuple(batch)}: declare batch_dims so that both count the same "
                     "samples (a dim that the output lacks belongs to the point's features)"
                 )
             signals[name] = projected[name].reshape(activation.shape)
@@ -195,54 +203,5 @@ class DFA(FeedbackMethod):
         return matrices
 
 
-def register(name: str) -> Callable[[M], M]:
-    """Class decorator: make a :class:`Method` available as ``make_method(name, …)``."""
-
-    def add(method: M) -> M:
-        if name in _METHODS:
-            raise FeedbackError(f"a method named '{name}' is already registered ({_METHODS[name].__qualname__})")
-        _METHODS[name] = method
-        return method
-
-    return add
-
-
-def make_method(name: str, model: nn.Module, **options: Any) -> Method:
-    """Attach the method registered as ``name`` to ``model``; ``options`` go to its constructor.
-
-    Raises:
-        FeedbackError: no such method; the message names the nearest ones.
-    """
-    if name not in _METHODS:
-        near = difflib.get_close_matches(name, _METHODS, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise FeedbackError(f"unknown method '{name}': {hint}registered are {', '.join(sorted(_METHODS))}")
-    return _METHODS[name](model, **options)
-
-
-def method_class(name: str) -> type[Method]:
-    """The class registered as ``name`` (``KeyError`` if none is)."""
-    return _METHODS[name]
-
-
-def registered_methods() -> list[str]:
-    """Names of all registered methods, in order of registration."""
-    return list(_METHODS)
-
-
 def _key(tap: str) -> str:
     return tap.replace(".", "/")  # module names may not hold dots
-
-
-def _fitted(point: str, signal: Tensor, activation: Tensor) -> Tensor:
-    if signal.shape != activation.shape:
-        raise FeedbackError(
-            f"the signal for feedback point '{point}' has shape {tuple(signal.shape)}, its activation "
-            f"{tuple(activation.shape)}: a method returns one entry per entry of the activation"
-        )
-    return signal.to(activation.dtype)
-
-
-register("bp")(Backprop)
-register("dfa")(DFA)
-register("shallow")(Shallow)

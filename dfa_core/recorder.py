@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 class Visit:
     """One mark that ran: the tensor that came in, the one passed on, and the visit before it."""
 
-    def __init__(self, name: str, arrived: Tensor | None, passed_on: Tensor | None, previous: Visit | None) -> None:
+    def __init__(self, name: str, arrived: Tensor, passed_on: Tensor, previous: Visit | None) -> None:
         self.name = name
         self.arrived = arrived
         self.passed_on = passed_on
         self.previous = previous
 
 
-@dataclass
+@dataclass(eq=False)
 class Pass:
     """One forward pass through the part of a model that one error tap serves.
 
@@ -33,7 +34,7 @@ class Pass:
         arrived: the output as computed, attached to the graph below the tap, ``(*batch, *error)``.
         passed_on: what the loss was computed from: a leaf, or ``arrived`` itself in a compiled region.
         activations: per point, in the order visited, the attached activation ``(*batch, *features)``.
-        leaves: per point, what was passed on in its place.
+        leaves: per point, the cut tensor that was passed on in its place.
     """
 
     tap: str
@@ -45,11 +46,12 @@ class Pass:
 
     @property
     def error(self) -> Tensor:
-        """e = dL/d(output) at the tap, ``(*batch, *error)``; there once the loss has been backpropagated to it."""
+        """e = dL/d(output) at the tap, ``(*batch, *error)``, once the loss was backpropagated to it."""
         if self._error is None:
             raise FeedbackError(
-                f"error tap '{self.tap}' ran but this loss sends it no gradient; run evaluation under "
-                "torch.no_grad(), and compile the layers above a tap apart from those below it"
+                f"error tap '{self.tap}' ran but this loss sends it no gradient: run evaluation under "
+                "torch.no_grad(), call method.reset() after a forward pass that gets no backward, and compile "
+                "the layers above a tap apart from those below it"
             )
         return self._error
 
@@ -62,11 +64,12 @@ class Recorder:
     """Collects the visits of one step and cuts the graph at every mark.
 
     The visits form a chain rather than a list: appending to a list inside a compiled function makes
-    ``torch.compile`` guard on its length, so every further pass of a step would compile anew.
+    ``torch.compile`` guard on its length, so every further pass of a step would compile anew. For the same
+    reason the chain starts at a visit of no mark, and not at ``None``.
     """
 
     def __init__(self) -> None:
-        self.last = self._start = Visit("", None, None, None)
+        self.last = self._start = Visit("", torch.empty(0), torch.empty(0), None)
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         """Keep the attached activation; pass it on cut, *not* requiring a gradient."""
@@ -86,53 +89,54 @@ class Recorder:
         """Forget the visits (of a step that will not be finished)."""
         self.last = self._start
 
-    def take(self, layout: Layout) -> list[Pass]:
-        """The passes since the last call, in order; forgets them.
-
-        Raises:
-            FeedbackError: a point ran twice before its tap did, a tap did not run, or nothing ran.
-        """
-        visits, visit = [], self.last
+    def take(self) -> list[Visit]:
+        """The visits since the last call, in the order they happened; forgets them."""
+        visits: list[Visit] = []
+        visit = self.last
         while visit.previous is not None:
             visits.append(visit)
             visit = visit.previous
         self.clear()
-        if not visits:
-            raise FeedbackError(
-                "no mark ran since the last backward: compute the loss with the model this method was made for "
-                "(a copy of it is not attached), with gradients enabled"
-            )
-        return _group(reversed(visits), layout)
+        return visits[::-1]
 
 
-def _group(visits: object, layout: Layout) -> list[Pass]:
-    """Split a step's visits into passes: each ends where its tap runs."""
+def group_into_passes(visits: Iterable[Visit], layout: Layout) -> list[Pass]:
+    """Split a step's visits into passes: each ends where its tap runs.
+
+    Raises:
+        FeedbackError: a point ran twice before its tap did, a tap did not run, or nothing ran.
+    """
     passes: list[Pass] = []
-    running: dict[str, list[Visit]] = {}
-    for visit in visits:  # type: ignore[attr-defined]
+    unfinished: dict[str, dict[str, Visit]] = {}  # by tap: the points that ran since the tap last did
+    for visit in visits:
         if visit.name in layout.taps:
-            points = running.pop(visit.name, [])
+            points = unfinished.pop(visit.name, {})
             passes.append(
                 Pass(
                     visit.name,
                     visit.arrived,
                     visit.passed_on,
-                    {point.name: point.arrived for point in points},  # type: ignore[misc]
-                    {point.name: point.passed_on for point in points},  # type: ignore[misc]
+                    {name: point.arrived for name, point in points.items()},
+                    {name: point.passed_on for name, point in points.items()},
                 )
             )
             continue
-        current = running.setdefault(layout.tap_of[visit.name], [])
-        if any(point.name == visit.name for point in current):
+        tap = layout.tap_of[visit.name]
+        if unfinished.setdefault(tap, {}).setdefault(visit.name, visit) is not visit:
             raise FeedbackError(
-                f"feedback point '{visit.name}' ran twice in one pass, before error tap "
-                f"'{layout.tap_of[visit.name]}' ran: give each use of a shared layer its own FeedbackPoint; after a "
-                "forward pass that failed half-way, call method.reset()"
+                f"feedback point '{visit.name}' ran twice in one pass, before error tap '{tap}' ran: give each "
+                "use of a shared layer its own FeedbackPoint; after a forward pass that failed half-way, call "
+                "method.reset()"
             )
-        current.append(visit)
-    for tap, points in running.items():
+    for tap, points in unfinished.items():
         raise FeedbackError(
-            f"error tap '{tap}' never ran after feedback point '{points[-1].name}': pass the output that the loss "
-            "is computed from through the tap"
+            f"error tap '{tap}' never ran after feedback point '{next(reversed(points))}': pass the output "
+            "that the loss is computed from through the tap"
+        )
+    if not passes:
+        raise FeedbackError(
+            "no mark ran since the last backward: compute the loss, with gradients enabled, by the model that "
+            "this method was made for (a copy of it is not attached, and attaching another method detaches "
+            "this one)"
         )
     return passes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,24 @@ def test_sparse_indices_out_of_bounds_are_refused(part: str, value: int) -> None
     getattr(spoilt, part)[-1] = value
     with pytest.raises(DataError, match=r"ind\.cora\.allx: truncated or malformed pickle \("):
         load(pickle.dumps(spoilt, protocol=2))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02]r\x00\x00\x00\x01.",  # a list put under memo index 2^24
+        b"\x80\x05\x96\x00\x00\x00\x00\x00\x01\x00\x00abc.",  # a byte array of 2^40 bytes
+        b"\x80\x03B\xff\xff\xff\x7fabc.",  # likewise a byte string
+    ],
+)
+def test_a_few_bytes_cannot_ask_for_gigabytes(content: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="truncated or malformed"):
+            load(content)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("value", [3, "text", [1, 2], None])

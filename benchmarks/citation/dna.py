@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import DNAConv as PyGDNAConv
-from torch_geometric.nn.conv.dna_conv import restricted_softmax
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from benchmarks.citation.config import DNAConfig
@@ -22,29 +21,51 @@ class DNAConv(PyGDNAConv):
     PyG gathers all layers of both ends of every edge and projects them there. Here queries, keys and values are
     projected once per node. The attention of all heads is then one sparse matrix, (heads · nodes) rows by
     (heads · nodes · layers) columns with one entry per head, edge and layer: its scores are an SDDMM, the weighted
-    sum over neighbours and layers an SpMM.
+    sum over neighbours and layers an SpMM. Everything stays ordered by head, so nothing is transposed on the way;
+    that needs each head's channels to be whole groups.
     """
 
+    def __init__(self, channels: int, heads: int, groups: int, dropout: float) -> None:
+        if channels % groups or groups % heads:
+            raise ValueError(
+                f"DNA with hidden={channels}, heads={heads}, groups={groups}: "
+                "hidden must be a multiple of groups, and groups a multiple of heads"
+            )
+        super().__init__(channels, heads, groups, dropout)
+
     def forward(self, x: Tensor, edges: AttentionEdges) -> Tensor:
-        """``x (nodes, layers, channels)`` → ``(nodes, channels)``."""
-        nodes, layers, channels = x.shape
+        """``x (heads, nodes, layers, width)`` → ``(nodes, heads · width)``."""
+        heads, nodes, layers, width = x.shape
         attention = self.multi_head
-        heads, width = attention.heads, channels // attention.heads
         pattern = edges.pattern(heads, layers)
+        query = _project(x[:, :, -1], attention.lin_q)  # (heads · nodes, width)
+        key = _project(x.flatten(1, 2), attention.lin_k)  # (heads · nodes · layers, width)
+        value = _project(x.flatten(1, 2), attention.lin_v)
 
-        query = attention.lin_q(x[:, -1:]).view(nodes, heads, width)
-        key = attention.lin_k(x).view(nodes, layers, heads, width)
-        value = attention.lin_v(x).view(nodes, layers, heads, width)
-        query = query.transpose(0, 1).reshape(-1, width)  # (heads · nodes, width)
-        key = key.permute(2, 0, 1, 3).reshape(-1, width)  # (heads · nodes · layers, width)
-        value = value.permute(2, 0, 1, 3).reshape(-1, width)
-
-        scores = sddmm(pattern, query, key) / math.sqrt(width)
-        weights = restricted_softmax(scores.view(-1, layers), dim=-1)  # (heads · edges, layers)
-        weights = F.dropout(weights, attention.dropout, self.training)
+        scores = sddmm(pattern, query, key).view(-1, layers) / math.sqrt(width)
+        weights = F.dropout(_restricted_softmax(scores), attention.dropout, self.training)
         weights = weights.view(heads, -1, layers) * edges.norm.view(1, -1, 1)
         out = spmm(pattern, weights.reshape(-1), value)  # (heads · nodes, width)
-        return out.view(heads, nodes, width).transpose(0, 1).reshape(nodes, channels)
+        return out.view(heads, nodes, width).transpose(0, 1).reshape(nodes, heads * width)
+
+
+def _project(x: Tensor, linear: nn.Module) -> Tensor:
+    """PyG's grouped linear map on ``x (heads, rows, width)`` → ``(heads · rows, width)``.
+
+    The groups of a head form one block-diagonal (width × width) matrix.
+    """
+    heads, _, width = x.shape
+    blocks = linear.weight.view(heads, -1, *linear.weight.shape[1:])  # (heads, groups per head, size, size)
+    weight = torch.stack([torch.block_diag(*head) for head in blocks])
+    return torch.baddbmm(linear.bias.view(heads, 1, width), x, weight).view(-1, width)
+
+
+def _restricted_softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dim and one further entry of score 0, so that a node may attend to nothing."""
+    # Written out: with so few layers the fused softmax is slower. The shift cancels, so it needs no gradient.
+    shift = scores.detach().amax(-1, keepdim=True).clamp(min=0)
+    exponentials = (scores - shift).exp()
+    return exponentials / (exponentials.sum(-1, keepdim=True) + (-shift).exp())
 
 
 class AttentionEdges:
@@ -80,13 +101,14 @@ class DNA(nn.Module):
     def __init__(self, config: DNAConfig, features: int, classes: int) -> None:
         super().__init__()
         self.dropout = config.dropout
+        self.heads = config.heads
         self.log_softmax_tap = config.tap == "log_softmax"
         if config.tap not in ("scores", "log_softmax"):
             raise ValueError(f"task.model.tap='{config.tap}': choose scores or log_softmax")
         self.lin1 = FeatureLinear(features, config.hidden)
         self.point_in = FeedbackPoint(config.hidden)
         self.convs = nn.ModuleList(
-            DNAConv(config.hidden, config.heads, config.groups, dropout=config.attention_dropout)
+            DNAConv(config.hidden, config.heads, config.groups, config.attention_dropout)
             for _ in range(config.layers)
         )
         self.points = nn.ModuleList(FeedbackPoint(config.hidden) for _ in range(config.layers))
@@ -102,9 +124,13 @@ class DNA(nn.Module):
         if self._edges is None:
             self._edges = AttentionEdges(graph.edge_index, graph.nodes)
         x = F.dropout(F.relu(self.lin1(graph.x)), self.dropout, self.training)
-        stack = self.point_in(x).unsqueeze(1)  # (nodes, layers so far, hidden)
+        stack = self._by_head(self.point_in(x))  # (heads, nodes, layers so far, width)
         for conv, point in zip(self.convs, self.points, strict=True):
             x = point(F.relu(conv(stack, self._edges)))
-            stack = torch.cat([stack, x.unsqueeze(1)], dim=1)
+            stack = torch.cat([stack, self._by_head(x)], dim=2)
         x = self.lin2(F.dropout(x, self.dropout, self.training))
         return self.tap(F.log_softmax(x, dim=1) if self.log_softmax_tap else x)
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """``(nodes, hidden)`` → ``(heads, nodes, 1, width)``."""
+        return x.view(x.size(0), self.heads, 1, -1).transpose(0, 1)

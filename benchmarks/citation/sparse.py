@@ -46,7 +46,7 @@ class Pattern:
     def transposed(self, values: Tensor) -> Tensor:
         """Its transpose, ``(columns, rows)``."""
         return torch.sparse_csr_tensor(
-            self.column_starts, self.row, values[self.by_column], self.shape[::-1], check_invariants=False
+            self.column_starts, self.row, values.index_select(0, self.by_column), self.shape[::-1], check_invariants=False
         )
 
 

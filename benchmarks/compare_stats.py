@@ -1,0 +1,196 @@
+"""The statistics of a comparison: is a cell's difference more than noise?
+
+Three situations, from the most to the least that is known:
+
+- **Paired**: both sides ran the same seeds (two or more). Methods share weights, split and data order per
+  seed, so the noise is that of the differences by seed: their standard error.
+- **Rerun**: one common seed under the same settings and data. A deterministic program repeats its number;
+  only floating-point order differs between machines, and the metric's ``rerun`` tolerance covers that. By the
+  same reasoning a paired cell of unchanged settings changed if *every* common seed moved the same way by more
+  than that tolerance. (Code that draws its random numbers differently breaks this: ``Rules.unpaired``.)
+- **Independent**: other seeds. Welch's standard error where both sides have six runs or more; below that the
+  sides' variances are pooled, because one of two or three values says next to nothing.
+
+A variance with fewer than five degrees of freedom borrows the missing ones from the typical variance of that
+metric and method in this comparison (the median over its cells): with two seeds a std is small by chance so
+often that some cell of a hundred would always cry wolf. Where even that is unknown (single runs of other
+seeds everywhere), three times the ``rerun`` tolerance stands in for it; keep at least two seeds in a baseline.
+
+A cell changed only if the difference exceeds both the metric's ``effect`` tolerance and the noise threshold.
+``sigmas`` is the threshold for the comparison as a whole: with m judged cells each one is held to the
+stricter level that keeps the chance of *any* false alarm at that of one normal variable beyond ``sigmas``
+(Šidák), and Student's t widens it for few degrees of freedom. At 3 sigmas that chance is 1 in 740.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import NamedTuple
+
+from benchmarks import metrics
+from benchmarks.cells import NAN, Cell
+
+#: Degrees of freedom a variance must have to be trusted by itself.
+TRUSTED = 5
+#: Rerun tolerances allowed when nothing at all is known about the noise.
+UNKNOWN = 3.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How strict to be: the comparison's level in sigmas, and factors on the metrics' tolerances.
+
+    ``unpaired`` treats equal seeds as different ones, for code that now draws its random numbers differently.
+    """
+
+    sigmas: float = 3.0
+    effect: float = 1.0
+    rerun: float = 1.0
+    unpaired: bool = False
+
+
+class Difference(NamedTuple):
+    """after − before, its standard error and threshold in the metric's unit, and how they were found."""
+
+    value: float
+    error: float
+    threshold: float
+    how: str
+    steady: bool = False  # every common seed moved the same way by more than the rerun tolerance
+
+    @property
+    def beyond(self) -> bool:
+        return self.steady or abs(self.value) > self.threshold
+
+
+class Pair(NamedTuple):
+    """Two cells of one key, both with values."""
+
+    before: Cell
+    after: Cell
+
+    @property
+    def shared(self) -> list[int]:
+        return sorted(self.before.values.keys() & self.after.values.keys())
+
+    @property
+    def by_seed(self) -> list[float]:
+        return [self.after.values[seed] - self.before.values[seed] for seed in self.shared]
+
+    @property
+    def same_settings(self) -> bool:
+        before, after = self.before, self.after
+        return (before.config_hash, before.fingerprint) == (after.config_hash, after.fingerprint)
+
+    @property
+    def family(self) -> tuple[str, str, str]:
+        """Cells whose noise is alike."""
+        key = self.before.key
+        return key.profile, key.method, key.metric
+
+
+class Noise(NamedTuple):
+    """Typical variances by family: of values within a side, and of differences by seed."""
+
+    within: Mapping[tuple[str, str, str], float]
+    paired: Mapping[tuple[str, str, str], float]
+
+
+def typical_noise(pairs: Iterable[Pair]) -> Noise:
+    """Medians of the variances found in ``pairs``."""
+    within, paired = defaultdict(list), defaultdict(list)
+    for pair in pairs:
+        within[pair.family] += [statistics.variance(side.values.values()) for side in pair if side.n > 1]
+        if len(pair.shared) > 1:
+            paired[pair.family].append(statistics.variance(pair.by_seed))
+    return Noise(
+        *({name: statistics.median(v) for name, v in found.items() if v} for found in (within, paired))
+    )
+
+
+def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Difference:
+    """The difference of one pair among ``judged`` of them."""
+    metric = metrics.lookup(pair.before.key.metric)
+    rerun = rules.rerun * metric.tolerance("rerun", pair.before.mean)
+    effect = rules.effect * metric.tolerance("effect", pair.before.mean)
+    if len(pair.shared) > 1 and not rules.unpaired:
+        value, error, freedom = _paired(pair, noise)
+        return Difference(
+            value,
+            error,
+            max(effect, _quantile(rules, judged, freedom) * error),
+            "paired",
+            _steady(pair, rerun),
+        )
+    if pair.shared and pair.same_settings and not rules.unpaired:
+        return Difference(pair.by_seed[0], NAN, rerun, "rerun")
+    value = pair.after.mean - pair.before.mean
+    error, freedom = _independent(pair, noise)
+    if math.isnan(error):
+        return Difference(value, NAN, UNKNOWN * rerun, "noise unknown")
+    return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "independent")
+
+
+def _steady(pair: Pair, rerun: float) -> bool:
+    changes = pair.by_seed
+    return pair.same_settings and (min(changes) > rerun or max(changes) < -rerun)
+
+
+def _paired(pair: Pair, noise: Noise) -> tuple[float, float, float]:
+    changes = pair.by_seed
+    freedom = len(changes) - 1
+    variance = _borrowed(statistics.variance(changes), freedom, noise.paired.get(pair.family))
+    return statistics.fmean(changes), math.sqrt(variance / len(changes)), max(freedom, TRUSTED)
+
+
+def _independent(pair: Pair, noise: Noise) -> tuple[float, float]:
+    """Standard error and degrees of freedom; NaN where nothing is known about the noise."""
+    parts = [(statistics.variance(side.values.values()), side.n) for side in pair if side.n > 1]
+    if len(parts) == 2 and min(n for _, n in parts) > TRUSTED:
+        return _welch(parts)
+    freedom = sum(n - 1 for _, n in parts)
+    pooled = sum((n - 1) * variance for variance, n in parts) / freedom if freedom else 0.0
+    typical = noise.within.get(pair.family)
+    if not freedom and typical is None:
+        return NAN, NAN
+    variance = _borrowed(pooled, freedom, typical)
+    return math.sqrt(variance * (1 / pair.before.n + 1 / pair.after.n)), max(freedom, TRUSTED)
+
+
+def _welch(parts: list[tuple[float, int]]) -> tuple[float, float]:
+    squares = [variance / n for variance, n in parts]
+    total = sum(squares)
+    if total == 0:
+        return 0.0, float(TRUSTED)
+    return math.sqrt(total), total**2 / sum(s**2 / (n - 1) for s, (_, n) in zip(squares, parts, strict=True))
+
+
+def _borrowed(variance: float, freedom: int, typical: float | None) -> float:
+    """``variance`` filled up with the typical one to ``TRUSTED`` degrees of freedom."""
+    missing = max(0, TRUSTED - freedom)
+    if typical is None or not missing:
+        return variance
+    return (freedom * variance + missing * typical) / TRUSTED
+
+
+def _quantile(rules: Rules, judged: int, freedom: float) -> float:
+    """Threshold in standard errors for one of ``judged`` cells: Šidák's level, then Student's t."""
+    alone = 1 - NormalDist().cdf(rules.sigmas)
+    each = -math.expm1(math.log1p(-alone) / max(judged, 1))
+    return student(-NormalDist().inv_cdf(each), freedom)
+
+
+def student(z: float, freedom: float) -> float:
+    """Student's quantile at the normal quantile ``z`` (Cornish–Fisher expansion, within 7% for z ≤ 4.5)."""
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))

@@ -1,0 +1,125 @@
+"""A comparison as text: a table for the terminal, plain lines elsewhere, Markdown for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tabulate import tabulate
+
+from benchmarks import metrics
+from benchmarks.cells import Cell, CellKey
+
+if TYPE_CHECKING:
+    from benchmarks.compare import Change, Comparison
+
+HEADER = ("verdict", "cell", "A", "B", "B − A", "noise allows", "judged by")
+_QUIET = ("within noise", "not judged")
+_STYLES = {"better": "green", "added": "cyan", "within noise": "dim", "not judged": "dim"}
+#: Rows of the summary's open table; a pull request needs the worst, the file has the rest folded away.
+_OPEN_ROWS = 30
+
+
+def summary(comparison: Comparison) -> str:
+    """One line: red or green, and how many cells got which verdict."""
+    verdicts = sorted({change.verdict for change in comparison.changes})
+    verdicts.sort(key=lambda verdict: (verdict not in comparison.failing, verdict in _QUIET))
+    counts = " · ".join(f"{comparison.count(verdict)} {verdict}" for verdict in verdicts)
+    state = "FAILED" if comparison.failures else "passed"
+    return f"{state}: {counts or 'nothing to compare'}"
+
+
+def show(comparison: Comparison, console: Console, title: str, everything: bool = False) -> None:
+    """Print the notable cells (with ``everything``, all of them), the warnings and the summary."""
+    chosen = [change for change in _worst_first(comparison) if everything or change.verdict not in _QUIET]
+    rows = [row_of(change) for change in chosen]
+    if rows and console.is_terminal:
+        console.print(_grid(rows, comparison, chosen, title))
+    elif rows:
+        console.print(title, *("  ".join(filter(None, row)) for row in rows), sep="\n", **_PLAIN)
+    for warning in comparison.warnings:
+        console.print(f"warning: {warning}", style="yellow", **_PLAIN)
+    console.print(summary(comparison), style="bold red" if comparison.failures else "bold green", **_PLAIN)
+
+
+_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+def _grid(
+    rows: Sequence[Sequence[str]], comparison: Comparison, changes: Sequence[Change], title: str
+) -> Table:
+    grid = Table(title=title, box=SIMPLE, title_justify="left")
+    for place, heading in enumerate(HEADER):
+        grid.add_column(heading, justify="right" if 2 <= place <= 5 else "left", overflow="fold")
+    for row, change in zip(rows, changes, strict=True):
+        style = "red" if change.verdict in comparison.failing else _STYLES.get(change.verdict)
+        grid.add_row(*map(escape, row), style=style)
+    return grid
+
+
+def markdown(comparison: Comparison, title: str) -> str:
+    """A summary for a pull-request comment or a job's page: the verdict, what is notable, the rest folded."""
+    state = "❌" if comparison.failures else "✅"
+    parts = [f"### {state} {_safe(title)}", summary(comparison)]
+    parts += [f"> {_safe(warning)}" for warning in comparison.warnings]
+    ordered = _worst_first(comparison)
+    notable = [change for change in ordered if change.verdict not in _QUIET]
+    rest = notable[_OPEN_ROWS:] + [change for change in ordered if change.verdict in _QUIET]
+    if notable:
+        parts.append(_pipe(notable[:_OPEN_ROWS]))
+    if rest:
+        heading = f"<summary>{len(rest)} more cells</summary>"
+        parts.append(f"<details>{heading}\n\n{_pipe(rest)}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipe(changes: Sequence[Change]) -> str:
+    rows = [[_safe(text) for text in row_of(change)] for change in changes]
+    align = ["left", "left", "right", "right", "right", "right", "left"]
+    return tabulate(rows, HEADER, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _safe(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _worst_first(comparison: Comparison) -> list[Change]:
+    """Failing cells first, what is within noise last; within a verdict the order of the keys."""
+
+    def rank(change: Change) -> tuple[bool, bool, str, CellKey]:
+        return (
+            change.verdict not in comparison.failing,
+            change.verdict in _QUIET,
+            change.verdict,
+            change.key,
+        )
+
+    return sorted(comparison.changes, key=rank)
+
+
+def row_of(change: Change) -> list[str]:
+    """The texts of one row, as `HEADER` names them."""
+    found = change.difference
+    name = f"{change.key.task} {change.key.method} {change.key.metric}".strip()
+    extra = [change.key.variant, "settings differ" if change.settings_differ else "", change.reason]
+    name += "".join(f" [{text}]" for text in extra if text)
+    sides = [_side(change.before), _side(change.after)]
+    if found is None:
+        return [change.verdict, name, *sides, "", "", ""]
+    metric = metrics.lookup(change.key.metric)
+    error = "" if found.error != found.error else f" ± {metric.format(found.error)}"
+    value = f"{'+' if found.value > 0 else ''}{metric.format(found.value)}{error}"
+    return [change.verdict, name, *sides, value, metric.format(found.threshold), found.how]
+
+
+def _side(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    if not cell.n:
+        return f"0/{cell.runs} ok"
+    count = f"n={cell.n}" if cell.n == cell.runs else f"{cell.n}/{cell.runs} ok"
+    return f"{metrics.lookup(cell.key.metric).format(cell.mean)} ({count})"
