@@ -14,7 +14,7 @@ Three situations, from the most to the least that is known:
 A variance with fewer than five degrees of freedom borrows the missing ones from the typical variance of that
 metric and method in this comparison (the median over its cells): with two seeds a std is small by chance so
 often that some cell of a hundred would always cry wolf. Where even that is unknown (single runs of other
-seeds everywhere), three times the ``rerun`` tolerance stands in for it; keep at least two seeds in a baseline.
+seeds everywhere), three times the ``rerun`` tolerance stands in for it; give a baseline two seeds or more.
 
 A cell changed only if the difference exceeds both the metric's ``effect`` tolerance and the noise threshold.
 ``sigmas`` is the threshold for the comparison as a whole: with m judged cells each one is held to the
@@ -61,11 +61,10 @@ class Difference(NamedTuple):
     error: float
     threshold: float
     how: str
-    steady: bool = False  # every common seed moved the same way by more than the rerun tolerance
 
     @property
     def beyond(self) -> bool:
-        return self.steady or abs(self.value) > self.threshold
+        return abs(self.value) > self.threshold
 
 
 class Pair(NamedTuple):
@@ -120,13 +119,9 @@ def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Differenc
     effect = rules.effect * metric.tolerance("effect", pair.before.mean)
     if len(pair.shared) > 1 and not rules.unpaired:
         value, error, freedom = _paired(pair, noise)
-        return Difference(
-            value,
-            error,
-            max(effect, _quantile(rules, judged, freedom) * error),
-            "paired",
-            _steady(pair, rerun),
-        )
+        if _steady(pair, rerun):
+            return Difference(value, error, rerun, "every seed")
+        return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "paired")
     if pair.shared and pair.same_settings and not rules.unpaired:
         return Difference(pair.by_seed[0], NAN, rerun, "rerun")
     value = pair.after.mean - pair.before.mean
@@ -137,6 +132,7 @@ def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Differenc
 
 
 def _steady(pair: Pair, rerun: float) -> bool:
+    """Whether unchanged settings moved every common seed the same way by more than ``rerun``."""
     changes = pair.by_seed
     return pair.same_settings and (min(changes) > rerun or max(changes) < -rerun)
 

@@ -22,6 +22,9 @@ _QUIET = ("within noise", "not judged")
 _STYLES = {"better": "green", "added": "cyan", "within noise": "dim", "not judged": "dim"}
 #: Rows of the summary's open table; a pull request needs the worst, the file has the rest folded away.
 _OPEN_ROWS = 30
+#: Columns a terminal needs for the table; a narrower one gets plain lines.
+_WIDE = 110
+_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def summary(comparison: Comparison) -> str:
@@ -37,7 +40,7 @@ def show(comparison: Comparison, console: Console, title: str, everything: bool 
     """Print the notable cells (with ``everything``, all of them), the warnings and the summary."""
     chosen = [change for change in _worst_first(comparison) if everything or change.verdict not in _QUIET]
     rows = [row_of(change) for change in chosen]
-    if rows and console.is_terminal:
+    if rows and console.is_terminal and console.width >= _WIDE:
         console.print(_grid(rows, comparison, chosen, title))
     elif rows:
         console.print(title, *("  ".join(filter(None, row)) for row in rows), sep="\n", **_PLAIN)
@@ -46,15 +49,12 @@ def show(comparison: Comparison, console: Console, title: str, everything: bool 
     console.print(summary(comparison), style="bold red" if comparison.failures else "bold green", **_PLAIN)
 
 
-_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
-
-
 def _grid(
     rows: Sequence[Sequence[str]], comparison: Comparison, changes: Sequence[Change], title: str
 ) -> Table:
     grid = Table(title=title, box=SIMPLE, title_justify="left")
     for place, heading in enumerate(HEADER):
-        grid.add_column(heading, justify="right" if 2 <= place <= 5 else "left", overflow="fold")
+        grid.add_column(heading, justify="right" if 2 <= place <= 5 else "left", no_wrap=place < 1)
     for row, change in zip(rows, changes, strict=True):
         style = "red" if change.verdict in comparison.failing else _STYLES.get(change.verdict)
         grid.add_row(*map(escape, row), style=style)

@@ -232,7 +232,8 @@ def _notes(grid: Grid) -> list[str]:
 def _where(concerned: dict[str, list[tuple[str, str]]]) -> str:
     """Architectures, each with its datasets and methods."""
     lists = {
-        name: [", ".join(dict.fromkeys(part)) for part in zip(*where)] for name, where in concerned.items()
+        name: [", ".join(dict.fromkeys(part)) for part in zip(*where, strict=True)]
+        for name, where in concerned.items()
     }
     return ", ".join(f"{name} ({'; '.join(parts)})" for name, parts in lists.items())
 

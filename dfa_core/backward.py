@@ -1,4 +1,4 @@
-"""The two halves of a step: from the loss down to the error taps, and from all points down to the cuts below."""
+"""The two halves of a step: from the loss to the error taps, and from every point to the cuts below it."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Layout:
         for path, module in model.named_modules():
             if isinstance(module, Mark) and marks.setdefault(plain_path(path), module) is not module:
                 raise FeedbackError(
-                    f"two marks would both be named '{plain_path(path)}', because 'module' and '_orig_mod' are "
-                    "taken for wrappers: rename the submodule of that name"
+                    f"two marks would both be named '{plain_path(path)}', because 'module' and '_orig_mod' "
+                    "are taken for wrappers: rename the submodule of that name"
                 )
         points = {path: mark for path, mark in marks.items() if isinstance(mark, FeedbackPoint)}
         taps = {path: mark for path, mark in marks.items() if isinstance(mark, ErrorTap)}

@@ -191,8 +191,8 @@ class DFA(FeedbackMethod):
             if own_batch != batch:
                 raise FeedbackError(
                     f"feedback point '{name}' has batch shape {tuple(own_batch)}, its error tap "
-                    f"'{forward_pass.tap}' has {tuple(batch)}: declare batch_dims so that both count the same "
-                    "samples (a dim that the output lacks belongs to the point's features)"
+                    f"'{forward_pass.tap}' has {tuple(batch)}: declare batch_dims so that both count the "
+                    "same samples (a dim that the output lacks belongs to the point's features)"
                 )
             signals[name] = projected[name].reshape(activation.shape)
         return signals

@@ -50,8 +50,8 @@ class Pass:
         if self._error is None:
             raise FeedbackError(
                 f"error tap '{self.tap}' ran but this loss sends it no gradient: run evaluation under "
-                "torch.no_grad(), call method.reset() after a forward pass that gets no backward, and compile "
-                "the layers above a tap apart from those below it"
+                "torch.no_grad(), call method.reset() after a forward pass that gets no backward, and "
+                "compile the layers above a tap apart from those below it"
             )
         return self._error
 
@@ -124,9 +124,9 @@ def group_into_passes(visits: Iterable[Visit], layout: Layout) -> list[Pass]:
         tap = layout.tap_of[visit.name]
         if unfinished.setdefault(tap, {}).setdefault(visit.name, visit) is not visit:
             raise FeedbackError(
-                f"feedback point '{visit.name}' ran twice in one pass, before error tap '{tap}' ran: give each "
-                "use of a shared layer its own FeedbackPoint; after a forward pass that failed half-way, call "
-                "method.reset()"
+                f"feedback point '{visit.name}' ran twice in one pass, before error tap '{tap}' ran: give "
+                "each use of a shared layer its own FeedbackPoint; after a forward pass that failed half-way, "
+                "call method.reset()"
             )
     for tap, points in unfinished.items():
         raise FeedbackError(
@@ -135,8 +135,8 @@ def group_into_passes(visits: Iterable[Visit], layout: Layout) -> list[Pass]:
         )
     if not passes:
         raise FeedbackError(
-            "no mark ran since the last backward: compute the loss, with gradients enabled, by the model that "
-            "this method was made for (a copy of it is not attached, and attaching another method detaches "
-            "this one)"
+            "no mark ran since the last backward: compute the loss, with gradients enabled, by the model "
+            "that this method was made for (a copy of it is not attached, and attaching another method "
+            "detaches this one)"
         )
     return passes
