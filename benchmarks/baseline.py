@@ -80,10 +80,11 @@ def _stricter(change: Change) -> Change:
     before, after = change.before, change.after
     if before is None or after is None:
         return change
-    if change.settings_differ:
-        return dataclasses.replace(change, verdict=SETTINGS_CHANGED, reason=REMEDY)
+    # The hash covers the data too, so the more telling of the two comes first.
     if before.fingerprint != after.fingerprint and after.n:
         return dataclasses.replace(change, verdict=DATA_CHANGED, reason=REMEDY)
+    if change.settings_differ:
+        return dataclasses.replace(change, verdict=SETTINGS_CHANGED, reason=REMEDY)
     if change.verdict == BETTER:
         return dataclasses.replace(change, verdict=UNEXPECTED, reason=f"a leak, or progress? then {REMEDY}")
     return change

@@ -10,7 +10,6 @@ hashes. The hash with the newest ``finished`` counts; the others are reported as
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,8 @@ from benchmarks.records import DONE, Record
 
 STATUSES = (*DONE, "failed")
 NAN = float("nan")
+#: A larger number is a divergence in disguise (a perplexity is an exponential), and its square overflows.
+LARGEST = 1e50
 
 
 class CellKey(NamedTuple):
@@ -188,7 +189,7 @@ def _cells_of(runs: list[Record], source: str, primaries: dict[str, str]) -> Ite
 
 
 def _values_of(runs: list[Record], name: str) -> dict[str, object]:
-    """Values by seed and the runs' statuses; a run that calls itself ok but has no finite value diverged."""
+    """Values by seed and the runs' statuses; a run that calls itself ok but has no sane value diverged."""
     values: dict[int, float] = {}
     statuses: Counter[str] = Counter()
     reasons: list[str] = []
@@ -196,13 +197,13 @@ def _values_of(runs: list[Record], name: str) -> dict[str, object]:
         status = record.status
         if status == "ok":
             value = float(record.metrics.get(name, NAN))
-            if math.isfinite(value):
+            if abs(value) < LARGEST:
                 values[record.seed] = value
             else:
                 status = "diverged"
         statuses[status] += 1
         if status != "ok":
-            reasons.append(f"{name} is not finite" if record.status == "ok" else record.reason)
+            reasons.append(f"{name} is not finite, or huge" if record.status == "ok" else record.reason)
     return {"values": values, "statuses": dict(statuses), "reason": next(filter(None, reasons), "")}
 
 

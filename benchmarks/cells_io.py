@@ -67,12 +67,10 @@ def read_baseline(path: Path) -> list[Cell]:
 
 
 def _to_json(cell: Cell) -> dict[str, Any]:
-    """The fields of ``cell`` with the key's beside them; unknown numbers, values that are empty left out."""
+    """The fields of ``cell`` with the key's beside them; NaN is no JSON, so unknown numbers are left out."""
     values = dataclasses.asdict(cell)
     values.pop("key")
-    known = {
-        name: value for name, value in values.items() if value not in ("", None, False) and value == value
-    }
+    known = {name: value for name, value in values.items() if value == value}
     known["values"] = {str(seed): value for seed, value in cell.values.items()}
     return {**cell.key._asdict(), **known}
 

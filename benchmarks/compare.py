@@ -11,6 +11,7 @@ only ever warns. How noise is judged: see ``benchmarks.compare_stats``.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -163,11 +164,13 @@ def rules_from(chosen: argparse.Namespace) -> Rules:
     """The rules that the options of `add_rules` describe.
 
     Raises:
-        ValueError: a negative number.
+        ValueError: a number out of range.
     """
     rules = Rules(chosen.tolerance_sigmas, chosen.effect, chosen.rerun, chosen.unpaired)
-    if not min(rules.sigmas, rules.effect, rules.rerun) >= 0:
-        raise ValueError("--tolerance-sigmas, --effect and --rerun must not be negative")
+    if not 0 < rules.sigmas <= 8:
+        raise ValueError(f"--tolerance-sigmas {rules.sigmas:g}: choose a number above 0, up to 8")
+    if not (0 <= rules.effect < math.inf and 0 <= rules.rerun < math.inf):
+        raise ValueError("--effect and --rerun: choose numbers from 0 on; 1 keeps the tolerances as they are")
     return rules
 
 

@@ -176,7 +176,7 @@ def _borrowed(variance: float, freedom: int, typical: float | None) -> float:
 
 def _quantile(rules: Rules, judged: int, freedom: float) -> float:
     """Threshold in standard errors for one of ``judged`` cells: Šidák's level, then Student's t."""
-    alone = 1 - NormalDist().cdf(rules.sigmas)
+    alone = NormalDist().cdf(-rules.sigmas)
     each = -math.expm1(math.log1p(-alone) / max(judged, 1))
     return student(-NormalDist().inv_cdf(each), freedom)
 

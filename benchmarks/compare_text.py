@@ -43,7 +43,8 @@ def show(comparison: Comparison, console: Console, title: str, everything: bool 
     if rows and console.is_terminal and console.width >= _WIDE:
         console.print(_grid(rows, comparison, chosen, title))
     elif rows:
-        console.print(title, *("  ".join(filter(None, row)) for row in rows), sep="\n", **_PLAIN)
+        plain = tabulate(rows, HEADER, tablefmt="plain", disable_numparse=True)
+        console.print(f"{title}\n{plain}", **_PLAIN)
     for warning in comparison.warnings:
         console.print(f"warning: {warning}", style="yellow", **_PLAIN)
     console.print(summary(comparison), style="bold red" if comparison.failures else "bold green", **_PLAIN)

@@ -37,8 +37,11 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         UsageError: an unknown key or value, with the nearest valid ones; a value of the wrong type.
     """
-    check_overrides(overrides)
-    return _compose(tuple(overrides))
+    try:
+        return _compose(tuple(overrides))
+    except UsageError:
+        check_overrides(overrides)  # says it better, if it can
+        raise
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -145,8 +148,12 @@ def _walk(group: str) -> Iterable[str]:
 def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
     if given in valid:
         return
-    near = difflib.get_close_matches(given, valid, n=3, cutoff=0.5) or list(valid)[:12]
-    raise UsageError(f"unknown {what} '{given}': did you mean {' or '.join(near)}?")
+    raise UsageError(f"unknown {what} '{given}': did you mean {nearest(given, valid)}?")
+
+
+def nearest(given: str, valid: Sequence[str]) -> str:
+    """The valid names most like ``given``, as a phrase."""
+    return " or ".join(difflib.get_close_matches(given, valid, n=3, cutoff=0.5) or list(valid)[:12])
 
 
 def _hydra() -> Any:

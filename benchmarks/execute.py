@@ -51,17 +51,21 @@ class Run:
     @property
     def id(self) -> str:
         """Path of the record below the records folder, without suffix."""
+        return self.id_for(self.config.seed)
+
+    def id_for(self, seed: int) -> str:
+        """The path that the same run has with another seed."""
         c = self.config
-        return run_id(c.profile.name, c.task.name, c.method.name, c.seed, self.config_hash)
+        return run_id(c.profile.name, c.task.name, c.method.name, seed, self.config_hash)
 
     @property
     def records(self) -> Path:
         """The records folder."""
         return Path(self.config.results) / "records"
 
-    def finished_record(self) -> Record | None:
-        """The record, if this very run was done before (failed runs are not done)."""
-        path = self.records / f"{self.id}.json"
+    def finished_record(self, seed: int | None = None) -> Record | None:
+        """The record, if this very run (or its like with ``seed``) was done before; failed runs are not done."""
+        path = self.records / f"{self.id_for(self.config.seed if seed is None else seed)}.json"
         if not path.exists():
             return None
         record = read_record(path)
@@ -82,8 +86,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
         write_record(record, run.records)
         return record
     device = _device(config.hardware.device)
-    machine.keep_freed_memory()
-    torch.set_num_threads(config.hardware.threads)
+    machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
     task, method = _build(run, device)
     loggers = make_loggers(run.config, run.records / run.id, console)
@@ -228,8 +231,10 @@ def _without_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> dict[
 
 def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
     """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
-    chosen = {"task", "method", "profile"}
-    shipped = compose([o for o in overrides if o.split("=")[0] in chosen])
+    chosen = [o for o in overrides if o.split("=")[0] in ("task", "method", "profile")]
+    if not {o.split("=")[0] for o in overrides} - {"task", "method", "profile", "seed", "results", "data", "plugins"}:
+        return ""
+    shipped = compose(chosen)
     changes = []
     for part in ("task", "method"):
         old, new = _flat(shipped[part]), _flat(config[part])

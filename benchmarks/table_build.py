@@ -49,11 +49,10 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
     seeds = usual_n(ours)
     header = ["dataset", "architecture"]
     numbers_header = ["dataset", "architecture"]
+    paper = ["paper"] if source == "real" else []
     for column in grid.columns:
-        header += [_heading(spec, column)] + ["paper"] * (source == "real")
-        numbers_header += [
-            f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", "paper")
-        ]
+        header += [_heading(spec, column), *paper]
+        numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
     return Table(
         name=spec.name if source == "real" else f"{spec.name}_{source.replace('-', '')}",
         title=spec.title,
@@ -61,7 +60,7 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         header=header,
         rows=[_text_row(spec, grid, row, seeds, source) for row in grid.rows],
         numbers_header=numbers_header,
-        numbers=[_number_row(grid, row) for row in grid.rows],
+        numbers=[_number_row(grid, row, source) for row in grid.rows],
         notes=_notes(grid),
     )
 
@@ -205,13 +204,14 @@ def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
     return next((text_of(cell, cell.n) for cell in siblings if not cell.n), NONE if siblings else NOT_RUN)
 
 
-def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
+def _number_row(grid: Grid, row: tuple[str, str], source: str) -> list[str]:
     numbers = list(row)
     for column in grid.columns:
         place = grid.places[row, column]
         cell = place.cell
         numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
-        numbers.append(exact(place.paper.value) if place.paper else "")
+        if source == "real":
+            numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
 
 

@@ -17,6 +17,7 @@ COLUMNS = (
     *("data_source", "profile", "steps_or_epochs", "train_seconds", "samples_per_second"),
     *("peak_memory_mb", "config_hash"),
 )
+_PARTS = ("mean", "std", "n")
 #: Metrics that describe rather than score; they stay out of the variants' tables.
 _DESCRIPTIVE = ("valid_", "train_", "alignment_", "weight_alignment_")
 
@@ -73,18 +74,19 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
         plain = shipped.get(cell.key._replace(variant=""))
         names = [cell.key.variant, title(cell.architecture), title(cell.dataset), cell.key.method]
         rows.append([*names, _metric_title(cell), *_values(cell, plain, source)])
-        numbers.append([*names, cell.key.metric, *_exact_values(cell, plain)])
+        numbers.append([*names, cell.key.metric, *_exact_values(cell, plain, source)])
     if not rows:
         return None
     real = source == "real"
+    paper = ["paper"] if real else []
     labels = ["override", "architecture", "dataset", "method", "metric"]
     return Table(
         name="variants" if real else f"variants_{source.replace('-', '')}",
         title="Variants: runs with overridden settings beside the settings as shipped",
         subtitle=f"{'real data' if real else STANDIN} · profile {profile} · mean ± std (n seeds)",
-        header=[*labels, "variant", "as shipped", *(["paper"] if real else [])],
+        header=[*labels, "variant", "as shipped", *paper],
         rows=rows,
-        numbers_header=[*labels, "mean", "std", "n", "shipped mean", "shipped std", "shipped n", "paper"],
+        numbers_header=[*labels, *_PARTS, *(f"shipped {part}" for part in _PARTS), *paper],
         numbers=numbers,
         labels=len(labels),
     )
@@ -102,10 +104,11 @@ def _values(cell: Cell, plain: Cell | None, source: str) -> list[str]:
     return [*texts, metrics.lookup(cell.key.metric).format(paper.value) if paper else NONE]
 
 
-def _exact_values(cell: Cell, plain: Cell | None) -> list[str]:
+def _exact_values(cell: Cell, plain: Cell | None, source: str) -> list[str]:
     paper = beside(cell)
     both = [[exact(one.mean), exact(one.std), str(one.n)] if one else ["", "", "0"] for one in (cell, plain)]
-    return [*both[0], *both[1], exact(paper.value) if paper else ""]
+    last = [exact(paper.value) if paper else ""] if source == "real" else []
+    return [*both[0], *both[1], *last]
 
 
 def index(tables: dict[str, list[Table]], found: CellSet) -> str:

@@ -51,7 +51,7 @@ def markdown(table: Table) -> str:
     """GitHub-flavoured Markdown: heading, subtitle, table, notes."""
     align = ["left"] * table.labels + ["right"] * (len(table.header) - table.labels)
     body = [[_cell(text) for text in row] for row in table.rows]
-    grid = tabulate(body, table.header, tablefmt="pipe", colalign=align, disable_numparse=True)
+    grid = tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
     notes = "".join(f"\n- {note}" for note in table.notes)
     return f"# {table.title}\n\n{table.subtitle}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellSet, aggregate
 from benchmarks.evidence import gather
-from benchmarks.records import write_atomically
+from benchmarks.records import iterate_records, write_atomically
 from benchmarks.table_build import build, text_of
 from benchmarks.table_files import all_results, index, variants_csv, variants_table
 from benchmarks.table_reference import beside
@@ -76,6 +76,11 @@ def show(results: Path, profile: str, console: Console) -> None:
             console.print(str(stale), markup=False, style="yellow")
 
 
+def task_row(results: Path, profile: str, task: str) -> str:
+    """`row_for` on the local records of one task, which is all a running sweep needs to read."""
+    return row_for(aggregate(iterate_records(results / "records" / profile / task)).cells, task)
+
+
 def row_for(cells: Iterable[Cell], task: str) -> str:
     """One line on a finished task: its primary metric by method, and the paper's value beside real data."""
     chosen = [cell for cell in cells if cell.key.task == task and cell.primary and not cell.key.variant]
@@ -89,7 +94,7 @@ def row_for(cells: Iterable[Cell], task: str) -> str:
 def _method_text(cell: Cell, metric: metrics.Metric) -> str:
     paper = beside(cell)
     return f"{cell.key.method} {text_of(cell, cell.n)}" + (
-        f" [paper {metric.format(paper.value)}]" if paper else ""
+        f" (paper {metric.format(paper.value)})" if paper else ""
     )
 
 

@@ -61,8 +61,14 @@ def sddmm(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
 
 
 def _sampled(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
-    zeros = left.new_zeros(pattern.column.numel())
-    return torch.sparse.sampled_addmm(pattern.matrix(zeros), left, right.t(), beta=0.0).values()
+    out = pattern.matrix(left.new_zeros(pattern.column.numel()))
+    torch.sparse.sampled_addmm(out, left, right.t(), beta=0.0, out=out)  # in place: it would copy the indices too
+    return out.values()
+
+
+def _product(matrix: Tensor, dense: Tensor) -> Tensor:
+    out = dense.new_empty(matrix.size(0), dense.size(1))
+    return torch.addmm(out, matrix, dense, beta=0.0, out=out)  # in place: it would fill with zeros and copy them
 
 
 class _SpMM(torch.autograd.Function):
@@ -70,14 +76,14 @@ class _SpMM(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, dense: Tensor, pattern: Pattern) -> Tensor:
         ctx.pattern = pattern
         ctx.save_for_backward(values, dense)
-        return pattern.matrix(values) @ dense
+        return _product(pattern.matrix(values), dense)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         values, dense = ctx.saved_tensors
         grad = grad.contiguous()
         d_values = _sampled(ctx.pattern, grad, dense) if ctx.needs_input_grad[0] else None
-        d_dense = ctx.pattern.transposed(values) @ grad if ctx.needs_input_grad[1] else None
+        d_dense = _product(ctx.pattern.transposed(values), grad) if ctx.needs_input_grad[1] else None
         return d_values, d_dense, None
 
 
@@ -91,8 +97,8 @@ class _SDDMM(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         left, right = ctx.saved_tensors
-        d_left = ctx.pattern.matrix(grad) @ right if ctx.needs_input_grad[0] else None
-        d_right = ctx.pattern.transposed(grad) @ left if ctx.needs_input_grad[1] else None
+        d_left = _product(ctx.pattern.matrix(grad), right) if ctx.needs_input_grad[0] else None
+        d_right = _product(ctx.pattern.transposed(grad), left) if ctx.needs_input_grad[1] else None
         return d_left, d_right, None
 
 

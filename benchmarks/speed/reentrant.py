@@ -1,0 +1,56 @@
+"""DFA in its historical form, kept as the peer that the engine is measured against and checked by.
+
+Written apart from `dfa_core.methods`: only the marks and the matrices are shared. Every cut passes on a leaf
+that *requires* a gradient, so each layer computes an input gradient that nobody reads; and the tap is an
+autograd function whose backward calls backward again, once per feedback point, from inside the running one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core import DFA
+from dfa_core.recorder import Recorder
+
+
+class _Broadcast(torch.autograd.Function):
+    """The identity; its backward first sends the error to every feedback point."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, recorder: ReentrantDFA) -> Tensor:
+        ctx.recorder = recorder
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:
+        ctx.recorder.broadcast(error)
+        return error, None
+
+
+class ReentrantDFA(Recorder):
+    """Train ``model`` by DFA through re-entrant backward calls, with the matrices of ``DFA(model)``."""
+
+    def __init__(self, model: nn.Module, feedback_seed: int = 0) -> None:
+        super().__init__()
+        self.dfa = DFA(model, feedback_seed=feedback_seed)  # for its matrices alone
+        self.dfa.layout.attach(self)
+        self.waiting: list[tuple[str, Tensor]] = []
+
+    def at_point(self, name: str, x: Tensor) -> Tensor:
+        self.waiting.append((name, x))
+        return x.detach().requires_grad_()
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        broadcast: Tensor = _Broadcast.apply(x, self)
+        return broadcast
+
+    def broadcast(self, error: Tensor) -> None:
+        for name, activation in self.waiting:
+            activation.backward(error @ self.dfa.matrix(name))
+        self.waiting.clear()
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
