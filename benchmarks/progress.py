@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks.metrics import metric as metric_named
+from benchmarks import metrics
 from benchmarks.plan import PlannedRun
 from benchmarks.worker import Outcome
 
@@ -84,7 +84,7 @@ def _result(outcome: Outcome) -> str:
     name = record.primary_metric
     value = record.metrics.get(name, float("nan"))
     flag = "" if record.status == "ok" else f" ({record.status})"
-    return f"{name} {value:.{metric_named(name).decimals}f}{flag}"
+    return f"{name} {value:.{metrics.lookup(name).decimals}f}{flag}"
 
 
 def _left(seconds: float | None) -> str:

@@ -88,8 +88,8 @@ def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tup
     """Run ``closure`` with leaves at all marks. The method is attached as before afterwards."""
     if not isinstance(method, FeedbackMethod) or not method.layout.is_attached(method.recorder):
         raise FeedbackError(
-            f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment to "
-            "measure: make it with make_method and attach no other method afterwards"
+            f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment "
+            "to measure: make it with make_method and attach no other method afterwards"
         )
     probe = _ProbeRecorder()
     method.layout.attach(probe)

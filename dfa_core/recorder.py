@@ -125,8 +125,8 @@ def group_into_passes(visits: Iterable[Visit], layout: Layout) -> list[Pass]:
         if unfinished.setdefault(tap, {}).setdefault(visit.name, visit) is not visit:
             raise FeedbackError(
                 f"feedback point '{visit.name}' ran twice in one pass, before error tap '{tap}' ran: give "
-                "each use of a shared layer its own FeedbackPoint; after a forward pass that failed half-way, "
-                "call method.reset()"
+                "each use of a shared layer its own FeedbackPoint; after a forward pass that failed "
+                "half-way, call method.reset()"
             )
     for tap, points in unfinished.items():
         raise FeedbackError(
