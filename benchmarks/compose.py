@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -86,7 +84,9 @@ def plugins_named_in(overrides: Sequence[str]) -> list[str]:
     named = [name for name in os.environ.get("DFA_PLUGINS", "").split(",") if name]
     for override in overrides:
         if override.startswith("plugins="):
-            named += [name.strip() for name in override[len("plugins=") :].strip("[]").split(",") if name.strip()]
+            named += [
+                name.strip() for name in override[len("plugins=") :].strip("[]").split(",") if name.strip()
+            ]
     return list(dict.fromkeys(named))
 
 

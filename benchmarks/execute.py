@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks import machine
 from benchmarks.checkpoint import Checkpoint, seed_everything
 from benchmarks.compose import UsageError, compose
-from benchmarks.loggers import RunLogger, make_loggers
+from benchmarks.loggers import make_loggers
 from benchmarks.loop import Interrupted, Loop
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.registry import architectures
@@ -70,6 +72,32 @@ class Run:
             return None
         record = read_record(path)
         return record if record.status in DONE else None
+
+
+@contextmanager
+def claimed(run: Run) -> Iterator[None]:
+    """Hold the run's lock; the system releases it if this process dies.
+
+    Raises:
+        Busy: another process has the run.
+    """
+    path = Path(run.config.results) / "work" / "locks" / f"{run.id.replace('/', '__')}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Busy(
+            f"{run.id} is being run by another process; wait for it, or choose another results folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Busy(RuntimeError):
+    """Another process is at the same run."""
 
 
 def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, console: bool = False) -> Record:
@@ -128,7 +156,9 @@ def _build(run: Run, device: torch.device) -> tuple[Task, Method]:
     if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
         options["feedback_seed"] = config.feedback_seed
     method = make_method(config.method.name, task.model, **options).to(device)
-    seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
+    seed_everything(
+        config.seed + 1
+    )  # dropout and sampling during training: not the draws of the initial weights
     return task, method
 
 
@@ -164,7 +194,12 @@ def _add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:
     record.metrics["alignment_cosine_std"] = measured.deepest.double().std().item()
     record.alignment = {
         "points": {
-            name: {"mean": c.mean().item(), "std": c.std().item(), "samples": c.numel(), "quantiles": measured.quantiles(name)}
+            name: {
+                "mean": c.mean().item(),
+                "std": c.std().item(),
+                "samples": c.numel(),
+                "quantiles": measured.quantiles(name),
+            }
             for name, c in measured.points.items()
         },
         "parameters": measured.parameters,
@@ -232,7 +267,15 @@ def _without_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> dict[
 def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
     """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
     chosen = [o for o in overrides if o.split("=")[0] in ("task", "method", "profile")]
-    if not {o.split("=")[0] for o in overrides} - {"task", "method", "profile", "seed", "results", "data", "plugins"}:
+    if not {o.split("=")[0] for o in overrides} - {
+        "task",
+        "method",
+        "profile",
+        "seed",
+        "results",
+        "data",
+        "plugins",
+    }:
         return ""
     shipped = compose(chosen)
     changes = []
@@ -262,6 +305,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")
     return torch.device(name)
-
-
-__all__ = ["Interrupted", "Run", "RunLogger", "execute", "failed_record"]

@@ -82,7 +82,9 @@ class ConsoleLogger:
     def start(self, record: Record, history: Sequence[Row]) -> None:
         source = record.data["source"]
         again = f", continuing after step {history[-1]['step']:.0f}" if history else ""
-        _say(f"{record.task}  {record.method}  seed {record.seed}  profile {record.profile}  data: {source}{again}")
+        _say(
+            f"{record.task}  {record.method}  seed {record.seed}  profile {record.profile}  data: {source}{again}"
+        )
 
     def log(self, row: Row) -> None:
         if time.monotonic() - self._last >= self._every:

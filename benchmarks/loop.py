@@ -73,7 +73,9 @@ class Loop:
         self._device = torch.device(hardware.device)
         self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
         self._on_evaluation, self._stop_requested = on_evaluation, stop_requested
-        self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
+        self._loss_sum: Tensor | None = (
+            None  # since the last evaluation; on the device, so a step never waits
+        )
         self._loss_count = 0
 
     def run(self, after_step: Callable[[], None] = lambda: None) -> Progress:
@@ -182,7 +184,9 @@ class Loop:
     def _keep_best(self, metrics: Row) -> None:
         progress, value = self.progress, metrics[self.task.selection]
         self.schedule.after_evaluation(value)
-        better = progress.best is None or (value > progress.best if self.higher_is_better else value < progress.best)
+        better = progress.best is None or (
+            value > progress.best if self.higher_is_better else value < progress.best
+        )
         progress.evaluations_since_best = 0 if better else progress.evaluations_since_best + 1
         if better:
             progress.best, progress.best_metrics = value, metrics

@@ -72,7 +72,9 @@ class PeakMemory:
 def tune_process(threads: int) -> None:
     """Settings of the process that make CPU runs faster, and equal however a run is started."""
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # Adam's moments of rarely touched weights decay into slow denormal numbers
+    torch.set_flush_denormal(
+        True
+    )  # Adam's moments of rarely touched weights decay into slow denormal numbers
     _keep_freed_memory()
 
 

@@ -17,7 +17,10 @@ def build_optimizer(task: Task, config: OptimConfig) -> torch.optim.Adam:
     elif config.decay == "first_layer":
         decayed = _parameters(task.first_layer())
         rest = [p for p in task.model.parameters() if id(p) not in {id(q) for q in decayed}]
-        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
     else:
         raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
     return torch.optim.Adam(groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps)
@@ -37,7 +40,9 @@ class Schedule:
         if config.schedule == "exponential":
             self._by_step = LambdaLR(optimizer, lambda step: factor ** (step / steps))
         elif config.schedule == "noam":  # peaks at `lr` after the warm-up (Vaswani et al. 2017, section 5.3)
-            self._by_step = LambdaLR(optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5))
+            self._by_step = LambdaLR(
+                optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5)
+            )
         elif config.schedule == "plateau":
             mode = "max" if higher_is_better else "min"
             self._by_metric = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=steps)

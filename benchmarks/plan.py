@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from benchmarks.compose import UsageError, nearest, options
 from benchmarks.execute import Run
 
+_OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -48,7 +50,9 @@ def plan(selection: Selection) -> list[PlannedRun]:
     if not runs:
         return []
     first = min(runs, key=lambda run: run.cost).task
-    return sorted(runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method)))
+    return sorted(
+        runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method))
+    )
 
 
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
@@ -90,7 +94,7 @@ def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
             seed=seed,
             overrides=(*base, f"seed={seed}"),
             id=run.id_for(seed),
-            cost=config.task.cost * length / 100,
+            cost=_OVERHEAD + config.task.cost * length / 100,
             recorded=run.finished_record(seed) is not None,
         )
         for seed in seeds

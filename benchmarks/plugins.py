@@ -30,7 +30,9 @@ def load(specification: str) -> None:
     module = _import(specification)
     new = [name for name in dfa_core.registered_methods() if name not in before]
     if not new:
-        raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
+        raise ValueError(
+            f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)"
+        )
     source = Path(module.__file__ or "")
     code = hashlib.sha256(source.read_bytes()).hexdigest()[:8]  # an edited plugin is another configuration
     for name in new:
@@ -44,7 +46,9 @@ def _import(specification: str) -> Any:
         try:
             return importlib.import_module(specification)
         except ModuleNotFoundError as error:
-            raise ValueError(f"plugin {specification}: {error}; give a file ending in .py or a module name") from error
+            raise ValueError(
+                f"plugin {specification}: {error}; give a file ending in .py or a module name"
+            ) from error
     path = Path(specification)
     if not path.is_file():
         raise ValueError(f"plugin {specification}: no such file")

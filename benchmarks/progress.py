@@ -6,7 +6,15 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from benchmarks import metrics
 from benchmarks.plan import PlannedRun
@@ -26,7 +34,9 @@ class Estimate:
         self._cost += run.cost
         self._seconds += seconds
 
-    def left(self, waiting: Iterable[PlannedRun], running: dict[str, tuple[PlannedRun, float]]) -> float | None:
+    def left(
+        self, waiting: Iterable[PlannedRun], running: dict[str, tuple[PlannedRun, float]]
+    ) -> float | None:
         """Seconds left, or ``None`` before the first run has finished."""
         if self._cost == 0:
             return None
@@ -65,7 +75,9 @@ class Display:
         self._progress.update(self._bar, completed=self._done, left=_left(left))
         line = f"[{self._done}/{self._total}] {run.task} {run.method} seed {run.seed}: {_result(outcome)}"
         if outcome.status != "ok" or not self._live:
-            self._console.print(f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False)
+            self._console.print(
+                f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False
+            )
 
     def running(self, runs: Iterable[PlannedRun], left: float | None) -> None:
         """What is in progress now."""

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +34,9 @@ class Record:
     reason: str = ""  # why it is not ok
     metrics: dict[str, float] = field(default_factory=dict)
     primary_metric: str = ""
-    alignment: dict[str, Any] = field(default_factory=dict)  # per feedback point and per parameter, at the end
+    alignment: dict[str, Any] = field(
+        default_factory=dict
+    )  # per feedback point and per parameter, at the end
     budget: dict[str, int] = field(default_factory=dict)  # epochs and steps done
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
@@ -82,7 +83,9 @@ def read_record(path: Path) -> Record:
     try:
         return record_from(json.loads(path.read_text()))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable record ({error}); move it away and run the task again") from error
+        raise ValueError(
+            f"{path}: not a readable record ({error}); move it away and run the task again"
+        ) from error
 
 
 def record_from(values: Mapping[str, Any]) -> Record:
@@ -101,13 +104,12 @@ def iterate_records(folder: Path) -> Iterator[Record]:
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` so that ``path`` holds the old or the whole new content at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from benchmarks.compose import UsageError, check_overrides, compose, fail, load_plugins, plugins_named_in
 from benchmarks.config import register_schema
@@ -36,7 +36,8 @@ def _hydra_main(config: DictConfig) -> Any:
 def _run(overrides: list[str]) -> None:
     """Execute one run and say what came of it."""
     from benchmarks.checkpoint import stop_signal
-    from benchmarks.execute import Interrupted, Run, execute
+    from benchmarks.execute import Busy, Run, claimed, execute
+    from benchmarks.loop import Interrupted
     from datasets.errors import DataError
     from dfa_core import FeedbackError
 
@@ -46,9 +47,9 @@ def _run(overrides: list[str]) -> None:
             shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
             sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
             return
-        with stop_signal() as stop:
-            record = execute(run, lambda: stop.requested, console=True)
-    except (UsageError, DataError, FeedbackError, ValueError) as error:
+        with claimed(run), stop_signal() as stop:
+            execute(run, lambda: stop.requested, console=True)
+    except (Busy, DataError, FeedbackError, UsageError, ValueError) as error:
         fail(error)
     except Interrupted:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")

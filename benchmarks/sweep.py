@@ -103,7 +103,9 @@ def parse(arguments: Sequence[str]) -> Arguments:
             taken[key] = value or taken[key]  # an empty value (a make variable not set) means the default
         elif key != "plugins":
             passed_on.append(argument)
-    jobs = taken["jobs"] or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    jobs = taken["jobs"] or str(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
     if not jobs.isdigit() or int(jobs) < 1:
         raise UsageError(f"jobs='{jobs}': give the number of processes, 1 or more")
     if taken["results"] != "results":
@@ -209,7 +211,9 @@ def _died(worker: Worker) -> Outcome:
     code = worker.process.exitcode
     if worker.run is None:
         return Outcome("failed")
-    error = RuntimeError(f"the worker process ended with exit code {code} (-9: killed, perhaps for lack of memory)")
+    error = RuntimeError(
+        f"the worker process ended with exit code {code} (-9: killed, perhaps for lack of memory)"
+    )
     record = failed_record(Run.plan(worker.run.overrides), error)
     return Outcome("failed", time.monotonic() - worker.since, record)
 

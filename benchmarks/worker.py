@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import load_plugins
-from benchmarks.execute import Interrupted, Run, execute, failed_record
+from benchmarks.execute import Busy, Run, claimed, execute, failed_record
+from benchmarks.loop import Interrupted
 from benchmarks.records import Record
+from benchmarks.registry import architectures
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,8 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
     sweep need not wait for it.
     """
     load_plugins(plugins)
+    for architecture in architectures().values():
+        architecture.build()  # the imports, once, before the first run's clock starts
     with stop_signal() as stop:
         while not stop.requested:
             try:
@@ -49,27 +50,25 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
                 return
 
 
-def _perform(overrides: Sequence[str], stop_requested: object) -> Outcome:
+def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Outcome:
     started = time.perf_counter()
     run = Run.plan(overrides)
-    lock = Path(run.config.results) / "work" / "locks" / f"{run.id.replace('/', '__')}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock, timeout=0):  # released by the system if this process dies
+        with claimed(run):
             record = run.finished_record() or _recorded(run, stop_requested)
-    except Timeout:
+    except Busy:
         return Outcome("busy")
     except Interrupted:
         return Outcome("interrupted")
     return Outcome(record.status, time.perf_counter() - started, record)
 
 
-def _recorded(run: Run, stop_requested: object) -> Record:
+def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
     """Execute a run; whatever goes wrong in it becomes its record, so that the sweep goes on."""
     try:
         return execute(run, stop_requested)
     except Interrupted:
         raise
-    except Exception as error:  # noqa: BLE001  (the boundary between one run and all the others)
+    except Exception as error:
         log.exception("%s failed", run.id)
         return failed_record(run, error)

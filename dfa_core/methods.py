@@ -132,7 +132,11 @@ class FeedbackMethod(Method):
 
 @register("shallow")
 class Shallow(FeedbackMethod):
-    """The control: the same cuts and no feedback, so that only what lies above the last cut learns."""
+    """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
+
+    The other parameters keep ``.grad`` as it was; behind a compiled region they get zeros, because one
+    backward function serves the whole region. An optimizer with weight decay skips the former and shrinks the latter.
+    """
 
     leaves_parameters_untrained = True
 

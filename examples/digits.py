@@ -1,7 +1,7 @@
 """Train a small MLP on scikit-learn's digits:  python examples/digits.py [bp | dfa | shallow]
 
-The loop is an ordinary one; the method's name is the only thing that changes. Takes two seconds. Test accuracy
-(seed 0): bp 0.98, dfa 0.97, shallow 0.86.
+The loop is an ordinary one; the method's name is the only thing that changes. Takes two seconds. Test
+accuracy (seed 0): bp 0.956, dfa 0.953, shallow 0.782.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from dfa_core import ErrorTap, FeedbackPoint
 
 
 class Net(nn.Module):
-    """Linear layers with feedback after each hidden activation; ``(*batch, widths[0]) -> (*batch, widths[-1])``."""
+    """Linear layers with feedback after each hidden activation; ``(*batch, widths[0]) -> (*batch,
+    widths[-1])``.
+    """
 
     def __init__(
         self,
@@ -73,4 +75,6 @@ def assert_same(a: dict[str, Tensor | None], b: dict[str, Tensor | None], **tole
     for name in a:
         assert (a[name] is None) == (b[name] is None), f"{name} has a gradient on one side only"
         if a[name] is not None:
-            torch.testing.assert_close(a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}), msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}), msg=lambda m, n=name: f"{n}: {m}"
+            )

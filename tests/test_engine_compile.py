@@ -8,7 +8,6 @@ import pytest
 import torch
 from engine_nets import WithHead, assert_same, batch, build, gradients, mse
 
-
 from dfa_core import FeedbackError, make_method, measure_alignment
 
 needs_compiler = pytest.mark.skipif(
@@ -40,7 +39,9 @@ def _eager(name, data, model):
     ],
 )
 def test_a_compiled_model_equals_eager(name, backend):
-    """Without it compilation would drop the marks and train shallow, as hooks did; fullgraph: without a break."""
+    """Without it compilation would drop the marks and train shallow, as hooks did; fullgraph: without a
+    break.
+    """
     data, model = batch(9, 5, 3), build(5, 7, 6, 3)
     expected = _eager(name, data, model)
     compiled = torch.compile(model, backend=backend, fullgraph=True)
@@ -48,7 +49,10 @@ def test_a_compiled_model_equals_eager(name, backend):
     for _ in range(2):
         model.zero_grad()
         method.backward(mse(compiled, data))
-        assert_same(gradients(model), expected, rtol=1e-5, atol=1e-6)
+        found = gradients(model)
+        if name == "shallow":  # a compiled region answers with zeros where eager mode leaves no gradient
+            expected = {key: torch.zeros_like(found[key]) if g is None else g for key, g in expected.items()}
+        assert_same(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_head_above_the_tap_stays_eager():

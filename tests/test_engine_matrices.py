@@ -46,7 +46,9 @@ def test_a_models_seed_does_not_matter():
 
 
 def test_the_paper_scaling_and_shared_columns():
-    """Without it the update would be too large by the square root of a width, and only the rate would show it."""
+    """Without it the update would be too large by the square root of a width, and only the rate would show
+    it.
+    """
     method = DFA(build(5, 300, 200, 10))
     wide, narrow = method.matrix("points.0"), method.matrix("points.1")
     assert wide.shape == (10, 300) and narrow.shape == (10, 200)

@@ -169,8 +169,6 @@ def test_bad_signals_name_the_point():
     """Without it a broadcast signal or a misspelt point would train something else."""
 
     class Bad(DFA):
-        answer: dict[str, torch.Tensor] = {}
-
         def signals(self, forward_pass):
             return self.answer
 

@@ -24,7 +24,8 @@ class ChebConv(PyGChebConv):
         self._laplacian: tuple[Tensor, Tensor] | None = None
         if sparse_input:
             self.lins = nn.ModuleList(
-                FeatureLinear(in_channels, out_channels, bias=False, weight_initializer="glorot") for _ in range(K)
+                FeatureLinear(in_channels, out_channels, bias=False, weight_initializer="glorot")
+                for _ in range(K)
             )
 
     def forward(self, x: Tensor | Features, edge_index: Tensor, nodes: int) -> Tensor:

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.citation.cheb import Cheb
-from benchmarks.citation.config import ChebConfig, CitationConfig, DNAConfig, GATConfig, GCNConfig, SplineConfig
+from benchmarks.citation.config import (
+    ChebConfig,
+    CitationConfig,
+    DNAConfig,
+    GATConfig,
+    GCNConfig,
+    SplineConfig,
+)
 from benchmarks.citation.dna import DNA
 from benchmarks.citation.gat import GAT
 from benchmarks.citation.gcn import GCN

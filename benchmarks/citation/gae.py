@@ -61,7 +61,11 @@ class LinkPrediction(Task):
     def __init__(self, config: CitationConfig, source: Source, seed: int) -> None:
         data = load_once(source)
         split = RandomLinkSplit(
-            num_val=0.05, num_test=0.1, is_undirected=True, split_labels=True, add_negative_train_samples=False
+            num_val=0.05,
+            num_test=0.1,
+            is_undirected=True,
+            split_labels=True,
+            add_negative_train_samples=False,
         )
         train, valid, test = split(data)
         self.valid, self.held_out = (

@@ -46,7 +46,11 @@ class Pattern:
     def transposed(self, values: Tensor) -> Tensor:
         """Its transpose, ``(columns, rows)``."""
         return torch.sparse_csr_tensor(
-            self.column_starts, self.row, values.index_select(0, self.by_column), self.shape[::-1], check_invariants=False
+            self.column_starts,
+            self.row,
+            values.index_select(0, self.by_column),
+            self.shape[::-1],
+            check_invariants=False,
         )
 
 
@@ -62,13 +66,17 @@ def sddmm(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
 
 def _sampled(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
     out = pattern.matrix(left.new_zeros(pattern.column.numel()))
-    torch.sparse.sampled_addmm(out, left, right.t(), beta=0.0, out=out)  # in place: it would copy the indices too
+    torch.sparse.sampled_addmm(
+        out, left, right.t(), beta=0.0, out=out
+    )  # in place: it would copy the indices too
     return out.values()
 
 
 def _product(matrix: Tensor, dense: Tensor) -> Tensor:
     out = dense.new_empty(matrix.size(0), dense.size(1))
-    return torch.addmm(out, matrix, dense, beta=0.0, out=out)  # in place: it would fill with zeros and copy them
+    return torch.addmm(
+        out, matrix, dense, beta=0.0, out=out
+    )  # in place: it would fill with zeros and copy them
 
 
 class _SpMM(torch.autograd.Function):

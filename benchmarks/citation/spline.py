@@ -7,6 +7,7 @@ an optional binary is installed, and it takes sparse features.
 from __future__ import annotations
 
 import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,0 +1,83 @@
+# Every target sets up the environment by itself if it is missing. `make help` lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+# JOBS=2  SEEDS=3 or 0,4  TASKS=citation/*_cora  METHODS=bp,dfa  PLUGINS=my_method.py  are passed on to sweeps,
+# ARGS= anything else, e.g. ARGS="task.optim.lr=0.02".
+JOBS ?=
+SEEDS ?=
+TASKS ?=
+METHODS ?=
+PLUGINS ?=
+ARGS ?=
+PIP_FLAGS ?=
+SWEEP = $(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(TASKS) methods=$(METHODS) $(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS)
+BASELINE := results/baselines/smoke.json
+GATE := results/work/regression
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables compare regression baseline data clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## create .venv with the tested versions
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[bench,dev]'
+	@touch $@
+
+test: setup  ## all tests
+	$(PY) -m pytest -q
+
+lint: setup  ## ruff, and mypy over dfa_core
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup  ## rewrite the code in the project's format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa
+	$(PY) -m benchmarks.run $(if $(TASK),task=$(TASK)) $(if $(METHOD),method=$(METHOD)) $(ARGS)
+
+bench-all: setup  ## every task and method, laptop size (profile quick)
+	$(SWEEP) profile=quick seeds=$(SEEDS)
+
+bench-smoke: setup  ## every task and method, tiny, on stand-ins (profile smoke)
+	$(SWEEP) profile=smoke seeds=$(SEEDS)
+
+bench-long: setup  ## real data, what two cores can train (profile long)
+	$(SWEEP) profile=long seeds=$(SEEDS)
+
+bench-paper: setup  ## published settings (profile paper): make bench-paper TASKS=citation
+	$(SWEEP) profile=paper seeds=$(SEEDS)
+
+speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
+	$(PY) -m benchmarks.speed $(ARGS)
+
+tables: setup  ## rebuild all tables from the records
+	$(PY) -m benchmarks.tables
+
+compare: setup  ## compare two record sets: make compare A=results B=other
+	$(PY) -m benchmarks.compare $(A) $(B) $(ARGS)
+
+# The gate judges the code as it is, so it runs in a folder of its own that holds no older records.
+regression: setup  ## smoke runs of the code as it is, against the committed baseline
+	rm -rf $(GATE)
+	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
+	$(PY) -m benchmarks.baseline check --results $(GATE) --out $(BASELINE)
+
+baseline: setup  ## rewrite the committed baseline from fresh smoke runs
+	rm -rf $(GATE)
+	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
+	$(PY) -m benchmarks.baseline write --results $(GATE) --out $(BASELINE)
+
+data: setup  ## what data there are (fetch: python -m benchmarks.data fetch cora)
+	$(PY) -m benchmarks.data status
+
+clean:  ## remove caches and unfinished work; keeps records, data and .venv
+	rm -rf results/work build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
