@@ -36,5 +36,5 @@ class GAT(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = self.point(F.dropout(self.hidden(graph), self.dropout, self.training))
+        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index))

@@ -32,5 +32,5 @@ class GCN(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = self.point(F.dropout(self.hidden(graph), self.dropout, self.training))
+        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index))

@@ -99,5 +99,5 @@ class Spline(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = self.point(F.dropout(self.hidden(graph), self.dropout, self.training))
+        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index, target_indegree(graph)))
