@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import ChebConv as PyGChebConv
 
 from benchmarks.citation.config import ChebConfig
+from benchmarks.citation.edges import Edges
 from benchmarks.citation.graph import FeatureLinear, Features, Graph
 from dfa_core import ErrorTap, FeedbackPoint
 
@@ -21,23 +22,22 @@ class ChebConv(PyGChebConv):
 
     def __init__(self, in_channels: int, out_channels: int, K: int, sparse_input: bool = False) -> None:
         super().__init__(in_channels, out_channels, K)
-        self._laplacian: tuple[Tensor, Tensor] | None = None
+        self._laplacian: Edges | None = None
         if sparse_input:
             self.lins = nn.ModuleList(
-                FeatureLinear(in_channels, out_channels, bias=False, weight_initializer="glorot")
-                for _ in range(K)
+                FeatureLinear(in_channels, out_channels, bias=False, weight_initializer="glorot") for _ in range(K)
             )
 
     def forward(self, x: Tensor | Features, edge_index: Tensor, nodes: int) -> Tensor:
         """``x (nodes, in_channels)`` → ``(nodes, out_channels)``."""
         if self._laplacian is None:
-            self._laplacian = self.__norm__(edge_index, nodes, None, self.normalization)
+            self._laplacian = Edges(*self.__norm__(edge_index, nodes, None, self.normalization), nodes)
         above: Tensor | None = None  # b_{k+2}
         current: Tensor | None = None  # b_{k+1}
         for k in reversed(range(len(self.lins))):
             new = self.lins[k](x)
             if current is not None:
-                propagated = self.propagate(self._laplacian[0], x=current, norm=self._laplacian[1])
+                propagated = self._laplacian.propagate(current)
                 new = new + (propagated if k == 0 else 2 * propagated)
             if above is not None:
                 new = new - above

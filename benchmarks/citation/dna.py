@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import DNAConv as PyGDNAConv
-from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from benchmarks.citation.config import DNAConfig
+from benchmarks.citation.edges import Edges
 from benchmarks.citation.graph import FeatureLinear, Graph
-from benchmarks.citation.sparse import Pattern, sddmm, spmm
+from benchmarks.citation.sparse import sddmm, spmm
 from dfa_core import ErrorTap, FeedbackPoint
 
 
@@ -34,7 +34,7 @@ class DNAConv(PyGDNAConv):
             )
         super().__init__(channels, heads, groups, dropout)
 
-    def forward(self, x: Tensor, edges: AttentionEdges) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """``x (heads, nodes, layers, width)`` → ``(nodes, heads · width)``."""
         heads, nodes, layers, width = x.shape
         attention = self.multi_head
@@ -45,7 +45,7 @@ class DNAConv(PyGDNAConv):
 
         scores = sddmm(pattern, query, key).view(-1, layers) / math.sqrt(width)
         weights = F.dropout(_restricted_softmax(scores), attention.dropout, self.training)
-        weights = weights.view(heads, -1, layers) * edges.norm.view(1, -1, 1)
+        weights = weights.view(heads, -1, layers) * edges.weight.view(1, -1, 1)
         out = spmm(pattern, weights.reshape(-1), value)  # (heads · nodes, width)
         return out.view(heads, nodes, width).transpose(0, 1).reshape(nodes, heads * width)
 
@@ -69,33 +69,6 @@ def _restricted_softmax(scores: Tensor) -> Tensor:
     return exponentials / (exponentials.sum(-1, keepdim=True) + (-shift).exp())
 
 
-class AttentionEdges:
-    """A graph's edges with self loops, as the sparsity patterns of :class:`DNAConv`, one per number of layers.
-
-    Attributes:
-        norm: D^-½ (A + I) D^-½ on the edges, ``(edges,)``, ordered by (target, source).
-    """
-
-    def __init__(self, edge_index: Tensor, nodes: int) -> None:
-        edge_index, norm = gcn_norm(edge_index, None, nodes)
-        order = torch.argsort(edge_index[1] * nodes + edge_index[0])
-        self.source, self.target = edge_index[:, order]
-        self.norm = norm[order]
-        self.nodes = nodes
-        self._patterns: dict[tuple[int, int], Pattern] = {}
-
-    def pattern(self, heads: int, layers: int) -> Pattern:
-        """Rows (head, target), columns (head, source, layer): every head attends within itself only."""
-        if (heads, layers) not in self._patterns:
-            head = torch.arange(heads).view(-1, 1, 1)
-            layer = torch.arange(layers).view(1, 1, -1)
-            row = (head * self.nodes + self.target.view(1, -1, 1)).expand(-1, -1, layers)
-            column = (head * self.nodes + self.source.view(1, -1, 1)) * layers + layer
-            shape = (heads * self.nodes, heads * self.nodes * layers)
-            self._patterns[heads, layers] = Pattern(row.reshape(-1), column.reshape(-1), shape)
-        return self._patterns[heads, layers]
-
-
 class DNA(nn.Module):
     """Input layer, a stack of DNA convolutions, output layer; feedback after the input layer and every convolution."""
 
@@ -109,13 +82,12 @@ class DNA(nn.Module):
         self.lin1 = FeatureLinear(features, config.hidden)
         self.point_in = FeedbackPoint(config.hidden)
         self.convs = nn.ModuleList(
-            DNAConv(config.hidden, config.heads, config.groups, config.attention_dropout)
-            for _ in range(config.layers)
+            DNAConv(config.hidden, config.heads, config.groups, config.attention_dropout) for _ in range(config.layers)
         )
         self.points = nn.ModuleList(FeedbackPoint(config.hidden) for _ in range(config.layers))
         self.lin2 = nn.Linear(config.hidden, classes)
         self.tap = ErrorTap(classes)
-        self._edges: AttentionEdges | None = None
+        self._edges: Edges | None = None
 
     def first_layer(self) -> list[nn.Module]:
         return [self.lin1]
@@ -123,7 +95,7 @@ class DNA(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         """Class scores (log-probabilities if the tap is there), ``(nodes, classes)``."""
         if self._edges is None:
-            self._edges = AttentionEdges(graph.edge_index, graph.nodes)
+            self._edges = Edges.normalised(graph.edge_index, graph.nodes)
         x = F.dropout(F.relu(self.lin1(graph.x)), self.dropout, self.training)
         stack = self._by_head(self.point_in(x))  # (heads, nodes, layers so far, width)
         for conv, point in zip(self.convs, self.points, strict=True):

@@ -9,11 +9,11 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GCNConv
 from torch_geometric.transforms import RandomLinkSplit
 
 from benchmarks.citation.classification import load_once
 from benchmarks.citation.config import CitationConfig, GAEConfig
+from benchmarks.citation.edges import GCNConv
 from benchmarks.citation.graph import FeatureLinear, Graph, without_projection
 from benchmarks.task import Task
 from datasets.source import Source
@@ -26,9 +26,9 @@ class GAE(nn.Module):
     def __init__(self, config: GAEConfig, features: int) -> None:
         super().__init__()
         self.project = FeatureLinear(features, config.hidden, bias=False, weight_initializer="glorot")
-        self.conv1 = without_projection(GCNConv(config.hidden, config.hidden, cached=True))
+        self.conv1 = without_projection(GCNConv(config.hidden, config.hidden))
         self.point = FeedbackPoint(config.hidden)
-        self.conv2 = GCNConv(config.hidden, config.embedding, cached=True)
+        self.conv2 = GCNConv(config.hidden, config.embedding)
         self.tap = ErrorTap(config.embedding)
 
     def first_layer(self) -> list[nn.Module]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GCNConv
 
 from benchmarks.citation.config import GCNConfig
+from benchmarks.citation.edges import GCNConv
 from benchmarks.citation.graph import FeatureLinear, Graph, without_projection
 from dfa_core import ErrorTap, FeedbackPoint
 
@@ -18,9 +18,9 @@ class GCN(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.project = FeatureLinear(features, config.hidden, bias=False, weight_initializer="glorot")
-        self.conv1 = without_projection(GCNConv(config.hidden, config.hidden, cached=True))
+        self.conv1 = without_projection(GCNConv(config.hidden, config.hidden))
         self.point = FeedbackPoint(config.hidden)
-        self.conv2 = GCNConv(config.hidden, classes, cached=True)
+        self.conv2 = GCNConv(config.hidden, classes)
         self.tap = ErrorTap(classes)
 
     def first_layer(self) -> list[nn.Module]:

@@ -39,9 +39,7 @@ class Pattern:
 
     def matrix(self, values: Tensor) -> Tensor:
         """The ``(rows, columns)`` matrix with these nonzeros."""
-        return torch.sparse_csr_tensor(
-            self.row_starts, self.column, values, self.shape, check_invariants=False
-        )
+        return torch.sparse_csr_tensor(self.row_starts, self.column, values, self.shape, check_invariants=False)
 
     def transposed(self, values: Tensor) -> Tensor:
         """Its transpose, ``(columns, rows)``."""
@@ -66,17 +64,13 @@ def sddmm(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
 
 def _sampled(pattern: Pattern, left: Tensor, right: Tensor) -> Tensor:
     out = pattern.matrix(left.new_zeros(pattern.column.numel()))
-    torch.sparse.sampled_addmm(
-        out, left, right.t(), beta=0.0, out=out
-    )  # in place: it would copy the indices too
+    torch.sparse.sampled_addmm(out, left, right.t(), beta=0.0, out=out)  # in place: it would copy the indices too
     return out.values()
 
 
 def _product(matrix: Tensor, dense: Tensor) -> Tensor:
     out = dense.new_empty(matrix.size(0), dense.size(1))
-    return torch.addmm(
-        out, matrix, dense, beta=0.0, out=out
-    )  # in place: it would fill with zeros and copy them
+    return torch.addmm(out, matrix, dense, beta=0.0, out=out)  # in place: it would fill with zeros and copy them
 
 
 class _SpMM(torch.autograd.Function):

@@ -32,9 +32,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--case", metavar="TEXT", help="only cases whose name contains TEXT")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="timed rounds per case")
     parser.add_argument("--threads", type=_positive, metavar="N", help="threads of PyTorch")
-    parser.add_argument(
-        "--default-allocator", action="store_true", help="let malloc return memory to the kernel"
-    )
+    parser.add_argument("--default-allocator", action="store_true", help="let malloc return memory to the kernel")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
     arguments = parser.parse_args(argv)
     wanted = (arguments.case or "").lower()

@@ -54,9 +54,7 @@ def measure_memory(case: SpeedCase) -> dict[str, float | None]:
     return {name: _peak_mb(step) for name, step in _steps(case).items()}
 
 
-def measure_case(
-    case: SpeedCase, peaks: dict[str, float | None], repeats: int | None = None
-) -> dict[str, Timing]:
+def measure_case(case: SpeedCase, peaks: dict[str, float | None], repeats: int | None = None) -> dict[str, Timing]:
     """Step every form in turn (A B C A B C …), so that a disturbance meets all of them.
 
     The first round warms up and is not counted.
