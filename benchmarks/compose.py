@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.config import register_schema
+from benchmarks import settings
+from benchmarks.config import Config, register_schema
 
 CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("task", "method", "profile", "hardware", "logger")
@@ -33,29 +36,40 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration of one run from overrides such as ``task=citation/gcn_cora seed=3``.
 
     Raises:
-        UsageError: an unknown key or value, with the nearest valid ones; a value of the wrong type.
+        UsageError: an unknown key or value, with the nearest valid ones; a value of the wrong type or range.
     """
-    try:
-        return _compose(tuple(overrides))
-    except UsageError:
-        check_overrides(overrides)  # says it better, if it can
-        raise
+    check_overrides(overrides)
+    config = _compose(tuple(overrides))
+    if found := settings.problem(config) or _method_problem(config):
+        raise UsageError(found)
+    return config
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
     """Raise :class:`UsageError` for the first override whose key or chosen option does not exist."""
-    groups = [o for o in _parsed(overrides) if o.get_key_element() in GROUPS]
-    for override in groups:
-        for choice in _values(override):
-            _nearest_or_fail(override.get_key_element(), choice, options(override.get_key_element()))
-    base = [f"{o.get_key_element()}={_values(o)[0]}" for o in groups]
-    for override in _parsed(overrides):
-        key = override.get_key_element().lstrip("+~").split("@")[0]
-        if key in GROUPS or key.startswith("hydra") or override.is_add():
-            continue
-        known = _keys(tuple(base))
-        if key not in known:
-            _nearest_or_fail("setting", key, sorted(known))
+    parsed = [o for o in _parsed(overrides) if not o.key_or_group.startswith("hydra")]
+    for override in parsed:
+        if override.is_delete():
+            raise UsageError(f"'{override.input_line}': settings cannot be removed; give another value")
+        if override.key_or_group in GROUPS:
+            for choice in _values(override):
+                _nearest_or_fail(override.key_or_group, choice, options(override.key_or_group))
+    groups = tuple(f"{o.key_or_group}={_values(o)[0]}" for o in parsed if o.key_or_group in GROUPS)
+    for override in parsed:
+        key = override.key_or_group
+        if key not in Config.__dataclass_fields__ and not key.startswith("task.skip."):
+            _nearest_or_fail("setting", key, sorted(_keys(groups)))
+
+
+def combinations(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The runs that a multirun asks for, one for each seed left out: they differ in nothing that can be wrong."""
+    parsed = _parsed(overrides)
+    per_override = [_values(o)[:1] if o.key_or_group in ("seed", "feedback_seed") else _values(o) for o in parsed]
+    for values in itertools.product(*per_override):
+        yield [
+            f"{o.get_key_element()}={value}" if o.is_sweep_override() else str(o.input_line)
+            for o, value in zip(parsed, values, strict=True)
+        ]
 
 
 @cache
@@ -74,20 +88,17 @@ def load_plugins(specifications: Iterable[str]) -> None:
 
     for specification in specifications:
         load(specification)
-    options.cache_clear()
-    _compose.cache_clear()
-    _keys.cache_clear()
+    for cached in (options, _compose, _keys):
+        cached.cache_clear()
 
 
 def plugins_named_in(overrides: Sequence[str]) -> list[str]:
     """Plugins named on the command line (``plugins=[a.py,b]``) or in the environment (``DFA_PLUGINS=a.py,b``)."""
-    named = [name for name in os.environ.get("DFA_PLUGINS", "").split(",") if name]
+    named = os.environ.get("DFA_PLUGINS", "").split(",")
     for override in overrides:
         if override.startswith("plugins="):
-            named += [
-                name.strip() for name in override[len("plugins=") :].strip("[]").split(",") if name.strip()
-            ]
-    return list(dict.fromkeys(named))
+            named += override.removeprefix("plugins=").strip("[]").split(",")
+    return list(dict.fromkeys(name.strip(" '\"") for name in named if name.strip(" '\"")))
 
 
 @cache
@@ -106,7 +117,20 @@ def _one_line(error: Exception) -> str:
     cause = error.__cause__ or error
     key = getattr(cause, "full_key", None)
     message = " ".join(str(cause).splitlines()[0].split())
+    if message.startswith("Ambiguous value"):
+        message += ": for several runs add -m, for a list write [a,b]"
     return f"{key}: {message}" if key else message
+
+
+def _method_problem(config: DictConfig) -> str | None:
+    """A method's settings have no schema: their types are those of the values it ships with."""
+    shipped = _compose((f"method={config.method.name}",)).method
+    for key, value in config.method.items():
+        default = shipped.get(key)
+        wanted = int | float if isinstance(default, float) else type(default)
+        if default is not None and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool)):
+            return f"method.{key}={value}: must be of type {type(default).__name__}, as in {key}={default}"
+    return None
 
 
 @cache
@@ -125,7 +149,7 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise UsageError(f"cannot read the override: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{str(error).splitlines()[0]}: write key=value") from error
 
 
 def _values(override: Override) -> list[str]:
@@ -136,19 +160,14 @@ def _values(override: Override) -> list[str]:
 
 def _walk(group: str) -> Iterable[str]:
     loader = GlobalHydra.instance().config_loader()
-    for name in loader.get_group_options(group):
-        if name != "schema":
-            yield name
-    from hydra.core.object_type import ObjectType
-
+    yield from (name for name in loader.get_group_options(group) if name != "schema")
     for folder in loader.get_group_options(group, results_filter=ObjectType.GROUP):
         yield from (f"{folder}/{name}" for name in _walk(f"{group}/{folder}"))
 
 
 def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
-    if given in valid:
-        return
-    raise UsageError(f"unknown {what} '{given}': did you mean {nearest(given, valid)}?")
+    if given not in valid:
+        raise UsageError(f"unknown {what} '{given}': did you mean {nearest(given, valid)}?")
 
 
 def nearest(given: str, valid: Sequence[str]) -> str:
@@ -164,5 +183,5 @@ def _hydra() -> Any:
 
 def fail(error: Exception | str) -> None:
     """End the program for a user's error: one line on standard error, exit code 2."""
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     raise SystemExit(2)

@@ -114,9 +114,7 @@ def _chained(above: Gradients, visits: Sequence[Visit], inputs: Sequence[Tensor]
     return total
 
 
-def _gradients(
-    roots: Sequence[Tensor], root_gradients: Sequence[Tensor] | None, inputs: Sequence[Tensor]
-) -> Gradients:
+def _gradients(roots: Sequence[Tensor], root_gradients: Sequence[Tensor] | None, inputs: Sequence[Tensor]) -> Gradients:
     # `grad`, not `backward`: it leaves .grad alone and fires no hook that is meant for a training step.
     found = torch.autograd.grad(roots, inputs, root_gradients, retain_graph=True, allow_unused=True)
     return {x: gradient for x, gradient in zip(inputs, found, strict=True) if gradient is not None}

@@ -27,9 +27,7 @@ def backpropagate_to_taps(loss: Tensor, passes: Sequence[Pass]) -> None:
         torch.autograd.backward(loss)
         errors = [tap.grad for tap in taps]
         for tap in taps:
-            tap.grad = (
-                None  # a module fed by this tap adds to it in the second half, which is not to change e
-            )
+            tap.grad = None  # a module fed by this tap adds to it in the second half, which is not to change e
     else:
         if above := _leaves_above(loss, taps):
             torch.autograd.backward(loss, inputs=above, retain_graph=True)

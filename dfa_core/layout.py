@@ -39,9 +39,7 @@ class Layout:
         points = {path: mark for path, mark in marks.items() if isinstance(mark, FeedbackPoint)}
         taps = {path: mark for path, mark in marks.items() if isinstance(mark, ErrorTap)}
         if not taps:
-            raise FeedbackError(
-                f"{type(model).__name__} has no error tap: pass its output through dfa_core.ErrorTap"
-            )
+            raise FeedbackError(f"{type(model).__name__} has no error tap: pass its output through dfa_core.ErrorTap")
         return cls(points, taps, {point: _tap_for(point, list(taps)) for point in points})
 
     def points_of(self, tap: str) -> dict[str, FeedbackPoint]:

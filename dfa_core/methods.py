@@ -109,8 +109,7 @@ class FeedbackMethod(Method):
         """The update signals of all points that ran in ``forward_pass``, by name."""
         error = forward_pass.error
         return {
-            name: self.signal(name, activation.detach(), error)
-            for name, activation in forward_pass.activations.items()
+            name: self.signal(name, activation.detach(), error) for name, activation in forward_pass.activations.items()
         }
 
     def backward(self, loss: Tensor) -> None:
@@ -135,7 +134,8 @@ class Shallow(FeedbackMethod):
     """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
 
     The other parameters keep ``.grad`` as it was; behind a compiled region they get zeros, because one
-    backward function serves the whole region. An optimizer with weight decay skips the former and shrinks the latter.
+    backward function serves the whole region. An optimizer with weight decay skips the former and
+    shrinks the latter.
     """
 
     leaves_parameters_untrained = True

@@ -23,8 +23,7 @@ def register(name: str) -> Callable[[M], M]:
     def add(method: M) -> M:
         if name in _METHODS:
             raise FeedbackError(
-                f"a method named '{name}' is already registered ({_METHODS[name].__qualname__}): "
-                "choose another name"
+                f"a method named '{name}' is already registered ({_METHODS[name].__qualname__}): choose another name"
             )
         _METHODS[name] = method
         return method

@@ -94,7 +94,7 @@ def test_alignment_of_a_compiled_model():
     """Without it the probe's leaves, which no compiled region can create, would end in a compiler error."""
     data, model = batch(8, 5, 3), build(5, 7, 6, 3)
     expected = measure_alignment(make_method("dfa", model), lambda: mse(model, data))
-    compiled = torch.compile(model, backend="aot_eager")
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     method = make_method("dfa", compiled)
     method.backward(mse(compiled, data))
     found = measure_alignment(method, lambda: mse(compiled, data))

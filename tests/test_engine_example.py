@@ -40,9 +40,7 @@ def test_speed_reports_ratios(tmp_path, monkeypatch, capsys):
     assert all(ratio > 0 for ratio in (*case["dfa/bp"], *case["dfa/re-entrant"]))
 
 
-@pytest.mark.parametrize(
-    "argv", [["--case", "nothing"], ["--repeats", "0"], ["--json", "/nowhere/x.json"], ["-x"]]
-)
+@pytest.mark.parametrize("argv", [["--case", "nothing"], ["--repeats", "0"], ["--json", "/nowhere/x.json"], ["-x"]])
 def test_speed_refuses_bad_arguments_in_one_line(argv, capsys):
     """Without it a typo would end in a traceback, or after minutes of timing."""
     with pytest.raises(SystemExit) as stopped:

@@ -61,9 +61,7 @@ def test_the_paper_scaling_and_shared_columns():
 def test_statistics_of_each_kind():
     """Without it a name could stand for another distribution."""
     widths = {"p": 400}
-    uniform, gaussian, orthogonal = (
-        _matrix(widths, "p", kind) for kind in ("uniform", "gaussian", "orthogonal")
-    )
+    uniform, gaussian, orthogonal = (_matrix(widths, "p", kind) for kind in ("uniform", "gaussian", "orthogonal"))
     assert uniform.abs().max() < 1 and abs(uniform.std() - 1 / math.sqrt(3)) < 0.02
     assert gaussian.abs().max() > 2.5 and abs(gaussian.std() - 1) < 0.05
     torch.testing.assert_close(orthogonal @ orthogonal.T, 400 * torch.eye(6), rtol=1e-4, atol=1e-2)

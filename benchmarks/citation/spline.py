@@ -45,7 +45,8 @@ def open_spline_basis(pseudo: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]
 class SplineConv(nn.Module):
     """out_i = mean_j Σ_p B_p(u_ij) W_p x_j + W_root x_i + b, over the neighbours j of i.
 
-    The input is projected by every kernel once per node, then mixed along the edges in one sparse product. For one graph, like PyG's ``cached``.
+    The input is projected by every kernel once per node, then mixed along the edges in one sparse product. A layer
+    is for one graph, as with PyG's ``cached=True``.
 
     Args:
         in_channels, out_channels: widths.
