@@ -24,18 +24,10 @@ from rich.console import Console
 
 from benchmarks.cells import Cell
 from benchmarks.cells_io import load, write_baseline
-from benchmarks.compare import (
-    BETTER,
-    FAILING,
-    Change,
-    Comparison,
-    add_rules,
-    compare,
-    of_profile,
-    report,
-    rules_from,
-)
-from benchmarks.compare_stats import Rules
+from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
+from benchmarks.compare.judge import compare, of_profile
+from benchmarks.compare.options import add_rules, report, rules_from
+from benchmarks.compare.stats import Rules
 
 SETTINGS_CHANGED = "settings changed"
 DATA_CHANGED = "data changed"
@@ -54,13 +46,9 @@ def write(results: Path, profile: str, out: Path) -> int:
     cells = [cell for cell in _shipped(load(results).cells, profile) if not cell.skipped]
     if not cells:
         raise ValueError(f"{results}: no records of profile {profile}; run first: make bench-{profile}")
-    bad = sorted(
-        {f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs}
-    )
+    bad = sorted({f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs})
     if bad:
-        raise ValueError(
-            f"{results}: runs that are not ok: {', '.join(bad)}; mend them before writing a baseline"
-        )
+        raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; mend them before writing a baseline")
     return write_baseline(cells, out)
 
 
@@ -71,9 +59,7 @@ def check(
     baseline, current = list(baseline), list(current)
     found = compare(baseline, current, rules)
     failing = FAILING | {SETTINGS_CHANGED, DATA_CHANGED} | (frozenset() if allow_better else {UNEXPECTED})
-    return Comparison(
-        [_stricter(change) for change in found.changes], relative_speed(baseline, current), failing
-    )
+    return Comparison([_stricter(change) for change in found.changes], relative_speed(baseline, current), failing)
 
 
 def _stricter(change: Change) -> Change:
@@ -132,9 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about, description=about)
         command.add_argument("--profile", default="smoke", help="whose records (default: smoke)")
         command.add_argument("--results", type=Path, default=Path("results"), help="results folder")
-        command.add_argument(
-            "--out", type=Path, help="baseline file (default: results/baselines/PROFILE.json)"
-        )
+        command.add_argument("--out", type=Path, help="baseline file (default: results/baselines/PROFILE.json)")
         if name == "check":
             add_rules(command)
             command.add_argument("--allow-better", action="store_true", help="an improvement does not fail")

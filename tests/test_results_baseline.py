@@ -14,9 +14,7 @@ def results(tmp_path):
         one
         for name in ("gcn", "gat", "cheb")
         for method, mean in (("bp", 80.0), ("dfa", 75.0), ("shallow", 40.0))
-        for one in records(
-            [mean, mean + 2], method=method, architecture=name, profile="smoke", source="stand-in"
-        )
+        for one in records([mean, mean + 2], method=method, architecture=name, profile="smoke", source="stand-in")
     ]
     save(tmp_path, made)
     assert baseline.main(["write", "--results", str(tmp_path)]) == 0

@@ -53,9 +53,7 @@ def test_former_settings_are_stale_and_never_mixed():
     new = records([80.0], config_hash="new", finished="2025-02-01")
     found = aggregate(old + new)
     assert [cell.mean for cell in found.cells] == [80.0]
-    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [
-        ("oldbp", "newbp", 2)
-    ]
+    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [("oldbp", "newbp", 2)]
 
 
 def test_variants_and_data_sources_are_cells_of_their_own():

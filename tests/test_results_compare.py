@@ -14,10 +14,12 @@ from results_samples import record, records, save
 from rich.console import Console
 from scipy import stats
 
-from benchmarks import baseline, compare_text
+from benchmarks import baseline
 from benchmarks.cells import aggregate
-from benchmarks.compare import compare, main
-from benchmarks.compare_stats import Rules, student
+from benchmarks.compare import text as compare_text
+from benchmarks.compare.__main__ import main
+from benchmarks.compare.judge import compare
+from benchmarks.compare.stats import Rules, student
 
 
 def cells(made):
@@ -60,9 +62,7 @@ def test_few_seeds_borrow_from_typical_noise():
     quiet = [*records([80.0, 80.1])]
     noisy = [one for name in ("cheb", "gat", "dna") for one in records([70, 74], architecture=name)]
     after = [*records([78.0, 78.1], first_seed=5)]
-    after += [
-        one for name in ("cheb", "gat", "dna") for one in records([71, 75], architecture=name, first_seed=5)
-    ]
+    after += [one for name in ("cheb", "gat", "dna") for one in records([71, 75], architecture=name, first_seed=5)]
     changes = compare(cells(quiet + noisy), cells(after)).changes
     assert {change.verdict for change in changes} == {"within noise"}
     (gcn,) = [change for change in changes if change.key.task == "citation/gcn_cora"]
@@ -218,6 +218,4 @@ def test_terminal_table_and_plain_lines_say_the_same():
         compare_text.show(found, console, "a → b")
         texts.append(console.file.getvalue())
     for text in texts:
-        assert all(
-            part in text for part in ("worse", "80.0 (n=1)", "70.0 (n=1)", "-10.0", "2.0", "FAILED: 1 worse")
-        )
+        assert all(part in text for part in ("worse", "80.0 (n=1)", "70.0 (n=1)", "-10.0", "2.0", "FAILED: 1 worse"))

@@ -28,9 +28,7 @@ def test_packs_are_reproducible_small_and_never_empty(tmp_path):
         evidence.pack(made if name[0] == "a" else made[::-1], tmp_path / name)
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
     assert (tmp_path / "a.jsonl.gz").read_bytes()[4:8] == bytes(4)  # no time stamp
-    assert [one.run_id for one in evidence.select(made, "", "criteo/*, citation/gcn*")] == [
-        x.run_id for x in made
-    ]
+    assert [one.run_id for one in evidence.select(made, "", "criteo/*, citation/gcn*")] == [x.run_id for x in made]
     with pytest.raises(ValueError, match="nothing was written"):
         evidence.pack([], tmp_path / "c.jsonl")
     with pytest.raises(ValueError, match=r"use \.jsonl\.gz or fewer tasks"):

@@ -11,12 +11,13 @@ from results_samples import record, records, save
 from rich.console import Console
 
 from benchmarks.cells import aggregate
-from benchmarks.table_build import build
-from benchmarks.table_files import COLUMNS
-from benchmarks.table_reference import FILE, published
-from benchmarks.table_specs import SPECS
-from benchmarks.table_text import latex, markdown
-from benchmarks.tables import main, rebuild, row_for, show, task_row
+from benchmarks.tables import rebuild, row_for, show, task_row
+from benchmarks.tables.__main__ import main
+from benchmarks.tables.build import build
+from benchmarks.tables.files import COLUMNS
+from benchmarks.tables.reference import FILE, published
+from benchmarks.tables.specs import SPECS
+from benchmarks.tables.text import latex, markdown
 
 SPEC = {spec.name: spec for spec in SPECS}
 
@@ -182,11 +183,7 @@ def test_tables_without_records_disappear_and_other_files_stay(tmp_path):
     for path in (tmp_path / "records").rglob("*gae*/**/*.json"):
         path.unlink()
     rebuild(tmp_path)
-    assert (
-        not list(folder.glob("table_4*"))
-        and (folder / "notes.md").exists()
-        and (folder / "table_3.md").exists()
-    )
+    assert not list(folder.glob("table_4*")) and (folder / "notes.md").exists() and (folder / "table_3.md").exists()
 
 
 def test_stale_runs_are_named_in_the_index(tmp_path):
@@ -210,8 +207,7 @@ def test_one_line_per_finished_task_and_tables_on_the_console(tmp_path):
     made = records([80.0, 81.0]) + records([30.0], method="shallow") + records([79.0], method="dfa")
     line = row_for(aggregate(made).cells, "citation/gcn_cora")
     assert line == (
-        "citation/gcn_cora  accuracy: bp 80.5 ± 0.7 (paper 80.1) · dfa 79.0 (paper 79.9)"
-        " · shallow 30.0 (paper 37.0)"
+        "citation/gcn_cora  accuracy: bp 80.5 ± 0.7 (paper 80.1) · dfa 79.0 (paper 79.9) · shallow 30.0 (paper 37.0)"
     )
     assert task_row(save(tmp_path, made), "paper", "citation/gcn_cora") == line
     assert task_row(tmp_path, "paper", "citation/gat_cora") == "citation/gat_cora: no result"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellSet
-from benchmarks.table_build import NONE, NOT_RUN, STANDIN, exact, text_of
-from benchmarks.table_reference import beside
-from benchmarks.table_specs import title
-from benchmarks.table_text import Table, comma_separated
+from benchmarks.tables.build import NONE, NOT_RUN, STANDIN, exact, text_of
+from benchmarks.tables.reference import beside
+from benchmarks.tables.specs import title
+from benchmarks.tables.text import Table, comma_separated
 
 #: Columns of ``all_results.csv``; other tools read it, so they only ever grow at the end.
 COLUMNS = (
@@ -30,9 +30,7 @@ def all_results(cells: Iterable[Cell]) -> str:
 
 def variants_csv(cells: Iterable[Cell]) -> str:
     """The same for runs with overrides, which a further column names."""
-    rows = [
-        [*_tidy(cell), cell.key.variant] for cell in _ordered(cells) if cell.key.variant and not cell.skipped
-    ]
+    rows = [[*_tidy(cell), cell.key.variant] for cell in _ordered(cells) if cell.key.variant and not cell.skipped]
     return comma_separated([*COLUMNS, "variant"], rows)
 
 

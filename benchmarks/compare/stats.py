@@ -107,9 +107,7 @@ def typical_noise(pairs: Iterable[Pair]) -> Noise:
         within[pair.family] += [statistics.variance(side.values.values()) for side in pair if side.n > 1]
         if len(pair.shared) > 1:
             paired[pair.family].append(statistics.variance(pair.by_seed))
-    return Noise(
-        *({name: statistics.median(v) for name, v in found.items() if v} for found in (within, paired))
-    )
+    return Noise(*({name: statistics.median(v) for name, v in found.items() if v} for found in (within, paired)))
 
 
 def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Difference:

@@ -9,9 +9,7 @@ they were written, and a table without records disappears.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -20,11 +18,11 @@ from benchmarks import metrics
 from benchmarks.cells import Cell, CellSet, aggregate
 from benchmarks.evidence import gather
 from benchmarks.records import iterate_records, write_atomically
-from benchmarks.table_build import build, text_of
-from benchmarks.table_files import all_results, index, variants_csv, variants_table
-from benchmarks.table_reference import beside
-from benchmarks.table_specs import SPECS, method_order
-from benchmarks.table_text import Table, comma_separated, for_terminal, latex, markdown
+from benchmarks.tables.build import build, text_of
+from benchmarks.tables.files import all_results, index, variants_csv, variants_table
+from benchmarks.tables.reference import beside
+from benchmarks.tables.specs import SPECS, method_order
+from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, markdown
 
 SUFFIXES = (".md", ".csv", ".tex")
 
@@ -93,9 +91,7 @@ def row_for(cells: Iterable[Cell], task: str) -> str:
 
 def _method_text(cell: Cell, metric: metrics.Metric) -> str:
     paper = beside(cell)
-    return f"{cell.key.method} {text_of(cell, cell.n)}" + (
-        f" (paper {metric.format(paper.value)})" if paper else ""
-    )
+    return f"{cell.key.method} {text_of(cell, cell.n)}" + (f" (paper {metric.format(paper.value)})" if paper else "")
 
 
 def _texts(table: Table) -> list[tuple[str, str]]:
@@ -115,33 +111,3 @@ def _remove_former(folder: Path, written: set[Path]) -> None:
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:
             path.unlink()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
-        description="Rebuild results/tables from records and evidence packs.",
-    )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
-    )
-    parser.add_argument("--profile", help="with --show: only this profile (default: every one)")
-    parser.add_argument("--show", action="store_true", help="print the tables too")
-    chosen = parser.parse_args(arguments)
-    try:
-        files = rebuild(chosen.results)
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    folder = chosen.results / "tables"
-    profiles = sorted({path.parent.name for path in files if path.parent != folder})
-    if chosen.show:
-        for profile in [chosen.profile] if chosen.profile else profiles:
-            show(chosen.results, profile, Console())
-    sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

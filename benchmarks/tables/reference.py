@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks import metrics
 from benchmarks.cells import Cell
 
-FILE = Path(__file__).resolve().parent.parent / "results" / "paper" / "reference.csv"
+FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
 PAPER = "arXiv:2006.12878v1"
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from benchmarks import metrics
 from benchmarks.cells import Cell
-from benchmarks.table_reference import Key, Published, published
-from benchmarks.table_scenes import mean_over_scenes, scenes_of
-from benchmarks.table_specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
-from benchmarks.table_text import Table
+from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.scenes import mean_over_scenes, scenes_of
+from benchmarks.tables.specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
+from benchmarks.tables.text import Table
 
 NOT_RUN, NONE = "…", "–"
 STANDIN = "**stand-in data: not comparable with the paper**"
@@ -67,12 +67,7 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
 
 def _belongs(spec: TableSpec, cell: Cell) -> bool:
     key = cell.key
-    return (
-        cell.domain == spec.domain
-        and key.metric in spec.metrics
-        and spec.takes(key.method)
-        and not key.variant
-    )
+    return cell.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method) and not key.variant
 
 
 def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
@@ -90,12 +85,8 @@ def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
     }
     rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
     methods = {key.method for key in wanted} | {column.method for _, column in places}
-    columns = [
-        Column(metric, method) for metric in spec.metrics for method in sorted(methods, key=method_order)
-    ]
-    papers = {
-        ((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted
-    }
+    columns = [Column(metric, method) for metric in spec.metrics for method in sorted(methods, key=method_order)]
+    papers = {((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted}
     full = {
         (row, column): places.get((row, column), Place(None, papers.get((row, column)) if real else None))
         for row in rows
@@ -133,9 +124,7 @@ def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
         return None
     if len(found) == 1:
         return found[0]
-    return Published(
-        sum(one.value for one in found) / len(found), "the paper's mean over the scenes that were run"
-    )
+    return Published(sum(one.value for one in found) / len(found), "the paper's mean over the scenes that were run")
 
 
 def usual_n(cells: Sequence[Cell]) -> int:
@@ -232,8 +221,7 @@ def _notes(grid: Grid) -> list[str]:
 def _where(concerned: dict[str, list[tuple[str, str]]]) -> str:
     """Architectures, each with its datasets and methods."""
     lists = {
-        name: [", ".join(dict.fromkeys(part)) for part in zip(*where, strict=True)]
-        for name, where in concerned.items()
+        name: [", ".join(dict.fromkeys(part)) for part in zip(*where, strict=True)] for name, where in concerned.items()
     }
     return ", ".join(f"{name} ({'; '.join(parts)})" for name, parts in lists.items())
 

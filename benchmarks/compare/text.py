@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -13,9 +12,7 @@ from tabulate import tabulate
 
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellKey
-
-if TYPE_CHECKING:
-    from benchmarks.compare import Change, Comparison
+from benchmarks.compare.changes import Change, Comparison
 
 HEADER = ("verdict", "cell", "A", "B", "B − A", "noise allows", "judged by")
 _QUIET = ("within noise", "not judged")
@@ -50,9 +47,7 @@ def show(comparison: Comparison, console: Console, title: str, everything: bool 
     console.print(summary(comparison), style="bold red" if comparison.failures else "bold green", **_PLAIN)
 
 
-def _grid(
-    rows: Sequence[Sequence[str]], comparison: Comparison, changes: Sequence[Change], title: str
-) -> Table:
+def _grid(rows: Sequence[Sequence[str]], comparison: Comparison, changes: Sequence[Change], title: str) -> Table:
     grid = Table(title=title, box=SIMPLE, title_justify="left")
     for place, heading in enumerate(HEADER):
         grid.add_column(heading, justify="right" if 2 <= place <= 5 else "left", no_wrap=place < 1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from benchmarks.cells import Cell
-from benchmarks.table_reference import published
+from benchmarks.tables.reference import published
 
 
 def scenes_of(dataset: str) -> list[str]:

@@ -1,0 +1,42 @@
+"""The command `python -m benchmarks.compare`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.cells_io import load
+from benchmarks.compare.judge import compare, of_profile
+from benchmarks.compare.options import add_rules, report, rules_from
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare",
+        description="Compare results B with results A: exit 1 if B is worse, 2 for bad input.",
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="results or records folder, evidence pack or baseline")
+    parser.add_argument("b", type=Path, metavar="B", help="the same, to be judged against A")
+    parser.add_argument("--profile", help="compare only this profile")
+    add_rules(parser)
+    chosen = parser.parse_args(arguments)
+    try:
+        rules = rules_from(chosen)
+        sides = [of_profile(load(place).cells, chosen.profile) for place in (chosen.a, chosen.b)]
+        for place, cells in zip((chosen.a, chosen.b), sides, strict=True):
+            if not cells:
+                raise ValueError(f"{place}: nothing of profile {chosen.profile}; leave --profile out")
+        comparison = compare(*sides, rules)
+        return report(comparison, Console(), chosen, f"{chosen.a} → {chosen.b}")
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""What a comparison finds: a verdict for every cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.cells import Cell, CellKey
+from benchmarks.compare.stats import Difference
+
+WORSE, BETTER, WITHIN = "worse", "better", "within noise"
+MISSING, RUNS_MISSING, NEWLY_FAILED, ADDED = "missing", "runs missing", "newly failed", "added"
+#: Neither direction is better, or neither side has a value.
+NOT_JUDGED = "not judged"
+FAILING = frozenset({WORSE, MISSING, RUNS_MISSING, NEWLY_FAILED})
+
+
+@dataclass(frozen=True)
+class Change:
+    """The verdict on one cell; ``before`` or ``after`` is None where that side lacks it."""
+
+    key: CellKey
+    before: Cell | None
+    after: Cell | None
+    verdict: str
+    difference: Difference | None = None
+    reason: str = ""
+
+    @property
+    def settings_differ(self) -> bool:
+        return bool(self.before and self.after) and self.before.config_hash != self.after.config_hash
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All verdicts, in the order of the cells' keys, and warnings that fail nothing."""
+
+    changes: list[Change]
+    warnings: list[str] = field(default_factory=list)
+    failing: frozenset[str] = FAILING
+
+    @property
+    def failures(self) -> list[Change]:
+        return [change for change in self.changes if change.verdict in self.failing]
+
+    def count(self, verdict: str) -> int:
+        return sum(change.verdict == verdict for change in self.changes)

@@ -1,0 +1,89 @@
+"""Judging two sets of cells against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from benchmarks import metrics
+from benchmarks.cells import Cell, CellKey
+from benchmarks.compare.changes import (
+    ADDED,
+    BETTER,
+    MISSING,
+    NEWLY_FAILED,
+    NOT_JUDGED,
+    RUNS_MISSING,
+    WITHIN,
+    WORSE,
+    Change,
+    Comparison,
+)
+from benchmarks.compare.stats import Difference, Pair, Rules, difference, typical_noise
+
+
+def compare(before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None = None) -> Comparison:
+    """Judge every cell that either side has."""
+    rules = rules or Rules()
+    left = {cell.key: cell for cell in before if not cell.skipped}
+    right = {cell.key: cell for cell in after if not cell.skipped}
+    pairs = [Pair(left[key], right[key]) for key in left if key in right and left[key].n and right[key].n]
+    judged = [pair for pair in pairs if metrics.lookup(pair.before.key.metric).sign]
+    noise = typical_noise(judged)
+    found = {pair.before.key: difference(pair, noise, rules, len(judged)) for pair in pairs}
+    keys = sorted(key for key in left.keys() | right.keys() if not _follows(key, left, right))
+    changes = [_judge(key, left.get(key), right.get(key), found.get(key)) for key in keys]
+    return Comparison(changes, speed_warnings(left.values(), right.values()))
+
+
+def _follows(key: CellKey, left: dict[CellKey, Cell], right: dict[CellKey, Cell]) -> bool:
+    """Whether a secondary metric is one-sided only because its whole run is: the primary metric says so."""
+    if key in left and key in right:
+        return False
+    here, other = (left, right) if key in left else (right, left)
+    primary = next((k for k, cell in here.items() if cell.primary and k[:3] == key[:3] and k[4:] == key[4:]), key)
+    return primary != key and (primary not in other or not other[primary].n)
+
+
+def _judge(key: CellKey, before: Cell | None, after: Cell | None, found: Difference | None) -> Change:
+    if before is None or after is None:
+        verdict = ADDED if before is None else MISSING
+        return Change(key, before, after, verdict)
+    if found is None:
+        verdict = NEWLY_FAILED if before.n else ADDED if after.n else NOT_JUDGED
+        return Change(key, before, after, verdict, reason=after.reason)
+    verdict = _verdict(found, metrics.lookup(key.metric).sign)
+    if before.primary and verdict != WORSE:
+        if after.runs - after.n > before.runs - before.n:
+            return Change(key, before, after, NEWLY_FAILED, found, after.reason)
+        if after.n < before.n:
+            lost = sorted(before.values.keys() - after.values.keys())
+            return Change(key, before, after, RUNS_MISSING, found, f"seeds {', '.join(map(str, lost))}")
+    return Change(key, before, after, verdict, found)
+
+
+def _verdict(found: Difference, sign: int) -> str:
+    if not sign:
+        return NOT_JUDGED
+    if not found.beyond:
+        return WITHIN
+    return BETTER if sign * found.value > 0 else WORSE
+
+
+def speed_warnings(before: Iterable[Cell], after: Iterable[Cell], factor: float = 1.25) -> list[str]:
+    """Runs that take ``factor`` times as long as before; a remark, since machines and their load differ."""
+    old = {cell.key: cell.train_seconds for cell in before if cell.primary}
+    slower = []
+    for cell in after:
+        seconds = old.get(cell.key, 0.0) if cell.primary else 0.0
+        if seconds > 0 and cell.train_seconds > factor * seconds:
+            slower.append((cell.train_seconds / seconds, f"{cell.key.task} {cell.key.method}"))
+    slower.sort(reverse=True)
+    if not slower:
+        return []
+    worst = ", ".join(f"{name} {ratio:.2f}×" for ratio, name in slower[:5])
+    return [f"speed: {len(slower)} cell(s) train more than {factor}× as long as before: {worst}"]
+
+
+def of_profile(cells: Iterable[Cell], profile: str | None) -> list[Cell]:
+    """The cells of one profile; all for None."""
+    return [cell for cell in cells if profile in (None, cell.key.profile)]

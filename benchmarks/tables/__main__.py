@@ -1,0 +1,40 @@
+"""The command `python -m benchmarks.tables`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.tables import rebuild, show
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (2 for bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tables",
+        description="Rebuild results/tables from records and evidence packs.",
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    parser.add_argument("--profile", help="with --show: only this profile (default: every one)")
+    parser.add_argument("--show", action="store_true", help="print the tables too")
+    chosen = parser.parse_args(arguments)
+    try:
+        files = rebuild(chosen.results)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    folder = chosen.results / "tables"
+    profiles = sorted({path.parent.name for path in files if path.parent != folder})
+    if chosen.show:
+        for profile in [chosen.profile] if chosen.profile else profiles:
+            show(chosen.results, profile, Console())
+    sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
