@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import os
 import random
 import signal
@@ -15,11 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import machine
 from benchmarks.loop import Loop
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoint:
     """A run's checkpoint file, replaced atomically, removed once the record is written.
+
+    Its path holds the configuration's hash and the file holds a hash of the suite's code, so a run only ever
+    continues one that computed the same.
 
     Args:
         path: where it lies.
@@ -37,25 +45,41 @@ class Checkpoint:
             self.save(loop)
 
     def save(self, loop: Loop) -> None:
-        """Save the loop's state and the random generators."""
+        """Save the loop's state and the random generators; not counted as training time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        torch.save({"loop": loop.state_dict(), "random": _random_state()}, temporary)
-        temporary.replace(self.path)
+        with loop.clock_stopped():
+            state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": _random_state()}
+            torch.save(state, temporary)
+            temporary.replace(self.path)
         self._saved = time.monotonic()
 
     def restore(self, loop: Loop) -> bool:
-        """Continue from the file if there is one."""
+        """Continue from the file if there is one that fits; one that does not is removed, with a warning."""
         if not self.path.exists():
             return False
-        state = torch.load(self.path, weights_only=True)
-        loop.load_state_dict(state["loop"])
-        _set_random_state(state["random"])
+        fresh = copy.deepcopy(loop.state_dict()), _random_state()
+        try:
+            state = torch.load(self.path, weights_only=True)
+            if state["code"] != machine.source_hash():
+                raise ValueError("made by another version of the code")
+            _restore(loop, state["loop"], state["random"])
+        except Exception as error:  # noqa: BLE001  (a damaged file can raise anything; training again is always right)
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            log.warning("%s: cannot continue from this checkpoint (%s); starting from the beginning", self.path, reason)
+            _restore(loop, *fresh)
+            self.remove()
+            return False
         return True
 
     def remove(self) -> None:
         """The run is recorded: the checkpoint has done its work."""
         self.path.unlink(missing_ok=True)
+
+
+def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:
+    loop.load_state_dict(state)
+    _set_random_state(generators)
 
 
 def seed_everything(seed: int) -> None:

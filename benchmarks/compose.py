@@ -123,9 +123,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _method_problem(config: DictConfig) -> str | None:
-    """A method's settings have no schema: their types are those of the values it ships with."""
+    """A method's settings have no schema: names and types are those of the values it ships with."""
+    if config.method.name not in options("method"):
+        return f"method.name={config.method.name}: choose the method with method=..."
     shipped = _compose((f"method={config.method.name}",)).method
     for key, value in config.method.items():
+        if key not in shipped.keys():  # noqa: SIM118  (`in` overlooks what has no value yet)
+            return f"method.{key}: {config.method.name} has no such setting"
         default = shipped.get(key)
         wanted = int | float if isinstance(default, float) else type(default)
         if default is not None and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool)):

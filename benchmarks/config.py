@@ -29,9 +29,7 @@ class OptimConfig:
     decay: str = "all"  # which parameters decay: all | first_layer
     clip_norm: Optional[float] = None  # noqa: UP045  (OmegaConf reads Optional)
     schedule: str = "constant"  # constant | exponential | noam | plateau
-    schedule_steps: int = (
-        0  # exponential: steps per factor; noam: warm-up steps; plateau: patience in evaluations
-    )
+    schedule_steps: int = 0  # exponential: steps per factor; noam: warm-up steps; plateau: patience in evaluations
     schedule_factor: float = 1.0  # exponential, plateau: the factor
 
 

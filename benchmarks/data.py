@@ -61,9 +61,7 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
     exit_status = 0
     for manifest in manifests:
         if manifest.absent(root):
-            line = (
-                f"{manifest.name}: no files in {manifest.place(root)}; fetch them: {manifest.fetch_command}"
-            )
+            line = f"{manifest.name}: no files in {manifest.place(root)}; fetch them: {manifest.fetch_command}"
             exit_status = _complain(line) if named else exit_status
             continue
         bad = _bad_files(manifest, root)

@@ -87,9 +87,7 @@ def read_pack(path: Path) -> list[Record]:
             if record.config is None:
                 record.config = configs[record.config_hash]
         except KeyError as error:
-            raise ValueError(
-                f"{path}:{number}: no earlier line has configuration {error}; pack again"
-            ) from error
+            raise ValueError(f"{path}:{number}: no earlier line has configuration {error}; pack again") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}:{number}: not a readable record ({error}); pack it again") from error
         configs[record.config_hash] = record.config

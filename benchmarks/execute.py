@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks import machine
 from benchmarks.checkpoint import Checkpoint, seed_everything
-from benchmarks.compose import UsageError, compose
+from benchmarks.compose import compose
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Interrupted, Loop
+from benchmarks.measure import fill
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.registry import architectures
 from benchmarks.task import Task
 from datasets.source import Source, resolve
-from dfa_core import FeedbackMethod, Method, make_method, measure_alignment, method_class
+from dfa_core import Method, make_method, method_class
 
 #: Settings that do not change a result, so they do not enter the configuration's hash.
 _WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "suite", "domain"}
@@ -87,9 +87,7 @@ def claimed(run: Run) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise Busy(
-            f"{run.id} is being run by another process; wait for it, or choose another results folder"
-        ) from None
+        raise Busy(f"{run.id} is being run by another process; wait for it, or choose another results folder") from None
     try:
         yield
     finally:
@@ -113,7 +111,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
         record.status, record.reason = "skipped", config.task.skip[config.method.name]
         write_record(record, run.records)
         return record
-    device = _device(config.hardware.device)
+    device = machine.torch_device(config.hardware.device)
     machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
     task, method = _build(run, device)
@@ -123,17 +121,24 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     checkpoint.restore(loop)
     loggers.start(record, loop.progress.history)
     try:
-        loop.run(after_step=lambda: checkpoint.save_if_due(loop))
-    except Interrupted:
-        checkpoint.save(loop)
+        _train(loop, checkpoint)
+        fill(record, loop, config.alignment)
+        record.peak_memory_mb = round(memory.megabytes(), 1)
+        write_record(record, run.records)
+    except BaseException:
         loggers.finish(None)
         raise
-    _fill(record, loop, config.alignment)
-    record.peak_memory_mb = round(memory.megabytes(), 1)
-    write_record(record, run.records)
     checkpoint.remove()
     loggers.finish(record)
     return record
+
+
+def _train(loop: Loop, checkpoint: Checkpoint) -> None:
+    try:
+        loop.run(after_step=lambda: checkpoint.save_if_due(loop))
+    except Interrupted:
+        checkpoint.save(loop)
+        raise
 
 
 def failed_record(run: Run, error: BaseException) -> Record:
@@ -156,54 +161,8 @@ def _build(run: Run, device: torch.device) -> tuple[Task, Method]:
     if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
         options["feedback_seed"] = config.feedback_seed
     method = make_method(config.method.name, task.model, **options).to(device)
-    seed_everything(
-        config.seed + 1
-    )  # dropout and sampling during training: not the draws of the initial weights
+    seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
-
-
-def _fill(record: Record, loop: Loop, alignment: bool) -> None:
-    progress, task, method = loop.progress, loop.task, loop.method
-    record.status = "diverged" if progress.diverged else "ok"
-    record.reason = "the training loss or a validation metric is not finite" if progress.diverged else ""
-    if alignment and isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS:
-        _add_alignment(record, task, method)
-    loop.load_best()
-    started = time.perf_counter()
-    task.model.eval()
-    with torch.no_grad():
-        record.metrics |= {**progress.best_metrics, **task.test()}
-    record.budget = {"epochs": progress.epoch, "steps": progress.step}
-    record.train_seconds = round(progress.train_seconds, 4)
-    record.eval_seconds = round(progress.eval_seconds + time.perf_counter() - started, 4)
-    record.samples_per_second = round(progress.samples / max(progress.train_seconds, 1e-9), 2)
-    record.parameters = sum(p.numel() for p in task.model.parameters())
-    record.finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-_NO_SIGNALS = method_class("shallow").signals
-
-
-def _add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:
-    """Alignment with the weights the training ended with, dropout as in training (arXiv:2006.12878, appendix A)."""
-    task.model.train()
-    measured = measure_alignment(method, task.alignment_loss)
-    if not measured.points:
-        return
-    record.metrics["alignment_cosine_mean"] = measured.deepest.double().mean().item()
-    record.metrics["alignment_cosine_std"] = measured.deepest.double().std().item()
-    record.alignment = {
-        "points": {
-            name: {
-                "mean": c.mean().item(),
-                "std": c.std().item(),
-                "samples": c.numel(),
-                "quantiles": measured.quantiles(name),
-            }
-            for name, c in measured.points.items()
-        },
-        "parameters": measured.parameters,
-    }
 
 
 def _blank_record(run: Run) -> Record:
@@ -224,7 +183,7 @@ def _blank_record(run: Run) -> Record:
         code=machine.code(),
         versions=machine.versions(),
         hardware={**machine.hardware(), **OmegaConf.to_container(run.config.hardware)},
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -297,11 +256,3 @@ def _flat(node: DictConfig, prefix: str = "") -> dict[str, Any]:
         elif key not in _WITHOUT_EFFECT:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("cpu", "cuda"):
-        raise UsageError(f"hardware.device='{name}': choose cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")
-    return torch.device(name)

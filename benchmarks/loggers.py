@@ -49,27 +49,36 @@ class Loggers:
 
 
 class CsvLogger:
-    """The history, a row per evaluation, in ``<record>.csv``."""
+    """The history, a row per evaluation, in ``<record>.csv``: a column for every key that any row has."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Any = None
-        self._writer: csv.DictWriter[str] | None = None
+        self._rows: list[Row] = []
+        self._columns: list[str] = []
 
     def start(self, record: Record, history: Sequence[Row]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w", newline="")
-        for row in history:
-            self.log(row)
+        self._rows = list(history)
+        self._columns = list(dict.fromkeys(key for row in history for key in row))
+        self._write(self._rows, "w")
 
     def log(self, row: Row) -> None:
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(row), restval="", extrasaction="ignore")
-            self._writer.writeheader()
-        self._writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+        self._rows.append(row)
+        if new := [key for key in row if key not in self._columns]:
+            self._columns += new
+            self._write(self._rows, "w")
+        else:
+            self._write([row], "a")
 
     def finish(self, record: Record | None) -> None:
-        self._file.close()
+        pass
+
+    def _write(self, rows: Sequence[Row], mode: str) -> None:
+        with self._path.open(mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns, restval="")
+            if mode == "w" and self._columns:
+                writer.writeheader()
+            writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
 
 
 class ConsoleLogger:
@@ -82,9 +91,7 @@ class ConsoleLogger:
     def start(self, record: Record, history: Sequence[Row]) -> None:
         source = record.data["source"]
         again = f", continuing after step {history[-1]['step']:.0f}" if history else ""
-        _say(
-            f"{record.task}  {record.method}  seed {record.seed}  profile {record.profile}  data: {source}{again}"
-        )
+        _say(f"{record.task}  {record.method}  seed {record.seed}  profile {record.profile}  data: {source}{again}")
 
     def log(self, row: Row) -> None:
         if time.monotonic() - self._last >= self._every:
@@ -108,25 +115,28 @@ class WandbLogger:
     def start(self, record: Record, history: Sequence[Row]) -> None:
         import wandb
 
-        folder = Path(self._config.results) / "work"
+        folder = (Path(self._config.results) / "work").resolve()  # wandb's service has a current folder of its own
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project=self._config.logger.project,
-            mode=self._config.logger.mode,
-            dir=str(folder),
-            group=f"{record.task}/{record.method}",
-            name=f"{record.task}/{record.method}/seed{record.seed}",
-            job_type=record.method,
-            tags=[record.profile, record.data["source"]],
-            config={**OmegaConf.to_container(self._config, resolve=True), "config_hash": record.config_hash},
-            reinit="finish_previous",
-            settings=wandb.Settings(silent=True),
-        )
+        try:
+            self._run = wandb.init(
+                project=self._config.logger.project,
+                mode=self._config.logger.mode,
+                dir=str(folder),
+                group=f"{record.task}/{record.method}",
+                name=f"{record.task}/{record.method}/seed{record.seed}",
+                job_type=record.method,
+                tags=[record.profile, record.data["source"]],
+                config={**OmegaConf.to_container(self._config, resolve=True), "config_hash": record.config_hash},
+                reinit="finish_previous",
+                settings=wandb.Settings(silent=True),
+            )
+        except wandb.Error as error:  # not logged in, or not reachable
+            raise ValueError(f"logger=wandb: {error} (logger.mode=offline needs no account)") from error
         for row in history:
             self.log(row)
 
     def log(self, row: Row) -> None:
-        self._run.log(row, step=int(row["step"]))
+        self._run.log(row, step=int(row["step"]), commit=True)  # not held back until after the final metrics
 
     def finish(self, record: Record | None) -> None:
         if record is not None:
@@ -141,8 +151,6 @@ def make_loggers(config: DictConfig, stem: Path, console: bool) -> Loggers:
         loggers.append(ConsoleLogger())
     if config.logger.name == "wandb":
         loggers.append(WandbLogger(config))
-    elif config.logger.name != "none":
-        raise ValueError(f"logger.name='{config.logger.name}': choose none or wandb")
     return Loggers(loggers)
 
 

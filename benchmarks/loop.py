@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,8 +62,6 @@ class Loop:
         on_evaluation: Callable[[Row], None] = lambda row: None,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        if (config.epochs is None) == (config.steps is None):
-            raise ValueError("set exactly one of task.epochs and task.steps, the other to null")
         self.task, self.method, self.config = task, method, config
         self.higher_is_better = not task.selection.endswith(("_loss", "_perplexity"))
         self.optimizer = build_optimizer(task, config.optim)
@@ -73,10 +71,9 @@ class Loop:
         self._device = torch.device(hardware.device)
         self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
         self._on_evaluation, self._stop_requested = on_evaluation, stop_requested
-        self._loss_sum: Tensor | None = (
-            None  # since the last evaluation; on the device, so a step never waits
-        )
+        self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
+        self._clock: float | None = None  # since when training time has not been counted; None while it stands still
 
     def run(self, after_step: Callable[[], None] = lambda: None) -> Progress:
         """Train until the budget is spent, training diverges, or patience ends; continues where `progress` stands.
@@ -84,24 +81,22 @@ class Loop:
         ``after_step`` is called between steps (for periodic checkpoints).
         """
         progress = self.progress
-        clock = time.perf_counter()
+        self._clock = time.perf_counter()
         while not progress.finished:
-            for batch in self.task.batches(progress.epoch, progress.batch):
-                self._step(batch)
-                progress.batch += 1
-                if self.config.steps is not None:
-                    clock = self._evaluate_if_due(progress.step, self.config.steps, clock)
-                if progress.finished:
-                    break
-                if self._stop_requested():
-                    progress.train_seconds += self._lap(clock)
-                    raise Interrupted
-                after_step()
-            else:
-                progress.epoch, progress.batch = progress.epoch + 1, 0
-                if self.config.epochs is not None:
-                    clock = self._evaluate_if_due(progress.epoch, self.config.epochs, clock)
+            self._epoch(after_step)
+        self._count_time()
         return progress
+
+    @contextlib.contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What happens within is not training time; time up to now is counted in `progress`."""
+        running = self._clock is not None
+        self._count_time()
+        self._clock = None
+        try:
+            yield
+        finally:
+            self._clock = time.perf_counter() if running else None
 
     def load_best(self) -> None:
         """Put the best weights by validation into the model (the current ones if none was evaluated)."""
@@ -130,6 +125,25 @@ class Loop:
         self.best_weights = state["best_weights"]
         self._loss_sum, self._loss_count = state["loss"]
 
+    def _epoch(self, after_step: Callable[[], None]) -> None:
+        """The rest of the current epoch, or less if the run ends within it."""
+        progress, start = self.progress, self.progress.batch
+        for batch in self.task.batches(progress.epoch, start):
+            self._step(batch)
+            progress.batch += 1
+            if self.config.steps is not None:
+                self._evaluate_if_due(progress.step, self.config.steps)
+            if progress.finished:
+                return
+            if self._stop_requested():
+                raise Interrupted
+            after_step()
+        if progress.batch == 0:
+            raise ValueError(f"epoch {progress.epoch} of {type(self.task).__name__} has no batches")
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        if self.config.epochs is not None:
+            self._evaluate_if_due(progress.epoch, self.config.epochs)
+
     def _step(self, batch: Any) -> None:
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -146,23 +160,23 @@ class Loop:
         self.progress.step += 1
         self.progress.samples += self.task.samples(batch)
 
-    def _evaluate_if_due(self, done: int, total: int, clock: float) -> float:
-        """Evaluate if it is time; returns when the training clock was (re)started."""
-        if done % self.config.eval_every and done < total:
-            return clock
-        progress = self.progress
-        progress.train_seconds += self._lap(clock)
-        started = time.perf_counter()
+    def _evaluate_if_due(self, done: int, total: int) -> None:
+        if done % self.config.eval_every == 0 or done >= total:
+            with self.clock_stopped():
+                self._evaluate(last=done >= total)
+
+    def _evaluate(self, last: bool) -> None:
+        """Validate, keep the best weights, decide whether the run is over, and add a row to the history."""
+        progress, started = self.progress, time.perf_counter()
         train_loss = float(self._loss_sum) / self._loss_count if self._loss_sum is not None else math.nan
         self._loss_sum, self._loss_count = None, 0
         metrics = self._validate() if math.isfinite(train_loss) else {}
         progress.diverged = not all(map(math.isfinite, [train_loss, *metrics.values()]))
         if not progress.diverged:
             self._keep_best(metrics)
-        out_of_patience = (
-            self.config.patience is not None and progress.evaluations_since_best >= self.config.patience
-        )
-        progress.finished = progress.diverged or done >= total or out_of_patience
+        patience = self.config.patience
+        out_of_patience = patience is not None and progress.evaluations_since_best >= patience
+        progress.finished = progress.diverged or last or out_of_patience
         progress.eval_seconds += time.perf_counter() - started
         row = {
             "step": progress.step,
@@ -174,7 +188,6 @@ class Loop:
         }
         progress.history.append(row)
         self._on_evaluation(row)
-        return time.perf_counter()
 
     def _validate(self) -> Row:
         self.task.model.eval()
@@ -184,9 +197,7 @@ class Loop:
     def _keep_best(self, metrics: Row) -> None:
         progress, value = self.progress, metrics[self.task.selection]
         self.schedule.after_evaluation(value)
-        better = progress.best is None or (
-            value > progress.best if self.higher_is_better else value < progress.best
-        )
+        better = progress.best is None or (value > progress.best if self.higher_is_better else value < progress.best)
         progress.evaluations_since_best = 0 if better else progress.evaluations_since_best + 1
         if better:
             progress.best, progress.best_metrics = value, metrics
@@ -197,7 +208,11 @@ class Loop:
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, self._autocast)
 
-    def _lap(self, since: float) -> float:
+    def _count_time(self) -> None:
+        if self._clock is None:
+            return
         if self._device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - since
+        now = time.perf_counter()
+        self.progress.train_seconds += now - self._clock
+        self._clock = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import resource
@@ -39,6 +40,27 @@ def code() -> dict[str, str | bool]:
     return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", ".", ":!results"))}
 
 
+@cache
+def source_hash() -> str:
+    """Hash of the code that computes results: engine, data and benchmarks."""
+    digest = hashlib.sha256()
+    for package in ("benchmarks", "datasets", "dfa_core"):
+        for path in sorted((_REPOSITORY / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def torch_device(name: str) -> torch.device:
+    """The device a run takes place on.
+
+    Raises:
+        ValueError: it is not there; one line with the remedy.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")
+    return torch.device(name)
+
+
 class PeakMemory:
     """Peak resident memory of this process since construction, in MB.
 
@@ -72,9 +94,7 @@ class PeakMemory:
 def tune_process(threads: int) -> None:
     """Settings of the process that make CPU runs faster, and equal however a run is started."""
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(
-        True
-    )  # Adam's moments of rarely touched weights decay into slow denormal numbers
+    torch.set_flush_denormal(True)  # Adam's moments of rarely touched weights decay into slow denormal numbers
     _keep_freed_memory()
 
 

@@ -40,16 +40,12 @@ class Schedule:
         if config.schedule == "exponential":
             self._by_step = LambdaLR(optimizer, lambda step: factor ** (step / steps))
         elif config.schedule == "noam":  # peaks at `lr` after the warm-up (Vaswani et al. 2017, section 5.3)
-            self._by_step = LambdaLR(
-                optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5)
-            )
+            self._by_step = LambdaLR(optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5))
         elif config.schedule == "plateau":
             mode = "max" if higher_is_better else "min"
             self._by_metric = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=steps)
         elif config.schedule != "constant":
-            raise ValueError(
-                f"task.optim.schedule='{config.schedule}': choose constant, exponential, noam or plateau"
-            )
+            raise ValueError(f"task.optim.schedule='{config.schedule}': choose constant, exponential, noam or plateau")
 
     def after_step(self) -> None:
         """To be called after every optimizer step."""

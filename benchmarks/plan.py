@@ -6,8 +6,13 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from omegaconf import DictConfig
+from torch import nn
+
+from benchmarks import machine
 from benchmarks.compose import UsageError, nearest, options
 from benchmarks.execute import Run
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
 
@@ -45,14 +50,12 @@ def plan(selection: Selection) -> list[PlannedRun]:
     methods = list(selection.methods) or options("method")
     runs: list[PlannedRun] = []
     for task in matching_tasks(selection.tasks):
-        for method in sorted(methods, key=_order):
+        for method in sorted(dict.fromkeys(methods), key=_order):
             runs += _runs_of(task, method, selection)
     if not runs:
         return []
     first = min(runs, key=lambda run: run.cost).task
-    return sorted(
-        runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method))
-    )
+    return sorted(runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method)))
 
 
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
@@ -75,30 +78,46 @@ def parse_seeds(text: str) -> list[int]:
         numbers = []
     if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in text):
         raise UsageError(f"seeds='{text}': give a count such as 3, or a list such as 0,4,7")
-    return numbers if "," in text else list(range(numbers[0]))
+    return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
 
 
 def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
     run = Run.plan(base)
     config = run.config
+    machine.torch_device(config.hardware.device)
+    _check_method(config)
     seeds = selection.seeds
     if seeds is None:
         limit = config.task.max_seeds
         seeds = range(config.profile.seeds if limit is None else min(limit, config.profile.seeds))
-    length = config.task.epochs or config.task.steps
-    return [
-        PlannedRun(
-            task=config.task.name,
-            method=method,
-            seed=seed,
-            overrides=(*base, f"seed={seed}"),
-            id=run.id_for(seed),
-            cost=_OVERHEAD + config.task.cost * length / 100,
-            recorded=run.finished_record(seed) is not None,
-        )
-        for seed in seeds
-    ]
+    cost = _OVERHEAD + config.task.cost * (config.task.epochs or config.task.steps) / 100
+    return [_planned(run, seed, (*base, f"seed={seed}"), cost) for seed in seeds]
+
+
+def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> PlannedRun:
+    """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
+    own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
+    return PlannedRun(
+        task=run.config.task.name,
+        method=run.config.method.name,
+        seed=seed,
+        overrides=overrides,
+        id=own.id_for(seed),
+        cost=cost,
+        recorded=own.finished_record(seed) is not None,
+    )
+
+
+def _check_method(config: DictConfig) -> None:
+    """Settings that the method refuses, such as an unknown feedback, fail here and not once in every run."""
+    options = dict(config.method)
+    if "code" in options:  # a plugin may be particular about models; its runs show
+        return
+    try:
+        make_method(options.pop("name"), nn.Sequential(FeedbackPoint(2), ErrorTap(2)), **options)
+    except FeedbackError as error:
+        raise UsageError(f"method={config.method.name}: {error}") from error
 
 
 def _order(method: str) -> tuple[int, str]:

@@ -7,10 +7,13 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
 
 _loaded: set[str] = set()
 
@@ -18,8 +21,11 @@ _loaded: set[str] = set()
 def load(specification: str) -> None:
     """Import ``specification`` (a ``.py`` file or a module name) and offer the methods it registers as `method=…`.
 
+    A method's settings are its constructor's keywords (numbers, strings, booleans; one without a default must be
+    given on the command line) and a hash of the file, so that an edited plugin is another configuration.
+
     Raises:
-        ValueError: there is no such file or module, or it registers no method.
+        ValueError: there is no such file or module, it does not import, or it registers no method.
     """
     import dfa_core
 
@@ -27,31 +33,29 @@ def load(specification: str) -> None:
     if key in _loaded:
         return
     before = set(dfa_core.registered_methods())
-    module = _import(specification)
+    try:
+        module = _import(specification)
+    except Exception as error:
+        raise ValueError(f"plugin {specification}: {_reason(error)}") from error
     new = [name for name in dfa_core.registered_methods() if name not in before]
     if not new:
-        raise ValueError(
-            f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)"
-        )
-    source = Path(module.__file__ or "")
-    code = hashlib.sha256(source.read_bytes()).hexdigest()[:8]  # an edited plugin is another configuration
+        raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
+    code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
     for name in new:
         settings = {"name": name, **_keywords(dfa_core.method_class(name)), "code": code}
         ConfigStore.instance().store(group="method", name=name, node=settings)
     _loaded.add(key)
 
 
-def _import(specification: str) -> Any:
+def _import(specification: str) -> ModuleType:
     if not specification.endswith(".py"):
         try:
             return importlib.import_module(specification)
         except ModuleNotFoundError as error:
-            raise ValueError(
-                f"plugin {specification}: {error}; give a file ending in .py or a module name"
-            ) from error
+            raise ModuleNotFoundError(f"{error}; give a file ending in .py or a module name") from error
     path = Path(specification)
     if not path.is_file():
-        raise ValueError(f"plugin {specification}: no such file")
+        raise FileNotFoundError("no such file")
     spec = importlib.util.spec_from_file_location(f"dfa_plugin_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -60,10 +64,24 @@ def _import(specification: str) -> Any:
     return module
 
 
+def _reason(error: Exception) -> str:
+    """What went wrong and, if it went wrong in code, where."""
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.name == "<module>"]
+    where = f"line {frames[-1].lineno}: " if frames and not isinstance(error, ModuleNotFoundError) else ""
+    kind = "" if isinstance(error, FileNotFoundError | ModuleNotFoundError) else f"{type(error).__name__}: "
+    return f"{where}{kind}{error}"
+
+
 def _keywords(method: type) -> dict[str, Any]:
-    parameters = inspect.signature(method.__init__).parameters.values()
-    return {
-        p.name: p.default
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY and p.name != "feedback_seed" and p.default is not p.empty
-    }
+    """Keyword-only arguments that a configuration can hold; others stay at the constructor's default."""
+    found: dict[str, Any] = {}
+    for parameter in inspect.signature(method.__init__).parameters.values():  # type: ignore[misc]
+        if parameter.kind is not parameter.KEYWORD_ONLY or parameter.name == "feedback_seed":
+            continue
+        if parameter.default is parameter.empty:
+            found[parameter.name] = MISSING
+        elif parameter.default is None or isinstance(parameter.default, bool | int | float | str):
+            found[parameter.name] = parameter.default
+    return found

@@ -34,9 +34,7 @@ class Estimate:
         self._cost += run.cost
         self._seconds += seconds
 
-    def left(
-        self, waiting: Iterable[PlannedRun], running: dict[str, tuple[PlannedRun, float]]
-    ) -> float | None:
+    def left(self, waiting: Iterable[PlannedRun], running: dict[str, tuple[PlannedRun, float]]) -> float | None:
         """Seconds left, or ``None`` before the first run has finished."""
         if self._cost == 0:
             return None
@@ -75,9 +73,7 @@ class Display:
         self._progress.update(self._bar, completed=self._done, left=_left(left))
         line = f"[{self._done}/{self._total}] {run.task} {run.method} seed {run.seed}: {_result(outcome)}"
         if outcome.status != "ok" or not self._live:
-            self._console.print(
-                f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False
-            )
+            self._console.print(f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False)
 
     def running(self, runs: Iterable[PlannedRun], left: float | None) -> None:
         """What is in progress now."""
@@ -86,7 +82,7 @@ class Display:
 
     def say(self, message: object) -> None:
         """A line (or a table row) above the bars."""
-        self._console.print(message, highlight=False)
+        self._console.print(message, highlight=False, markup=False)
 
 
 def _result(outcome: Outcome) -> str:

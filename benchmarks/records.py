@@ -34,9 +34,7 @@ class Record:
     reason: str = ""  # why it is not ok
     metrics: dict[str, float] = field(default_factory=dict)
     primary_metric: str = ""
-    alignment: dict[str, Any] = field(
-        default_factory=dict
-    )  # per feedback point and per parameter, at the end
+    alignment: dict[str, Any] = field(default_factory=dict)  # per feedback point and per parameter, at the end
     budget: dict[str, int] = field(default_factory=dict)  # epochs and steps done
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
@@ -83,9 +81,7 @@ def read_record(path: Path) -> Record:
     try:
         return record_from(json.loads(path.read_text()))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: not a readable record ({error}); move it away and run the task again"
-        ) from error
+        raise ValueError(f"{path}: not a readable record ({error}); move it away and run the task again") from error
 
 
 def record_from(values: Mapping[str, Any]) -> Record:

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import UsageError, check_overrides, compose, fail, load_plugins, plugins_named_in
+from benchmarks.compose import (
+    CONF,
+    GROUPS,
+    UsageError,
+    check_overrides,
+    combinations,
+    compose,
+    fail,
+    load_plugins,
+    options,
+    plugins_named_in,
+)
 from benchmarks.config import register_schema
 
 
 def main() -> None:
     """Check the command line, then hand over to Hydra (which knows --help, --cfg, --multirun)."""
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    flags = get_args_parser().parse_args()
     register_schema()
     try:
-        load_plugins(plugins_named_in(overrides))
-        check_overrides(overrides)
-        if not {"-m", "--multirun"} & set(sys.argv):
-            compose(overrides)
+        load_plugins(plugins_named_in(flags.overrides))
+        check_overrides(flags.overrides)
+        for wanted in combinations(flags.overrides) if flags.multirun else [flags.overrides]:
+            compose(wanted)
     except ValueError as error:
         fail(error)
-    _hydra_main()
+    choices = _choices() if flags.help else ""
+    OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
+    try:
+        _hydra_main()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(config: DictConfig) -> Any:
     from hydra.core.hydra_config import HydraConfig
 
@@ -43,11 +62,11 @@ def _run(overrides: list[str]) -> None:
 
     try:
         run = Run.plan(overrides)
-        if (record := run.finished_record()) is not None:
-            shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
-            sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
-            return
         with claimed(run), stop_signal() as stop:
+            if (record := run.finished_record()) is not None:
+                shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
+                sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
+                return
             execute(run, lambda: stop.requested, console=True)
     except (Busy, DataError, FeedbackError, UsageError, ValueError) as error:
         fail(error)
@@ -55,6 +74,12 @@ def _run(overrides: list[str]) -> None:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")
         raise SystemExit(130) from None
     sys.stdout.write(f"  record: {run.records / run.id}.json\n")
+
+
+def _choices() -> str:
+    """The options of every group, for --help; the first line is indented by the template."""
+    texts = [f"{group:<10}{', '.join(options(group))}" for group in GROUPS]
+    return "\n  ".join(textwrap.fill(text, 110, subsequent_indent=" " * 12) for text in texts)
 
 
 if __name__ == "__main__":

@@ -15,29 +15,23 @@ What is recorded is skipped; a sweep that was stopped or killed continues where 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
 import sys
-import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import UsageError, fail, load_plugins, plugins_named_in
-from benchmarks.execute import Run, failed_record
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
+from benchmarks.pool import Pool, Queue
 from benchmarks.progress import Display, Estimate
-from benchmarks.worker import Outcome, serve
-from datasets.errors import DataError
+from benchmarks.worker import Outcome, failures
 
-_BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep has
+_KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
+_SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
 
 
 @dataclass
@@ -48,16 +42,6 @@ class Arguments:
     jobs: int
     results: Path
     plugins: list[str]
-
-
-@dataclass
-class Worker:
-    """A worker process and what it does."""
-
-    process: BaseProcess
-    connection: Connection
-    run: PlannedRun | None = None
-    since: float = 0.0
 
 
 @dataclass
@@ -73,43 +57,47 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(__doc__ or "")
         return
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     console = Console(soft_wrap=True)
     try:
         arguments = parse(sys.argv[1:])
         load_plugins(arguments.plugins)
         runs = plan(arguments.selection)
-    except (UsageError, DataError, ValueError) as error:
+        tally = sweep(runs, arguments, console)
+        if tally.interrupted:
+            raise KeyboardInterrupt
+        _show_tables(arguments, console)
+    except ValueError as error:  # settings, data, records, plugins: one line each
         fail(error)
-    tally = sweep(runs, arguments, console)
-    if tally.interrupted:
+    except KeyboardInterrupt:
         console.print("interrupted; the same command continues where it stopped")
-        raise SystemExit(130)
-    _show_tables(arguments, console)
+        raise SystemExit(130) from None
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {', '.join(tally.failed)}", markup=False)
+        console.print(f"what went wrong in them: {failures(arguments.results)}", markup=False)
         raise SystemExit(1)
 
 
 def parse(arguments: Sequence[str]) -> Arguments:
-    """Split the command line into what the sweep takes and what it passes on to the runs."""
-    taken = {"profile": "quick", "tasks": "", "methods": "", "seeds": "", "jobs": "", "results": "results"}
+    """Split the command line into what the sweep takes and what it passes on to the runs.
+
+    Raises:
+        UsageError: an argument that is not key=value, or whose value cannot be read.
+    """
+    taken = dict.fromkeys(_KEYS, "") | {"profile": "quick", "results": "results"}
     passed_on: list[str] = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
             raise UsageError(f"'{argument}': write key=value; see python -m benchmarks.sweep --help")
+        if key in _SINGULAR:
+            raise UsageError(f"'{argument}': a sweep takes {_SINGULAR[key]}=...")
         if key in taken:
             taken[key] = value or taken[key]  # an empty value (a make variable not set) means the default
-        elif key != "plugins":
+        else:
             passed_on.append(argument)
-    jobs = taken["jobs"] or str(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-    if not jobs.isdigit() or int(jobs) < 1:
-        raise UsageError(f"jobs='{jobs}': give the number of processes, 1 or more")
     if taken["results"] != "results":
-        passed_on.append(f"results={taken['results']}")
+        passed_on.append("results='{}'".format(taken["results"].replace("'", "\\'")))
     selection = Selection(
         profile=taken["profile"],
         tasks=_listed(taken["tasks"]),
@@ -117,41 +105,49 @@ def parse(arguments: Sequence[str]) -> Arguments:
         seeds=parse_seeds(taken["seeds"]) if taken["seeds"] else None,
         overrides=passed_on,
     )
-    return Arguments(selection, int(jobs), Path(taken["results"]), plugins_named_in(arguments))
+    return Arguments(selection, _jobs(taken["jobs"]), Path(taken["results"]), plugins_named_in(arguments))
+
+
+def _jobs(text: str) -> int:
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"jobs='{text}': give the number of processes, 1 or more")
+    return int(text)
 
 
 def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:
     """Do all runs that are not recorded, in parallel processes."""
-    waiting = deque(run for run in runs if not run.recorded)
+    queue = Queue(run for run in runs if not run.recorded)
     tally = Tally()
-    jobs = min(arguments.jobs, len(waiting))
-    estimate = Estimate(max(jobs, 1))
-    with Display(console, len(runs), len(runs) - len(waiting)) as display, stop_signal() as stop:
+    jobs = max(1, min(arguments.jobs, len(queue)))
+    estimate, pool = Estimate(jobs), Pool(jobs, arguments.plugins)
+    with Display(console, len(runs), len(runs) - len(queue)) as display, stop_signal() as stop:
         rows = TaskRows(runs, arguments, display)
-        workers = [_start_worker(arguments.plugins) for _ in range(jobs)]
         try:
-            while (waiting or any(worker.run for worker in workers)) and not stop.requested:
-                _hand_out(workers, waiting)
-                busy = {w.run.id: (w.run, w.since) for w in workers if w.run}
-                display.running([run for run, _ in busy.values()], estimate.left(waiting, busy))
-                for worker, outcome in _collect(workers, arguments.plugins):
-                    run = worker.run
-                    worker.run = None
-                    if outcome.status == "busy":
-                        waiting.append(run)
-                        time.sleep(_BUSY_PAUSE if len(waiting) == 1 else 0)
-                        continue
-                    if outcome.status == "interrupted":
+            while (queue or pool.busy) and not stop.requested:
+                pool.hand_out(queue)
+                display.running([run for run, _ in pool.busy.values()], estimate.left(queue, pool.busy))
+                for run, outcome in pool.collect():
+                    if outcome.status in (
+                        "busy",
+                        "interrupted",
+                    ):  # another sweep has it, or somebody stopped the worker
+                        queue.put_back(run)
                         continue
                     estimate.finished(run, outcome.seconds)
-                    display.finished(run, outcome, estimate.left(waiting, {}))
-                    rows.finished(run)
-                    if outcome.status == "failed":
-                        tally.failed.append(run.id)
+                    display.finished(run, outcome, estimate.left(queue, pool.busy))
+                    _note(run, outcome, tally, rows)
         finally:
             tally.interrupted = stop.requested
-            _stop_workers(workers, stop.requested)
+            pool.stop()
     return tally
+
+
+def _note(run: PlannedRun, outcome: Outcome, tally: Tally, rows: TaskRows) -> None:
+    rows.finished(run, outcome)
+    if outcome.status == "failed":
+        tally.failed.append(run.id)
 
 
 class TaskRows:
@@ -163,70 +159,14 @@ class TaskRows:
         for run in runs:
             self._open[run.task] = self._open.get(run.task, 0) + (not run.recorded)
 
-    def finished(self, run: PlannedRun) -> None:
+    def finished(self, run: PlannedRun, outcome: Outcome) -> None:
         """One more run of a task is recorded."""
         from benchmarks.tables import task_row
 
         self._open[run.task] -= 1
-        if self._open[run.task] == 0:
+        is_variant = outcome.record is not None and outcome.record.variant != ""  # those have a table of their own
+        if self._open[run.task] == 0 and not is_variant:
             self._display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task))
-
-
-def _start_worker(plugins: Sequence[str]) -> Worker:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, list(plugins), os.getpid()), daemon=True)
-    process.start()
-    theirs.close()
-    return Worker(process, ours)
-
-
-def _hand_out(workers: Sequence[Worker], waiting: deque[PlannedRun]) -> None:
-    for worker in workers:
-        if worker.run is None and waiting:
-            worker.run, worker.since = waiting.popleft(), time.monotonic()
-            worker.connection.send(worker.run.overrides)
-
-
-def _collect(workers: list[Worker], plugins: Sequence[str]) -> list[tuple[Worker, Outcome]]:
-    """Outcomes that have arrived, waiting up to half a second. A worker that died is replaced, its run failed."""
-    collected = []
-    ready = set(wait([worker.connection for worker in workers], timeout=0.5))
-    for worker in workers:
-        if worker.connection not in ready:
-            continue
-        try:
-            outcome = worker.connection.recv()
-        except (EOFError, ConnectionResetError):
-            outcome = _died(worker)
-            fresh = _start_worker(plugins)
-            worker.process, worker.connection = fresh.process, fresh.connection
-        if worker.run is not None:
-            collected.append((worker, outcome))
-    return collected
-
-
-def _died(worker: Worker) -> Outcome:
-    worker.process.join()
-    code = worker.process.exitcode
-    if worker.run is None:
-        return Outcome("failed")
-    error = RuntimeError(
-        f"the worker process ended with exit code {code} (-9: killed, perhaps for lack of memory)"
-    )
-    record = failed_record(Run.plan(worker.run.overrides), error)
-    return Outcome("failed", time.monotonic() - worker.since, record)
-
-
-def _stop_workers(workers: Sequence[Worker], interrupted: bool) -> None:
-    """Idle workers end when their connection closes; busy ones are asked to save a checkpoint first."""
-    for worker in workers:
-        if interrupted and worker.process.pid is not None and worker.process.is_alive():
-            os.kill(worker.process.pid, signal.SIGTERM)
-    for worker in workers:
-        worker.connection.close()
-    for worker in workers:
-        worker.process.join()
 
 
 def _show_tables(arguments: Arguments, console: Console) -> None:

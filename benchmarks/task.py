@@ -17,9 +17,7 @@ class Task(ABC):
     """
 
     model: nn.Module
-    selection: (
-        str  #: validation metric that picks the best weights (higher is better unless it ends in _loss)
-    )
+    selection: str  #: validation metric that picks the best weights (higher is better unless it ends in _loss)
 
     def batches(self, epoch: int, start: int = 0) -> Iterable[Any]:
         """Batches of an epoch from number ``start`` on; the order depends on seed and epoch alone.

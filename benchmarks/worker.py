@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import signal
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import load_plugins
 from benchmarks.execute import Busy, Run, claimed, execute, failed_record
 from benchmarks.loop import Interrupted
-from benchmarks.records import Record
+from benchmarks.records import Record, write_atomically
 from benchmarks.registry import architectures
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,29 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
     A worker whose sweep was killed stops after the step in progress and leaves a checkpoint, so that the next
     sweep need not wait for it.
     """
-    load_plugins(plugins)
-    for architecture in architectures().values():
-        architecture.build()  # the imports, once, before the first run's clock starts
-    with stop_signal() as stop:
-        while not stop.requested:
-            try:
-                overrides = connection.recv()
-            except (EOFError, KeyboardInterrupt):
-                return
-            outcome = _perform(overrides, lambda: stop.requested or os.getppid() != parent)
-            try:
-                connection.send(outcome)
-            except BrokenPipeError:
-                return
+    try:
+        with stop_signal() as stop:
+            accept_interrupts()
+            load_plugins(plugins)
+            for architecture in architectures().values():
+                architecture.build()  # the imports, once, before the first run's clock starts
+            _serve(connection, lambda: stop.requested or os.getppid() != parent)
+    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        return  # the sweep is gone, or Ctrl-C was pressed twice
+
+
+def accept_interrupts() -> None:
+    """Receive Ctrl-C again; the pool blocks it while a worker starts and has no handler for it yet."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _serve(connection: Connection, stop_requested: Callable[[], bool]) -> None:
+    while not stop_requested():
+        overrides = connection.recv()
+        if stop_requested():
+            return
+        connection.send(_perform(overrides, stop_requested))
 
 
 def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Outcome:
@@ -69,6 +78,11 @@ def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
         return execute(run, stop_requested)
     except Interrupted:
         raise
-    except Exception as error:
-        log.exception("%s failed", run.id)
+    except Exception as error:  # noqa: BLE001
+        write_atomically(failures(Path(run.config.results)) / f"{run.id}.txt", traceback.format_exc())
         return failed_record(run, error)
+
+
+def failures(results: Path) -> Path:
+    """The folder that keeps the tracebacks of failed runs."""
+    return results / "work" / "failures"

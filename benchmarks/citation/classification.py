@@ -49,9 +49,11 @@ class NodeClassification(Task):
         self.train, self.valid, self.held_out = _split(data, config.split, seed)
         network, model_config = NETWORKS[config.architecture]
         self.model = network(model_config(**config.model), self.graph.x.width, self.graph.classes)
+        # A tap that wraps log-softmax hands out log-probabilities: a second log-softmax would restore the error.
+        self._loss = F.nll_loss if getattr(self.model, "log_softmax_tap", False) else F.cross_entropy
 
     def loss(self, batch: Any) -> Tensor:
-        return F.cross_entropy(self.model(self.graph)[self.train], self.graph.y[self.train])
+        return self._loss(self.model(self.graph)[self.train], self.graph.y[self.train])
 
     def samples(self, batch: Any) -> int:
         return self.train.numel()
@@ -64,7 +66,7 @@ class NodeClassification(Task):
 
     def alignment_loss(self) -> Tensor:
         """The paper measures alignment over all nodes, so that every node has an error."""
-        return F.cross_entropy(self.model(self.graph), self.graph.y)
+        return self._loss(self.model(self.graph), self.graph.y)
 
     def first_layer(self) -> list[nn.Module]:
         return self.model.first_layer()

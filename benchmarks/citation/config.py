@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from benchmarks.config import TaskConfig
 from benchmarks.registry import Architecture
@@ -19,8 +20,20 @@ class CitationConfig(TaskConfig):
     normalize: bool = True  # rows of the bag-of-words features sum to one
 
 
+class Sizes:
+    """Base of the networks' settings: every whole number among them is a size, and has a least value."""
+
+    least: ClassVar[dict[str, int]] = {}  # where it is not 1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value, least = getattr(self, field.name), self.least.get(field.name, 1)
+            if isinstance(value, int) and value < least:
+                raise ValueError(f"task.model.{field.name}={value}: must be {least} or more")
+
+
 @dataclass
-class GCNConfig:
+class GCNConfig(Sizes):
     """Two-layer GCN."""
 
     hidden: int = 16
@@ -28,7 +41,7 @@ class GCNConfig:
 
 
 @dataclass
-class ChebConfig:
+class ChebConfig(Sizes):
     """Two-layer Chebyshev network."""
 
     hidden: int = 16
@@ -37,8 +50,10 @@ class ChebConfig:
 
 
 @dataclass
-class SplineConfig:
+class SplineConfig(Sizes):
     """Two-layer spline network."""
+
+    least: ClassVar[dict[str, int]] = {"kernel_size": 2}
 
     hidden: int = 16
     kernel_size: int = 2
@@ -46,7 +61,7 @@ class SplineConfig:
 
 
 @dataclass
-class GATConfig:
+class GATConfig(Sizes):
     """Two-layer GAT."""
 
     hidden: int = 8  # per head
@@ -57,7 +72,7 @@ class GATConfig:
 
 
 @dataclass
-class DNAConfig:
+class DNAConfig(Sizes):
     """DNA network."""
 
     hidden: int = 128
@@ -70,7 +85,7 @@ class DNAConfig:
 
 
 @dataclass
-class GAEConfig:
+class GAEConfig(Sizes):
     """Graph autoencoder."""
 
     hidden: int = 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +108,8 @@ class LinkPrediction(Task):
         embedding = self.model(self.graph)
         scores = torch.cat([link_logits(embedding, links.positive), link_logits(embedding, links.negative)])
         truth = torch.cat([torch.ones(links.positive.size(1)), torch.zeros(links.negative.size(1))])
+        if not scores.isfinite().all():  # the run has diverged
+            return {"auc": math.nan, "average_precision": math.nan}
         return {
             "auc": float(roc_auc_score(truth, scores)),
             "average_precision": float(average_precision_score(truth, scores)),

@@ -1,0 +1,83 @@
+"""What the harness's tests share: a folder of their own to run in, and the commands called in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from benchmarks import plugins
+from benchmarks.compose import load_plugins
+from dfa_core import registry
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stand-ins are generated once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, with an environment that holds nothing of the user's."""
+    for name in ("DFA_DATA_DIR", "DFA_PLUGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DFA_CACHE_DIR", str(cache))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), *os.environ.get("PYTHONPATH", "").split()]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Callable[[], None]], Command]:
+    """``command(run.main)("seed=3")``: a command's main function called with these arguments."""
+
+    def of(main: Callable[[], None]) -> Command:
+        def call(*arguments: str) -> Result:
+            monkeypatch.setattr(sys, "argv", [main.__module__, *arguments])
+            capfd.readouterr()
+            try:
+                main()
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            return Result(code, *capfd.readouterr())
+
+        return call
+
+    return of
+
+
+@pytest.fixture
+def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Methods that a test registers are forgotten after it."""
+    store = ConfigStore.instance().repo
+    before = dict(store.get("method", {}))
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(plugins, "_loaded", set())
+    yield
+    store["method"] = before
+    load_plugins([])  # forgets the choices

@@ -1,0 +1,122 @@
+"""The configurations of the citation tasks: they compose, and say of themselves what is true."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks.citation.config import ARCHITECTURES
+from benchmarks.compose import CONF, compose, options
+
+TASKS = [task for task in options("task") if task.startswith("citation/")]
+METHODS = ("bp", "dfa", "shallow")
+REFERENCE = CONF.parent / "results" / "paper" / "reference.csv"
+
+# Published settings that differ by method, from the paper's text and the released code: (bp, dfa).
+PUBLISHED = {
+    "gcn": {"optim.lr": (0.01, 0.01), "optim.weight_decay": (5e-4, 1e-4), "model.dropout": (0.5, 0.1)},
+    "cheb": {"optim.lr": (0.01, 0.01), "optim.weight_decay": (5e-4, 1e-4), "model.dropout": (0.5, 0.0)},
+    "spline": {"optim.lr": (0.01, 0.01), "optim.weight_decay": (5e-3, 5e-3), "model.dropout": (0.5, 0.5)},
+    "gat": {
+        "optim.lr": (0.005, 0.005),
+        "optim.weight_decay": (5e-4, 1e-4),
+        "model.dropout": (0.6, 0.1),
+        "model.attention_dropout": (0.6, 0.6),
+        "model.attention_dropout_out": (0.6, 0.0),
+    },
+    "dna": {
+        "optim.lr": (0.005, 0.01),
+        "optim.weight_decay": (5e-4, 0.0),
+        "model.dropout": (0.5, 0.0),
+        "model.attention_dropout": (0.8, 0.0),
+    },
+    "gae": {"optim.lr": (0.01, 0.01), "optim.weight_decay": (0.0, 0.0)},
+}
+
+
+def published_settings(task: str) -> dict[str, tuple[float, float]]:
+    settings = PUBLISHED[task.split("/")[1].split("_")[0]]
+    return settings | {"optim.lr": (0.01, 0.02)} if task == "citation/gae_citeseer" else settings
+
+
+def published_epochs(task: str) -> int:
+    return {"citation/gae_citeseer": 200, "citation/gae_cora": 400, "citation/gae_pubmed": 400}.get(task, 250)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "long", "paper"])
+@pytest.mark.parametrize("task", TASKS)
+def test_task_composes_for_every_method(task, profile):
+    """Without it a choice without an entry for some profile or method would fail hours into a sweep."""
+    for method in METHODS:
+        config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
+        assert not OmegaConf.missing_keys(config)
+        assert config.task.name == task and config.task.domain == "geometric"
+        assert (config.task.epochs is None) != (config.task.steps is None)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_settings_are_the_published_ones(task):
+    """Without it a slip in one number would be blamed on the method; shallow takes dfa's settings."""
+    configs = {method: compose([f"task={task}", f"method={method}", "profile=paper"]).task for method in METHODS}
+    for key, (bp, dfa) in published_settings(task).items():
+        found = tuple(OmegaConf.select(configs[method], key) for method in METHODS)
+        assert found == (bp, dfa, dfa), key
+    gat_or_dna = configs["bp"].architecture in ("gat", "dna", "spline", "gae")
+    for config in configs.values():
+        assert config.epochs == published_epochs(task)
+        assert config.optim.decay == ("all" if gat_or_dna else "first_layer")
+        assert config.split == ("folds" if config.architecture == "dna" else "public")
+        assert config.normalize == (config.architecture not in ("dna", "spline"))
+        assert config.metric == ("auc" if config.architecture == "gae" else "accuracy")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_sizes_of_zero_are_refused(architecture):
+    """Without it a network without layers would train something else, or end in somebody else's error."""
+    config = ARCHITECTURES[architecture].model_config
+    sizes = [field.name for field in fields(config) if isinstance(field.default, int)]
+    assert sizes
+    for name in sizes:
+        with pytest.raises(ValueError, match=rf"task\.model\.{name}=0: must be [12] or more"):
+            config(**{name: 0})
+
+
+def header(task: str) -> list[str]:
+    """The comment lines that a task's file starts with."""
+    lines = (CONF / "task" / f"{task}.yaml").read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_header_gives_the_command(task):
+    """Without it the command in the file could be that of the file it was copied from."""
+    command = f"python -m benchmarks.run task={task} method=dfa profile=paper"
+    assert command in header(task)
+    compose(command.split()[3:])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_header_gives_the_papers_numbers(task):
+    """Without it a number mistyped in a comment would be what readers compare with."""
+    architecture, _, dataset = Path(task).name.partition("_")
+    metric = "auc" if architecture == "gae" else "accuracy"
+    table = pd.read_csv(REFERENCE)
+    rows = table[(table.architecture == architecture) & (table.dataset == dataset) & (table.metric == metric)]
+    paper = dict(zip(rows.method, rows.value.astype(float), strict=True))
+    (line,) = (line for line in header(task) if line.startswith("Paper"))
+    assert line.startswith(f"Paper (test {'AUC' if metric == 'auc' else metric}): ")
+    said = {method: float(value) for method, value in re.findall(r"(\w+) ([\d.]+)(?:,|$)", line.split(": ")[1])}
+    assert said == paper and len(paper) >= 2
+
+
+def test_every_combination_the_paper_has_is_a_task():
+    """Without it a table cell could be missing and nobody would notice."""
+    table = pd.read_csv(REFERENCE)
+    table = table[(table.domain == "geometric") & table.metric.isin(["accuracy", "auc"])]
+    assert {f"citation/{row.architecture}_{row.dataset}" for row in table.itertuples()} == set(TASKS)
+    assert len(TASKS) == 18

@@ -1,0 +1,159 @@
+"""Composing a configuration: a typo never passes for a setting, and what is written per method applies per method."""
+
+from __future__ import annotations
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks.compose import GROUPS, UsageError, _flat, check_overrides, combinations, compose, options
+from benchmarks.config import by_dataset, by_method, by_profile
+
+GCN = ("task=citation/gcn_cora", "profile=smoke")
+
+
+def message(*overrides: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        compose([*GCN, *overrides])
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def suggestions(error: Exception) -> list[str]:
+    return str(error).partition("did you mean ")[2].removesuffix("?").split(" or ")
+
+
+def keys(task: str, method: str) -> list[str]:
+    config = compose([f"task={task}", f"method={method}"])
+    return [key for key in _flat(OmegaConf.to_container(config)) if key.rpartition(".")[2] != "name"]
+
+
+@pytest.mark.parametrize("task", ["citation/gcn_cora", "citation/dna_pubmed", "citation/gat_citeseer"])
+def test_a_typo_in_any_key_names_the_right_one(task):
+    """Otherwise a misspelt setting could be ignored: the run would be recorded as something that it is not."""
+    for key in keys(task, "dfa"):
+        typo = key[:-2] + key[-1]  # a letter is missing
+        with pytest.raises(UsageError, match="unknown setting") as caught:
+            check_overrides([f"task={task}", "method=dfa", f"{typo}=1"])
+        assert key in suggestions(caught.value)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_typo_in_any_choice_names_the_right_one(group):
+    """Every option of every group can be misspelt, those of subfolders included."""
+    assert len(options(group)) >= 2
+    for option in options(group):
+        with pytest.raises(UsageError, match=f"unknown {group}") as caught:
+            compose([f"{group}={option[:-1]}"])
+        assert option in suggestions(caught.value)
+
+
+def test_additions_and_removals_are_refused():
+    """`+` would add a setting that nothing reads and `~` take one away, both recorded as if they counted."""
+    assert "unknown setting 'task.optim.momentum'" in message("+task.optim.momentum=0.9")
+    assert "unknown setting 'fo'" in message("++fo=1")
+    assert "cannot be removed" in message("~task.optim.lr")
+    assert compose([*GCN, "++task.optim.lr=0.5"]).task.optim.lr == 0.5
+    assert compose([*GCN, "+task.skip.dfa='too slow'"]).task.skip == {"dfa": "too slow"}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("task.epochs=many", "task.epochs: Value 'many'"),
+        ("task.epochs=2.5", "task.epochs: Value '2.5'"),
+        ("task.optim.lr=fast", "task.optim.lr: Value 'fast'"),
+        ("task.normalize=perhaps", "task.normalize: Value 'perhaps'"),
+        ("task.model.hidden=[1,2]", "task.model.hidden"),
+        ("task.optim=1", "task.optim"),
+        ("seed=one", "seed: Value 'one'"),
+        ("plugins=a.py", "plugins"),
+        ("method.scale=big", "method.scale=big: must be of type float"),
+        ("method.feedback=3", "method.feedback=3: must be of type str"),
+        ("method.name=bp", "method.feedback: bp has no such setting"),
+        ("method.name=mine", "method.name=mine: choose the method with method="),
+        ("seed=0,1", "for several runs add -m"),
+        ("seed", "write key=value"),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_its_setting(override, expected):
+    """A string where a number belongs must not reach the optimizer, where the error names no setting."""
+    assert expected in message("method=dfa", override)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("task.epochs=0", "task.epochs=0: must be 1 or more"),
+        ("task.epochs=-3", "task.epochs=-3: must be 1 or more"),
+        ("task.epochs=null", "exactly one of task.epochs and task.steps"),
+        ("task.steps=5", "exactly one of task.epochs and task.steps"),
+        ("task.eval_every=0", "task.eval_every=0: must be 1 or more"),
+        ("task.patience=0", "task.patience=0: must be 1 or more"),
+        ("task.optim.lr=-0.1", "task.optim.lr=-0.1: must be greater than 0"),
+        ("task.optim.lr=0", "task.optim.lr=0.0: must be greater than 0"),
+        ("task.optim.lr=nan", "task.optim.lr=nan: must be a finite number"),
+        ("task.optim.betas=[0.9]", "task.optim.betas=[0.9]: must be two numbers"),
+        ("task.optim.betas=[0.9,1.0]", "must be two numbers from 0 to below 1"),
+        ("task.optim.eps=-1", "task.optim.eps"),
+        ("task.optim.weight_decay=-1", "task.optim.weight_decay"),
+        ("task.optim.clip_norm=0", "task.optim.clip_norm"),
+        ("task.optim.decay=some", "choose all or first_layer"),
+        ("task.optim.schedule=cosine", "choose constant, exponential, noam or plateau"),
+        ("task.optim.schedule=noam", "needs task.optim.schedule_steps"),
+        ("task.optim.schedule=exponential", "needs task.optim.schedule_steps"),
+        ("task.optim.schedule=plateau", "needs a task.optim.schedule_factor below 1"),
+        ("task.model.hidden=-1", "task.model.hidden=-1: must be 0 or more"),
+        ("task.model.dropout=1.5", "task.model.dropout=1.5: must lie between 0 and 1"),
+        ("hardware.precision=fp8", "choose fp32 or bf16"),
+        ("hardware.device=tpu", "choose cpu or cuda"),
+        ("hardware.threads=0", "hardware.threads=0: must be 1 or more"),
+        ("logger.mode=on", "choose offline or online"),
+        ("data=fake", "choose auto, real or standin"),
+        ("seed=-1", "seed=-1: must lie between"),
+        ("feedback_seed=-1", "feedback_seed=-1: must lie between"),
+    ],
+)
+def test_a_value_out_of_range_names_its_setting(override, expected):
+    """Zero epochs or a negative rate must not be recorded as a result: the table would show an untrained network."""
+    assert expected in message(override)
+
+
+def test_settings_by_method_and_their_fall_backs():
+    """A method without published settings takes those of dfa; were it bp's, the control would not be one."""
+    dropout = {m: compose([*GCN, f"method={m}"]).task.model.dropout for m in ("bp", "dfa", "shallow")}
+    assert dropout == {"bp": 0.5, "dfa": 0.1, "shallow": 0.1}
+    root = OmegaConf.create({"method": {"name": "new"}, "profile": {"name": "long"}, "task": {"dataset": "cora"}})
+    assert by_method(OmegaConf.create({"bp": 1, "dfa": 2}), _root_=root) == 2
+    assert by_profile(OmegaConf.create({"quick": 1, "paper": 3}), _root_=root) == 3
+    assert by_profile(OmegaConf.create({"long": 2, "paper": 3}), _root_=root) == 2
+    assert by_dataset(OmegaConf.create({"pubmed": 1, "default": 4}), _root_=root) == 4
+    with pytest.raises(ValueError, match="no setting for method 'new': the choice has bp"):
+        by_method(OmegaConf.create({"bp": 1}), _root_=root)
+
+
+def test_settings_by_profile():
+    """`long` trains as long as `paper`; `smoke` and `quick` as their own entries say."""
+    epochs = {p: compose(["task=citation/gae_cora", f"profile={p}"]).task.epochs for p in options("profile")}
+    assert epochs == {"smoke": 40, "quick": 150, "paper": 400, "long": 400}
+
+
+@pytest.mark.parametrize("method", ["bp", "dfa", "shallow"])
+def test_an_override_beats_the_setting_by_method(method):
+    """Otherwise `task.model.dropout=0.3` would hold for some methods only, and the comparison would not be paired."""
+    config = compose([*GCN, f"method={method}", "task.model.dropout=0.3", "task.optim.weight_decay=0"])
+    assert config.task.model.dropout == 0.3 and config.task.optim.weight_decay == 0
+
+
+def test_every_task_composes():
+    """A task that does not compose would be noticed only when somebody asks for it."""
+    for task in options("task"):
+        config = compose([f"task={task}", "profile=smoke"])
+        assert config.task.name == task and not OmegaConf.missing_keys(config)
+
+
+def test_a_multirun_is_checked_run_by_run():
+    """Otherwise the last of many runs would fail on the command line's fault, hours after it was typed."""
+    asked = list(combinations(["method=bp,dfa", "seed=range(5)", "task.epochs=3,4", "data=standin"]))
+    assert len(asked) == 4
+    assert ["method=dfa", "seed=0", "task.epochs=4", "data=standin"] in asked
