@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks import machine
 from benchmarks.compose import UsageError, nearest, options
-from benchmarks.execute import Run
+from benchmarks.runs import Run
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training

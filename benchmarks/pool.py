@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from benchmarks.execute import Busy, Run, claimed, failed_record
+from benchmarks.execute import failed_record
 from benchmarks.plan import PlannedRun
+from benchmarks.runs import Busy, Run, claimed
 from benchmarks.worker import Outcome, serve
 
 _BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep has

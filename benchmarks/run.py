@@ -55,8 +55,9 @@ def _hydra_main(config: DictConfig) -> Any:
 def _run(overrides: list[str]) -> None:
     """Execute one run and say what came of it."""
     from benchmarks.checkpoint import stop_signal
-    from benchmarks.execute import Busy, Run, claimed, execute
+    from benchmarks.execute import execute
     from benchmarks.loop import Interrupted
+    from benchmarks.runs import Busy, Run, claimed
     from datasets.errors import DataError
     from dfa_core import FeedbackError
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import load_plugins
-from benchmarks.execute import Busy, Run, claimed, execute, failed_record
+from benchmarks.execute import execute, failed_record
 from benchmarks.loop import Interrupted
 from benchmarks.records import Record, write_atomically
 from benchmarks.registry import architectures
+from benchmarks.runs import Busy, Run, claimed
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,7 @@ class _BoundedDownloader:
 
     def __call__(self, url: str, output_file: str, store: pooch.Pooch) -> None:
         with Path(output_file).open("wb") as stream:
-            pooch.HTTPDownloader(timeout=_TIMEOUT, chunk_size=_CHUNK)(
-                url, _BoundedStream(stream, self._size), store
-            )
+            pooch.HTTPDownloader(timeout=_TIMEOUT, chunk_size=_CHUNK)(url, _BoundedStream(stream, self._size), store)
 
 
 class _BoundedStream:

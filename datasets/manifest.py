@@ -128,6 +128,4 @@ def _check_size(path: Path, expected: RemoteFile, remedy: str) -> None:
 
 def _check_digest(path: Path, digest: str, expected: RemoteFile, remedy: str) -> None:
     if digest != expected.sha256:
-        raise DataError(
-            f"{path} has sha256 {digest[:12]}… where {expected.sha256[:12]}… is expected; {remedy}"
-        )
+        raise DataError(f"{path} has sha256 {digest[:12]}… where {expected.sha256[:12]}… is expected; {remedy}")

@@ -29,9 +29,7 @@ class Dataset:
         return self.manifest.name
 
 
-_DATASETS = {
-    name: Dataset(manifest, CITATION_STANDINS[name]) for name, manifest in PLANETOID_MANIFESTS.items()
-}
+_DATASETS = {name: Dataset(manifest, CITATION_STANDINS[name]) for name, manifest in PLANETOID_MANIFESTS.items()}
 
 
 def known_datasets() -> list[str]:

@@ -96,6 +96,4 @@ def _require_files(entry: Dataset) -> None:
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )
     names = ", ".join(file.path for file in missing)
-    raise DataError(
-        f"{entry.name}: incomplete under {root}: missing {names}; complete it: {manifest.fetch_command}"
-    )
+    raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; complete it: {manifest.fetch_command}")

@@ -51,8 +51,7 @@ class StandIn:
             _publish(draft, folder)
         except OSError as error:
             raise DataError(
-                f"cannot write the stand-in {folder} ({error}); "
-                f"set DFA_CACHE_DIR to a folder that can be written"
+                f"cannot write the stand-in {folder} ({error}); set DFA_CACHE_DIR to a folder that can be written"
             ) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -73,9 +72,7 @@ class StandIn:
     def _check_complete(self, folder: Path) -> None:
         gone = [name for name in self.files if not (folder / name).is_file()]
         if gone:
-            raise DataError(
-                f"{folder / gone[0]} is missing; delete the folder {folder} and it is generated anew"
-            )
+            raise DataError(f"{folder / gone[0]} is missing; delete the folder {folder} and it is generated anew")
 
 
 def _publish(draft: Path, folder: Path) -> None:

@@ -8,8 +8,9 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from benchmarks.execute import Run, _build
+from benchmarks.execute import build as build_run
 from benchmarks.loop import Loop
+from benchmarks.runs import Run
 from benchmarks.task import Task
 from dfa_core import Method
 
@@ -38,7 +39,7 @@ class Built:
 def build(task: str, method: str = "dfa", *overrides: str, profile: str = "smoke") -> Built:
     """``build("citation/gcn_cora", "bp", "seed=3")``."""
     run = Run.plan([f"task={task}", f"method={method}", f"profile={profile}", "data=standin", *overrides])
-    return Built(run.config, *_build(run, torch.device("cpu")))
+    return Built(run.config, *build_run(run, torch.device("cpu")))
 
 
 def near(a: Tensor, b: Tensor, relative: float = 1e-4) -> bool:

@@ -39,9 +39,7 @@ def status_line(text: str, name: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(name))
 
 
-def test_status_tells_what_is_there_and_what_would_be_used(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_tells_what_is_there_and_what_would_be_used(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data.main(["status"]) == 0
     text = capsys.readouterr().out
     assert str(root) in text
@@ -69,9 +67,7 @@ def test_verify_names_each_bad_file_in_a_line(root: Path, capsys: pytest.Capture
     assert all(line.endswith("python -m benchmarks.data fetch cora") for line in lines)
 
 
-def test_verify_of_an_absent_dataset_fails_only_if_it_was_named(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_of_an_absent_dataset_fails_only_if_it_was_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data.main(["verify", "cora", "pubmed"]) == 2
     folder = root / "planetoid" / "PubMed" / "raw"
     remedy = "python -m benchmarks.data fetch pubmed"

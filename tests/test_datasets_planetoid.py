@@ -214,9 +214,7 @@ SPOILT = {
         r"node 4 has the neighbour 'a'",
     ),
     "edge one way": (
-        edit_pickle(
-            "graph", lambda graph: graph[4].append(next(n for n in range(9, 99) if 4 not in graph[n]))
-        ),
+        edit_pickle("graph", lambda graph: graph[4].append(next(n for n in range(9, 99) if 4 not in graph[n]))),
         r"graph: node 4 has the neighbour \d+, but not the other way round",
     ),
     "node left out": (

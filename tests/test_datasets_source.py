@@ -75,9 +75,7 @@ def test_unknown_words_are_errors_that_name_the_valid_ones() -> None:
 
 
 def test_fingerprints_tell_datasets_and_sizes_apart() -> None:
-    sources = [
-        resolve(name, "standin", profile) for name in known_datasets() for profile in ("smoke", "quick")
-    ]
+    sources = [resolve(name, "standin", profile) for name in known_datasets() for profile in ("smoke", "quick")]
     assert len({source.fingerprint for source in sources}) == len(sources)
     assert resolve("cora", "standin", "quick") == resolve("cora", "standin", "paper")
 

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from benchmarks import run as run_command
 from benchmarks.citation.config import CitationConfig, GCNConfig
 from benchmarks.compose import _flat, compose, load_plugins
-from benchmarks.execute import Run
 from benchmarks.records import hash_config, iterate_records
 from benchmarks.registry import Architecture, architectures
+from benchmarks.runs import Run
 
 GCN = ("task=citation/gcn_cora", "method=dfa", "profile=smoke")
 TEXTS = {

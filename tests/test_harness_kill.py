@@ -13,8 +13,9 @@ import pytest
 from harness_sweeps import contents, differences, done, group_members, kill_group, rows, start, wait_until
 
 from benchmarks import run as run_command
-from benchmarks.execute import Run, execute
+from benchmarks.execute import execute
 from benchmarks.plan import Selection, plan
+from benchmarks.runs import Run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="watches processes through /proc")
 SWEEP = ("profile=smoke", "tasks=citation/gcn_cora", "seeds=2", "task.epochs=150")

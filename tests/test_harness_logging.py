@@ -11,10 +11,11 @@ import pytest
 from harness_wandb import read_run
 
 from benchmarks import run as run_command
-from benchmarks.execute import Run, execute
+from benchmarks.execute import execute
 from benchmarks.loggers import CsvLogger
 from benchmarks.loop import Interrupted
 from benchmarks.records import read_record
+from benchmarks.runs import Run
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "results=out")
 

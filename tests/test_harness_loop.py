@@ -214,11 +214,13 @@ def test_weight_decay_of_the_first_layer_alone():
 
 def test_bf16_runs_and_keeps_weights_in_fp32():
     """Autocast belongs around forward and loss only: weights and moments in bf16 would lose small updates."""
-    loop = make_loop("dfa", settings(epochs=2), precision="bf16")
-    exact = make_loop("dfa", settings(epochs=2))
-    rounded, true = (one.run().history[-1]["valid_loss"] for one in (loop, exact))
-    assert rounded != true and rounded == pytest.approx(true, rel=0.05)
-    assert {value.dtype for value in loop.task.model.state_dict().values()} == {torch.float32}
+    loops = {}
+    for precision in ("bf16", "fp32"):
+        loops[precision] = make_loop("dfa", settings(epochs=2), precision=precision)
+        loops[precision].run()
+    rounded, exact = (loop.progress.history[-1]["valid_loss"] for loop in loops.values())
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.05)
+    assert {value.dtype for value in loops["bf16"].task.model.state_dict().values()} == {torch.float32}
 
 
 def test_an_interrupt_takes_effect_after_the_step_in_progress():

@@ -9,8 +9,9 @@ import torch
 
 from benchmarks import sweep as sweep_command
 from benchmarks.compose import UsageError, options
-from benchmarks.execute import Run, execute, failed_record
+from benchmarks.execute import execute, failed_record
 from benchmarks.plan import Selection, matching_tasks, parse_seeds, plan
+from benchmarks.runs import Run
 from benchmarks.sweep import parse
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]

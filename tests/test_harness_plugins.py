@@ -13,8 +13,8 @@ from engine_nets import Net
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.compose import compose, load_plugins, options, plugins_named_in
-from benchmarks.execute import Run
 from benchmarks.records import iterate_records
+from benchmarks.runs import Run
 from dfa_core import make_method, measure_alignment
 
 EXAMPLE = REPOSITORY / "examples" / "random_direction.py"

@@ -10,8 +10,9 @@ from harness_toy import BATCHES, StopAt, make_loop, run_to_next_stop, settings, 
 
 from benchmarks import machine
 from benchmarks.checkpoint import Checkpoint, seed_everything
-from benchmarks.execute import Run, execute
+from benchmarks.execute import execute
 from benchmarks.loop import Interrupted
+from benchmarks.runs import Run
 
 EVERYTHING = {"clip_norm": 0.5, "weight_decay": 1e-3}
 CONFIGS = {

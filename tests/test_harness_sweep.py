@@ -15,11 +15,12 @@ import pytest
 from rich.console import Console
 
 from benchmarks import pool, sweep, worker
-from benchmarks.execute import Run, claimed, execute
+from benchmarks.execute import execute
 from benchmarks.plan import PlannedRun, Selection, plan
 from benchmarks.pool import Queue, Worker
 from benchmarks.progress import Estimate
 from benchmarks.records import Record, iterate_records
+from benchmarks.runs import Run, claimed
 from benchmarks.worker import Outcome
 
 TROUBLE = '''
