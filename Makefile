@@ -28,8 +28,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[bench,dev]'
 	@touch $@
 
-test: setup  ## all tests
-	$(PY) -m pytest -q
+test: setup  ## all tests, one process per core (JOBS=1: in this one)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto)
 
 lint: setup  ## ruff, and mypy over dfa_core
 	$(VENV)/bin/ruff check .

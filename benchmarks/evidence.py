@@ -6,6 +6,7 @@ that carries its hash. Tables are a function of local records and packs together
 local record counts.
 
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/evidence/citation.jsonl
+    python -m benchmarks.evidence unpack results/evidence/citation.jsonl      a sweep then continues from there
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.records import Record, iterate_records, record_from, write_atomically
+from benchmarks.records import Record, iterate_records, record_from, write_atomically, write_record
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 #: Packs are committed: a larger one does not belong into the repository.
@@ -95,6 +96,14 @@ def read_pack(path: Path) -> list[Record]:
     return records
 
 
+def unpack(path: Path, records: Path) -> int:
+    """Write the records of a pack below ``records``, except those that are there already; returns how many."""
+    missing = [record for record in read_pack(path) if not (records / f"{record.run_id}.json").exists()]
+    for record in missing:
+        write_record(record, records)
+    return len(missing)
+
+
 def _text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
@@ -126,19 +135,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     about = __doc__.split("\n\n")[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=about)
-    command = parser.add_subparsers(required=True, metavar="pack").add_parser("pack", help="write one pack")
-    command.add_argument("file", type=Path, help="results/evidence/NAME.jsonl or .jsonl.gz")
-    command.add_argument("--profile", default="", help="only this profile (default: all)")
-    command.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
-    command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
+    commands = parser.add_subparsers(required=True, metavar="pack|unpack", dest="command")
+    packing = commands.add_parser("pack", help="write one pack")
+    packing.add_argument("--profile", default="", help="only this profile (default: all)")
+    packing.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
+    unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
+    for command in (packing, unpacking):
+        command.add_argument("file", type=Path, help="results/evidence/NAME.jsonl or .jsonl.gz")
+        command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
     chosen = parser.parse_args(arguments)
     try:
-        records = select(iterate_records(chosen.records), chosen.profile, chosen.tasks)
-        count = pack(records, chosen.file)
+        if chosen.command == "pack":
+            count = pack(select(iterate_records(chosen.records), chosen.profile, chosen.tasks), chosen.file)
+            sys.stdout.write(f"{chosen.file}: {count} records, {chosen.file.stat().st_size} bytes\n")
+        else:
+            sys.stdout.write(f"{unpack(chosen.file, chosen.records)} records written to {chosen.records}\n")
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stdout.write(f"{chosen.file}: {count} records, {chosen.file.stat().st_size} bytes\n")
     return 0
 
 

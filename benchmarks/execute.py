@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 
 from benchmarks import machine
 from benchmarks.checkpoint import Checkpoint, seed_everything
+from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
-from benchmarks.loop import Interrupted, Loop
+from benchmarks.loop import Loop
 from benchmarks.measure import fill
 from benchmarks.records import Record, write_record
 from benchmarks.registry import architectures

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.config import HardwareConfig, TaskConfig
+from benchmarks.interrupt import Interrupted
 from benchmarks.optim import Schedule, build_optimizer
 from benchmarks.task import Task
 from dfa_core import Method
@@ -36,10 +37,6 @@ class Progress:
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; a checkpoint holds everything up to the last finished step."""
 
 
 class Loop:

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
-from torch import nn
 
-from benchmarks import machine
 from benchmarks.compose import UsageError, nearest, options
 from benchmarks.runs import Run
-from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
 
@@ -85,8 +82,8 @@ def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
     run = Run.plan(base)
     config = run.config
-    machine.torch_device(config.hardware.device)
-    _check_method(config)
+    _check_device(config)
+    _check_method(config, selection.overrides)
     seeds = selection.seeds
     if seeds is None:
         limit = config.task.max_seeds
@@ -109,11 +106,22 @@ def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> Pl
     )
 
 
-def _check_method(config: DictConfig) -> None:
+def _check_device(config: DictConfig) -> None:
+    if config.hardware.device != "cpu":  # PyTorch is imported only where there is something to ask it
+        from benchmarks.machine import torch_device
+
+        torch_device(config.hardware.device)
+
+
+def _check_method(config: DictConfig, overrides: Sequence[str]) -> None:
     """Settings that the method refuses, such as an unknown feedback, fail here and not once in every run."""
     options = dict(config.method)
-    if "code" in options:  # a plugin may be particular about models; its runs show
-        return
+    if "code" in options or not any(override.startswith("method.") for override in overrides):
+        return  # as shipped; or a plugin, which may be particular about models: its runs show
+    from torch import nn
+
+    from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
+
     try:
         make_method(options.pop("name"), nn.Sequential(FeedbackPoint(2), ErrorTap(2)), **options)
     except FeedbackError as error:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from benchmarks.execute import failed_record
+from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun
 from benchmarks.runs import Busy, Run, claimed
-from benchmarks.worker import Outcome, serve
 
 _BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep has
 
@@ -106,7 +105,7 @@ class Pool:
     def _start(self) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self._plugins, os.getpid()), daemon=True)
+        process = context.Process(target=_work, args=(theirs, self._plugins, os.getpid()), daemon=True)
         with _interrupts_blocked():
             process.start()
         theirs.close()
@@ -114,8 +113,17 @@ class Pool:
         return self._workers[-1]
 
 
+def _work(connection: Connection, plugins: Sequence[str], parent: int) -> None:
+    """A worker's whole life. PyTorch is imported here, so the sweep itself does without."""
+    from benchmarks.worker import serve
+
+    serve(connection, plugins, parent)
+
+
 def _died(worker: Worker) -> Outcome:
     """Record the run of a dead worker as failed, unless its record was written just before."""
+    from benchmarks.execute import failed_record
+
     worker.connection.close()
     worker.process.join()
     if worker.run is None:

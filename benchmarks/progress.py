@@ -17,8 +17,8 @@ from rich.progress import (
 )
 
 from benchmarks import metrics
+from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun
-from benchmarks.worker import Outcome
 
 
 class Estimate:

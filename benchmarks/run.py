@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks.compose import (
     CONF,
     GROUPS,
-    UsageError,
     check_overrides,
     combinations,
     compose,
@@ -23,26 +22,32 @@ from benchmarks.compose import (
     plugins_named_in,
 )
 from benchmarks.config import register_schema
+from benchmarks.interrupt import Interrupted, stop_signal
 
 
 def main() -> None:
     """Check the command line, then hand over to Hydra (which knows --help, --cfg, --multirun)."""
-    flags = get_args_parser().parse_args()
-    register_schema()
     try:
-        load_plugins(plugins_named_in(flags.overrides))
-        check_overrides(flags.overrides)
-        for wanted in combinations(flags.overrides) if flags.multirun else [flags.overrides]:
-            compose(wanted)
-    except ValueError as error:
-        fail(error)
-    choices = _choices() if flags.help else ""
-    OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
-    try:
+        flags = get_args_parser().parse_args()
+        _check(flags.overrides, flags.multirun)
+        choices = _choices() if flags.help else ""
+        OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
         _hydra_main()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         raise SystemExit(130) from None
+
+
+def _check(overrides: list[str], multirun: bool) -> None:
+    """Everything that can be known to be wrong before PyTorch is imported, of every run that is asked for."""
+    register_schema()
+    try:
+        load_plugins(plugins_named_in(overrides))
+        check_overrides(overrides)
+        for wanted in combinations(overrides) if multirun else [overrides]:
+            compose(wanted)
+    except ValueError as error:
+        fail(error)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -54,12 +59,7 @@ def _hydra_main(config: DictConfig) -> Any:
 
 def _run(overrides: list[str]) -> None:
     """Execute one run and say what came of it."""
-    from benchmarks.checkpoint import stop_signal
-    from benchmarks.execute import execute
-    from benchmarks.loop import Interrupted
     from benchmarks.runs import Busy, Run, claimed
-    from datasets.errors import DataError
-    from dfa_core import FeedbackError
 
     try:
         run = Run.plan(overrides)
@@ -68,13 +68,17 @@ def _run(overrides: list[str]) -> None:
                 shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
                 sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
                 return
+            from benchmarks.execute import execute  # imports PyTorch, which takes seconds
+
             execute(run, lambda: stop.requested, console=True)
-    except (Busy, DataError, FeedbackError, UsageError, ValueError) as error:
+    except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
         fail(error)
     except Interrupted:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")
         raise SystemExit(130) from None
     sys.stdout.write(f"  record: {run.records / run.id}.json\n")
+    if stop.requested:  # during the last evaluation: this run is recorded, a multirun does not go on
+        raise KeyboardInterrupt
 
 
 def _choices() -> str:

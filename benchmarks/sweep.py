@@ -23,12 +23,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import UsageError, fail, load_plugins, plugins_named_in
+from benchmarks.interrupt import stop_signal
+from benchmarks.outcome import Outcome, failures
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
 from benchmarks.pool import Pool, Queue
 from benchmarks.progress import Display, Estimate
-from benchmarks.worker import Outcome, failures
 
 _KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
 _SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
@@ -129,10 +129,7 @@ def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) ->
                 pool.hand_out(queue)
                 display.running([run for run, _ in pool.busy.values()], estimate.left(queue, pool.busy))
                 for run, outcome in pool.collect():
-                    if outcome.status in (
-                        "busy",
-                        "interrupted",
-                    ):  # another sweep has it, or somebody stopped the worker
+                    if outcome.status in ("busy", "interrupted"):  # another sweep has it, or its worker was stopped
                         queue.put_back(run)
                         continue
                     estimate.finished(run, outcome.seconds)

@@ -7,26 +7,16 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.checkpoint import stop_signal
 from benchmarks.compose import load_plugins
 from benchmarks.execute import execute, failed_record
-from benchmarks.loop import Interrupted
+from benchmarks.interrupt import Interrupted, stop_signal
+from benchmarks.outcome import Outcome, failures
 from benchmarks.records import Record, write_atomically
 from benchmarks.registry import architectures
 from benchmarks.runs import Busy, Run, claimed
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a run. ``status`` is a record's, or ``busy`` (another sweep has it) or ``interrupted``."""
-
-    status: str
-    seconds: float = 0.0
-    record: Record | None = None
 
 
 def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
@@ -82,8 +72,3 @@ def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
     except Exception as error:  # noqa: BLE001
         write_atomically(failures(Path(run.config.results)) / f"{run.id}.txt", traceback.format_exc())
         return failed_record(run, error)
-
-
-def failures(results: Path) -> Path:
-    """The folder that keeps the tracebacks of failed runs."""
-    return results / "work" / "failures"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.config_store import ConfigStore
 
 from benchmarks import plugins
@@ -16,6 +17,13 @@ from benchmarks.compose import load_plugins
 from dfa_core import registry
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def process_settings() -> Iterator[None]:
+    """A run flushes denormal numbers in its process; the next test shall find floating point as it was."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from engine_nets import Net
 from torch import Tensor
@@ -12,7 +14,8 @@ from torch.nn import functional as F
 
 from benchmarks.checkpoint import seed_everything
 from benchmarks.config import HardwareConfig, OptimConfig, TaskConfig
-from benchmarks.loop import Interrupted, Loop, Row
+from benchmarks.interrupt import Interrupted
+from benchmarks.loop import Loop, Row
 from benchmarks.task import Task
 from dfa_core import make_method
 
@@ -40,7 +43,8 @@ class Toy(Task):
                 yield rows
 
     def loss(self, batch: Tensor) -> Tensor:
-        return F.mse_loss(self.model(self.x[batch]), self.y[batch])
+        noise = 1 + 0.1 * random.random() + 0.1 * np.random.rand()  # draws from every generator that a task may use
+        return noise * F.mse_loss(self.model(self.x[batch]), self.y[batch])
 
     def samples(self, batch: Any) -> int:
         return len(batch)

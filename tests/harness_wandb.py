@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def records(path: Path) -> Iterator[Record]:
-    """The records of a ``run-….wandb`` file; fails on a wrong checksum."""
+    """The records of a ``run-….wandb`` file, as far as it is written; fails on a wrong checksum."""
     content = path.read_bytes()
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b":W&B", b"")
     at, parts = 7, b""
     while at + 7 <= len(content):
         if BLOCK - at % BLOCK < 7:  # no room for a header: the block is padded
@@ -26,6 +27,8 @@ def records(path: Path) -> Iterator[Record]:
             continue
         checksum, length, kind = struct.unpack("<IHB", content[at : at + 7])
         part = content[at + 7 : at + 7 + length]
+        if len(part) < length:
+            return
         assert checksum == zlib.crc32(bytes([kind]) + part) & 0xFFFFFFFF
         parts = part if kind in (FULL, FIRST) else parts + part
         if kind in (FULL, LAST):
@@ -35,9 +38,21 @@ def records(path: Path) -> Iterator[Record]:
         at += 7 + length
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The only run below ``folder``: its settings, history rows, summary and grouping."""
-    (path,) = folder.rglob("run-*.wandb")
+def read_run(folder: Path, patience: float = 60.0) -> dict[str, Any]:
+    """The only run below ``folder``: its settings, history rows, summary and grouping.
+
+    wandb's own process writes the file and may be a moment behind; the exit code comes last.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        for path in folder.rglob("run-*.wandb"):
+            if (found := _read(path))["exit"] is not None:
+                return found
+        time.sleep(0.1)
+    raise AssertionError(f"no finished run in {folder}")
+
+
+def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "exit": None}
     for record in records(path):
         kind = record.WhichOneof("record_type")

@@ -115,6 +115,22 @@ def test_shallow_trains_the_last_layer_alone(architecture):
     assert set(method.untrained_parameters()) == {name for name, _ in model.named_parameters()} - trained
 
 
+@pytest.mark.parametrize("architecture", ABOVE_THE_POINT)
+def test_a_signal_trains_its_own_layer_alone(architecture):
+    """Without it a layer could reach below its cut, DNA's through the stack of earlier layers, as backprop does."""
+    graph = sample_graph()
+    model = published(architecture, graph.x.width, graph.classes)
+    method = make_method("dfa", model)
+    signals = method.signals
+    for point in method.layout.points:
+        method.signals = lambda forward_pass, point=point: {point: signals(forward_pass)[point]}
+        model.zero_grad(set_to_none=True)
+        method.backward(model(graph).square().mean())
+        trained = {name for name, p in model.named_parameters() if p.grad is not None} - ABOVE_THE_POINT[architecture]
+        own = {"point": ("project", "conv1"), "point_in": ("lin1",)}.get(point, (point.replace("points", "convs"),))
+        assert trained == {name for name, _ in model.named_parameters() if name.startswith(own)}
+
+
 def dense_gcn(model: GCN, graph: Graph, x: Tensor) -> Tensor:
     a = normalized_adjacency(graph)
     hidden = torch.relu(a @ (x @ model.project.weight.T) + model.conv1.bias)

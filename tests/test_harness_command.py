@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import run
+from benchmarks import execute, run
 from benchmarks.records import iterate_records
+from benchmarks.runs import Run
 
 SMOKE = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=3", "results=out")
 
@@ -99,3 +103,43 @@ def test_the_same_run_again_is_recorded_before(command):
     assert first.code == again.code == 0
     assert "recorded before (ok)" in again.out and "recorded before" not in first.out
     assert path.read_bytes() == before and len(list(Path("out/records").rglob("*.json"))) == 1
+
+
+def test_warnings_are_shown(command, caplog):
+    """Hydra can silence every logger that is not its own: a parameter that nobody trains would go unmentioned."""
+    arguments = [*SMOKE, "method=dfa"]
+    planned = Run.plan(arguments)
+    checkpoint = Path("out/work/checkpoints") / f"{planned.id}.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"not a checkpoint")
+    assert command(run.main)(*arguments).code == 0
+    assert "cannot continue from this checkpoint" in caplog.text
+    assert not logging.getLogger("dfa_core.methods").disabled
+    assert logging.getLogger("dfa_core.methods").isEnabledFor(logging.WARNING)
+
+
+def test_ctrl_c_before_training_is_no_traceback(command, monkeypatch):
+    """Whoever notices a typo in the first second sees one word and the exit code of an interrupt."""
+
+    def pressed():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_hydra_main", pressed)
+    done = command(run.main)(*SMOKE)
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_during_the_last_evaluation_ends_a_multirun(command, monkeypatch):
+    """That run is complete and recorded; the next one of the multirun must not start."""
+
+    original = execute.execute
+
+    def signalled(*arguments, **options):
+        made = original(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(execute, "execute", signalled)
+    done = command(run.main)("-m", *SMOKE, "seed=0,1")
+    assert done.code == 130
+    assert [record.seed for record in iterate_records(Path("out/records"))] == [0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,13 @@ def test_an_unreadable_record_stops_the_plan(folder):
     with pytest.raises(ValueError, match="not a readable record") as caught:
         plan(selection)
     assert str(path) in str(caught.value) and not isinstance(caught.value, UsageError)
+
+
+def test_planning_does_without_pytorch(folder):
+    """Whoever asks for what is recorded, mistypes a setting or watches workers need not wait for its import."""
+    code = (
+        "import sys; from benchmarks import run, sweep; from benchmarks.plan import Selection, plan; "
+        "runs = plan(Selection('smoke', ['citation/gcn_cora'])); "
+        "sys.exit('torch' in sys.modules or len(runs) != 3)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0

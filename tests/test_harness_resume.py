@@ -11,7 +11,7 @@ from harness_toy import BATCHES, StopAt, make_loop, run_to_next_stop, settings, 
 from benchmarks import machine
 from benchmarks.checkpoint import Checkpoint, seed_everything
 from benchmarks.execute import execute
-from benchmarks.loop import Interrupted
+from benchmarks.interrupt import Interrupted
 from benchmarks.runs import Run
 
 EVERYTHING = {"clip_norm": 0.5, "weight_decay": 1e-3}
@@ -63,7 +63,6 @@ def interrupted(method, config, stops, path):
             return outcome(loop)
         checkpoint.save(loop)
         seed_everything(12345)  # another process would not have these generators either
-        torch.rand(3)
 
 
 @pytest.mark.parametrize("method", ["bp", "dfa", "shallow"])

@@ -16,12 +16,12 @@ from rich.console import Console
 
 from benchmarks import pool, sweep, worker
 from benchmarks.execute import execute
+from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun, Selection, plan
 from benchmarks.pool import Queue, Worker
-from benchmarks.progress import Estimate
+from benchmarks.progress import Display, Estimate
 from benchmarks.records import Record, iterate_records
 from benchmarks.runs import Run, claimed
-from benchmarks.worker import Outcome
 
 TROUBLE = '''
 """dfa, but on the graph autoencoder it raises and on the Chebyshev network it kills its process, until calmed."""
@@ -109,6 +109,29 @@ def test_a_run_that_was_not_done_is_asked_for_again(folder, monkeypatch):
     assert "[4/4]" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
+def test_a_terminal_sees_bars_and_a_pipe_plain_lines():
+    """Control characters in a log file are noise; a terminal without movement looks hung."""
+    shown = {}
+    for is_terminal in (True, False):
+        out = io.StringIO()
+        with Display(Console(file=out, force_terminal=is_terminal, width=150), total=3, recorded=1) as display:
+            display.running([planned(1)], 3900.0)
+            display.finished(planned(1), Outcome("ok", 2.0, record_of(81.25)), 61.0)
+            display.finished(planned(2), Outcome("failed", 1.0), None)
+        shown[is_terminal] = out.getvalue()
+    assert "\x1b" in shown[True] and "\x1b" not in shown[False]
+    assert shown[False].splitlines() == [
+        "1 of 3 runs are recorded already",
+        "[2/3] task bp seed 1: accuracy 81.2  2.0 s  about 1:01 left",
+        "[3/3] task bp seed 2: failed ()  1.0 s  ",
+    ]
+
+
+def record_of(accuracy):
+    return Record("task", "geometric", "gcn", "cora", "bp", "smoke", 1, {}, "hash", metrics={"accuracy": accuracy},
+                  primary_metric="accuracy")  # fmt: skip
+
+
 def planned(seed, cost=1.0):
     return PlannedRun("task", "bp", seed, (), f"id{seed}", cost, False)
 
@@ -165,7 +188,7 @@ def served(requests, parent=None):
     answers: list[Outcome] = []
 
     def ask():
-        with suppress(EOFError, BrokenPipeError):
+        with suppress(EOFError, OSError):
             for request in requests:
                 ours.send(request)
                 answers.append(ours.recv())
@@ -195,11 +218,23 @@ def test_a_worker_does_each_run_once(folder, monkeypatch):
     assert isinstance(answers[1].record, Record) and answers[1].record == answers[0].record
 
 
-def test_an_orphan_starts_nothing(folder, monkeypatch):
+@pytest.mark.parametrize("parents", [[1], [7, 1]], ids=["before", "while it waited"])
+def test_an_orphan_starts_nothing(parents, folder, monkeypatch):
     """A worker whose sweep is dead (another process is its parent now) ends without taking up what was handed out."""
     monkeypatch.setattr(worker, "execute", lambda *arguments: pytest.fail("started"))
+    monkeypatch.setattr(worker.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
     (run,) = plan(selection())
-    assert served([run.overrides], parent=1 if os.getppid() != 1 else 2) == []
+    assert served([run.overrides], parent=7) == []
+
+
+def test_an_orphan_stops_after_the_step_in_progress(folder, monkeypatch):
+    """Otherwise a killed sweep's workers would go on for an hour, and keep the runs from the sweep that follows."""
+    parents = [7] * 6 + [1]
+    monkeypatch.setattr(worker.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    (run,) = plan(selection())
+    answers = served([(*run.overrides, "task.epochs=50")], parent=7)
+    assert answers == [Outcome("interrupted")] and not list(Path("results/records").rglob("*.json"))
+    assert len(list(Path("results/work/checkpoints").rglob("*.pt"))) == 1
 
 
 def test_ctrl_c_is_blocked_only_while_a_worker_starts():

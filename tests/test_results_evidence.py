@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from results_samples import record, records
 
 from benchmarks import evidence
 from benchmarks.evidence import pack, read_pack
+from benchmarks.records import iterate_records, write_record
 
 
 def test_a_pack_without_its_configuration_names_file_and_line(tmp_path, capsys):
@@ -34,3 +36,14 @@ def test_packs_are_reproducible_small_and_never_empty(tmp_path):
     with pytest.raises(ValueError, match=r"use \.jsonl\.gz or fewer tasks"):
         evidence.pack([record(1.0, reason="x" * evidence.MAX_BYTES)], tmp_path / "c.jsonl")
     assert not (tmp_path / "c.jsonl").exists()
+
+
+def test_unpacked_records_are_those_that_were_packed(tmp_path):
+    """Else a sweep on a fresh clone would run again what the repository holds, or an unpack would undo newer runs."""
+    made = records([80.0, 81.0, 82.0])
+    evidence.pack(made, tmp_path / "p.jsonl")
+    folder = tmp_path / "records"
+    newer = replace(made[0], reason="run here")
+    write_record(newer, folder)
+    assert evidence.main(["unpack", str(tmp_path / "p.jsonl"), "--records", str(folder)]) == 0
+    assert list(iterate_records(folder)) == sorted([newer, *made[1:]], key=lambda record: record.run_id)

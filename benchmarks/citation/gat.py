@@ -32,9 +32,10 @@ class GATConv(PyGGATConv):
         to, fro = torch.bmm(x, attention).unbind(-1)  # (heads, nodes) each
         scores = to.index_select(1, edges.target) + fro.index_select(1, edges.source)
         scores = F.leaky_relu(scores, self.negative_slope)  # (heads, edges)
-        # The softmax over each node's neighbours, shifted by a bound on its largest score; the shift cancels.
-        bound = F.leaky_relu(to + fro.amax(1, keepdim=True), self.negative_slope).detach()
-        weights = (scores - bound.index_select(1, edges.target)).exp()
+        # The softmax over each node's neighbours, shifted by its largest score; the shift cancels.
+        target = edges.target.expand(heads, -1)
+        largest = torch.full_like(to, -torch.inf).scatter_reduce(1, target, scores.detach(), "amax")
+        weights = (scores - largest.gather(1, target)).exp()
         total = torch.zeros_like(to).index_add(1, edges.target, weights)
         weights = F.dropout(weights, self.dropout, self.training)
         x = x.reshape(heads * nodes, self.out_channels)
