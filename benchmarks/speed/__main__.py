@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.console import make_console
 from benchmarks.machine import keep_freed_memory
 from benchmarks.speed.cases import CASES, SpeedCase
 from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         _result(case, peak, {name: timings[i] for name, timings in rounds.items()})
         for i, (case, peak) in enumerate(zip(arguments.cases, peaks, strict=True))
     ]
-    Console().print(_table(results, list(rounds)))
+    make_console().print(_table(results, list(rounds)))
     if arguments.json:
         report = {"machine": _machine(), "cases": results}
         arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
