@@ -100,6 +100,11 @@ class Loop:
         if self.best_weights:
             self.task.model.load_state_dict(self.best_weights)
 
+    def test(self) -> Row:
+        """Test metrics of the best weights, in the precision of training."""
+        self.load_best()
+        return self._measure(self.task.test)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit, but the random generators."""
         return {
@@ -167,7 +172,7 @@ class Loop:
         progress, started = self.progress, time.perf_counter()
         train_loss = float(self._loss_sum) / self._loss_count if self._loss_sum is not None else math.nan
         self._loss_sum, self._loss_count = None, 0
-        metrics = self._validate() if math.isfinite(train_loss) else {}
+        metrics = self._measure(self.task.validate) if math.isfinite(train_loss) else {}
         progress.diverged = not all(map(math.isfinite, [train_loss, *metrics.values()]))
         if not progress.diverged:
             self._keep_best(metrics)
@@ -186,10 +191,10 @@ class Loop:
         progress.history.append(row)
         self._on_evaluation(row)
 
-    def _validate(self) -> Row:
+    def _measure(self, evaluation: Callable[[], Row]) -> Row:
         self.task.model.eval()
         with torch.no_grad(), self._forward_context():
-            return self.task.validate()
+            return evaluation()
 
     def _keep_best(self, metrics: Row) -> None:
         progress, value = self.progress, metrics[self.task.selection]

@@ -95,23 +95,26 @@ def tune_process(threads: int) -> None:
     """Settings of the process that make CPU runs faster, and equal however a run is started."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # Adam's moments of rarely touched weights decay into slow denormal numbers
-    _keep_freed_memory()
+    keep_freed_memory()
 
 
 @cache
-def _keep_freed_memory() -> None:
-    """Let the C allocator keep what tensors free, where it is glibc's; elsewhere this does nothing.
+def keep_freed_memory() -> bool:
+    """Let the C library keep what tensors free, as a caching allocator does on a GPU; did it agree?
 
-    By default glibc returns every large block to the kernel, and each step of a CPU run pays for mapping and zeroing
-    the same pages again.
+    glibc gives large blocks (from 128 kB at first to above 32 MB) back to the kernel at once: each step of a CPU run
+    then pays a page fault per 4 kB, which can cost more than the arithmetic. Other libraries are left as they are.
     """
+    m_trim_threshold, m_mmap_max = -1, -4  # names in malloc.h
+    return libc_call("mallopt", m_mmap_max, 0) and libc_call("mallopt", m_trim_threshold, 2**31 - 1)
+
+
+def libc_call(name: str, *arguments: int) -> bool:
+    """Call a function of the C library; false if there is none of this name, or if it returns zero."""
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    m_trim_threshold, m_mmap_max = -1, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
+        return bool(getattr(ctypes.CDLL(None), name)(*arguments))
+    except (OSError, AttributeError, TypeError):  # TypeError: no name for the running program (Windows)
+        return False
 
 
 def _processor() -> str:

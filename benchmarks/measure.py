@@ -7,8 +7,6 @@ import math
 import time
 from datetime import UTC, datetime
 
-import torch
-
 from benchmarks.loop import Loop
 from benchmarks.records import Record
 from benchmarks.task import Task
@@ -37,10 +35,8 @@ def fill(record: Record, loop: Loop, alignment: bool) -> None:
 
 def _add_test(record: Record, loop: Loop) -> None:
     """Test metrics of the best weights; one that is not finite is left out, and the run has diverged."""
-    loop.load_best()
-    loop.task.model.eval()
-    with torch.no_grad():
-        found = {**loop.progress.best_metrics, **loop.task.test()}
+    tested = loop.test()
+    found = {**loop.progress.best_metrics, **tested}
     if unfit := [name for name, value in found.items() if not math.isfinite(value)]:
         record.status, record.reason = "diverged", f"not finite: {', '.join(unfit)}"
     record.metrics |= {name: value for name, value in found.items() if name not in unfit}

@@ -101,6 +101,7 @@ def determining(config: DictConfig, source: Source) -> dict[str, Any]:
         "feedback_seed": "seed" if follows_seed else values["feedback_seed"],
         "device": values["hardware"]["device"],
         "precision": values["hardware"]["precision"],
+        **({} if values["alignment"] else {"alignment": False}),  # such a record lacks numbers that others have
     }
 
 
@@ -137,6 +138,8 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
         changes += [f"{part}.{key}={value}" for key, value in new.items() if old.get(key) != value]
     if config.feedback_seed != config.seed:
         changes.append(f"feedback_seed={config.feedback_seed}")
+    if not config.alignment:
+        changes.append("alignment=False")
     if config.hardware.precision != shipped.hardware.precision:
         changes.append(f"hardware.precision={config.hardware.precision}")
     return ", ".join(sorted(changes))

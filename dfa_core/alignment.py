@@ -15,7 +15,8 @@ from torch import Tensor
 from dfa_core.backward import Signals, local_roots
 from dfa_core.errors import FeedbackError
 from dfa_core.methods import FeedbackMethod
-from dfa_core.recorder import Pass, Recorder, Visit, group_into_passes
+from dfa_core.passes import Pass, group_into_passes
+from dfa_core.recorder import Recorder, Visit
 
 Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
-from dfa_core.recorder import Pass
+from dfa_core.passes import Pass
 
 Signals = Mapping[str, Tensor | None]
 

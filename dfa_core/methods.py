@@ -12,7 +12,8 @@ from dfa_core.backward import Signals, backpropagate_to_taps, local_roots
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.layout import Layout, plain_path
-from dfa_core.recorder import Pass, Recorder, group_into_passes
+from dfa_core.passes import Pass, group_into_passes
+from dfa_core.recorder import Recorder
 from dfa_core.registry import register
 
 log = logging.getLogger(__name__)

@@ -30,10 +30,7 @@ class Built:
         """Train to the end and test the best weights."""
         loop = self.loop()
         loop.run()
-        loop.load_best()
-        self.task.model.eval()
-        with torch.no_grad():
-            return self.task.test()[self.config.task.metric]
+        return loop.test()[self.config.task.metric]
 
 
 def build(task: str, method: str = "dfa", *overrides: str, profile: str = "smoke") -> Built:

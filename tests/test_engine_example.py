@@ -31,13 +31,15 @@ def test_speed_reports_ratios(tmp_path, monkeypatch, capsys):
         torch.nn.functional.mse_loss, repeats=2,
     )  # fmt: skip
     monkeypatch.setattr(speed, "CASES", [tiny])
-    assert speed.main(["--default-allocator", "--json", str(tmp_path / "speed.json")]) == 0
+    assert speed.main(["--json", str(tmp_path / "speed.json")]) == 0
     assert "tiny" in capsys.readouterr().out
     (case,) = json.loads((tmp_path / "speed.json").read_text())["cases"]
-    assert {name: len(times) for name, times in case["seconds"].items()} == dict.fromkeys(
-        ("bp", "dfa", "re-entrant dfa"), 2
-    )
-    assert all(ratio > 0 for ratio in (*case["dfa/bp"], *case["dfa/re-entrant"]))
+    assert speed.DEFAULT in case["allocators"]
+    for measured in case["allocators"].values():
+        assert {name: len(times) for name, times in measured["seconds"].items()} == dict.fromkeys(
+            ("bp", "dfa", "re-entrant dfa"), 2
+        )
+        assert all(ratio > 0 for ratio in (*measured["dfa/bp"], *measured["dfa/re-entrant"]))
 
 
 @pytest.mark.parametrize("argv", [["--case", "nothing"], ["--repeats", "0"], ["--json", "/nowhere/x.json"], ["-x"]])

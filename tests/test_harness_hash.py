@@ -76,7 +76,7 @@ def test_any_setting_that_matters_changes_the_hash(folder):
 
 
 @pytest.mark.parametrize(
-    "override", ["hardware.precision=bf16", "hardware.device=cuda", "feedback_seed=7", "data=auto"]
+    "override", ["hardware.precision=bf16", "hardware.device=cuda", "feedback_seed=7", "data=auto", "alignment=false"]
 )
 def test_device_precision_matrices_and_data_change_the_hash(override, folder):
     """Another device may give other digits; runs of both must not be averaged as one configuration."""
@@ -135,6 +135,7 @@ def test_the_hash_itself_does_not_change():
         (["task.model.dropout=0.3"], "task.model.dropout=0.3"),
         (["feedback_seed=9"], "feedback_seed=9"),
         (["hardware.precision=bf16"], "hardware.precision=bf16"),
+        (["alignment=false"], "alignment=False"),
     ],
 )
 def test_the_variant_names_what_was_overridden(overrides, variant, folder):

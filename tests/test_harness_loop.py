@@ -212,6 +212,16 @@ def test_weight_decay_of_the_first_layer_alone():
     ]
 
 
+def test_the_test_is_in_the_precision_of_validation():
+    """A test in fp32 after a validation in bf16 would select by one quantity and report another."""
+    loop = make_loop("bp", settings(epochs=1), precision="bf16")
+    loop.run()
+    seen = []
+    loop.task.test = lambda: seen.append(loop.task.model(loop.task.x).dtype) or {}
+    loop.test()
+    assert seen == [torch.bfloat16] and not loop.task.model.training
+
+
 def test_bf16_runs_and_keeps_weights_in_fp32():
     """Autocast belongs around forward and loss only: weights and moments in bf16 would lose small updates."""
     loops = {}

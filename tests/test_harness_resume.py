@@ -32,10 +32,7 @@ def outcome(loop):
         del plain[clock]
     last = {f"last {name}": value.clone() for name, value in loop.task.model.state_dict().items()}
     best = {f"best {name}": value for name, value in loop.best_weights.items()}
-    loop.load_best()
-    loop.task.model.eval()
-    with torch.no_grad():
-        plain["test"] = loop.task.test()
+    plain["test"] = loop.test()
     return plain, last | best
 
 

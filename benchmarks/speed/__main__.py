@@ -1,8 +1,9 @@
 """Time a training step of bp, dfa and the re-entrant form of dfa on the same work, and print the ratios.
 
-    python -m benchmarks.speed [--case TEXT] [--repeats N] [--threads N] [--default-allocator] [--json PATH]
+    python -m benchmarks.speed [--case TEXT] [--repeats N] [--threads N] [--json PATH]
 
-Absolute times depend on the machine and are kept out of the table; the JSON file has them.
+Every case is timed twice: with the C library's allocator as it comes, and with freed memory kept, as all runs of this
+suite have it. Absolute times depend on the machine and are kept out of the table; the JSON file has them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.console import make_console
+from benchmarks.machine import keep_freed_memory
 from benchmarks.speed.cases import CASES, SpeedCase
-from benchmarks.speed.measure import FORMS, Timing, keep_freed_memory, measure_case, measure_memory
+from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
+
+#: How memory is had, by name: what a table column is headed with.
+DEFAULT, KEPT = "default allocator", "freed memory kept"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +37,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--case", metavar="TEXT", help="only cases whose name contains TEXT")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="timed rounds per case")
     parser.add_argument("--threads", type=_positive, metavar="N", help="threads of PyTorch")
-    parser.add_argument("--default-allocator", action="store_true", help="let malloc return memory to the kernel")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
     arguments = parser.parse_args(argv)
     wanted = (arguments.case or "").lower()
@@ -54,52 +58,68 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    # Before memory is kept: resident size shows a step's own need only while freed memory is given back.
+    # Resident size shows a step's own need only while freed memory is given back, so this comes first.
     peaks = [measure_memory(case) for case in arguments.cases]
-    kept = False if arguments.default_allocator else keep_freed_memory()
-    table = _table(kept)
-    results = []
-    for case, peak in zip(arguments.cases, peaks, strict=True):
-        timings = measure_case(case, peak, arguments.repeats)
-        results.append(_result(case, timings))
-        table.add_row(*_cells(results[-1]))
-    Console().print(table)
+    rounds = {DEFAULT: _measure(arguments)}
+    if keep_freed_memory():
+        rounds[KEPT] = _measure(arguments)
+    results = [
+        _result(case, peak, {name: timings[i] for name, timings in rounds.items()})
+        for i, (case, peak) in enumerate(zip(arguments.cases, peaks, strict=True))
+    ]
+    make_console().print(_table(results, list(rounds)))
     if arguments.json:
-        report = {"machine": _machine(), "freed_memory_kept": kept, "cases": results}
+        report = {"machine": _machine(), "cases": results}
         arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 
-def _result(case: SpeedCase, timings: dict[str, Timing]) -> dict[str, Any]:
-    bp, dfa, reentrant = (timings[name] for name in FORMS)
+def _measure(arguments: argparse.Namespace) -> list[dict[str, Timing]]:
+    return [measure_case(case, arguments.repeats) for case in arguments.cases]
+
+
+def _result(case: SpeedCase, peaks: dict[str, float | None], rounds: dict[str, dict[str, Timing]]) -> dict[str, Any]:
     return {
         "case": case.name,
         "target": case.target,
+        "peak_mb": peaks,
+        "allocators": {name: _ratios(timings) for name, timings in rounds.items()},
+    }
+
+
+def _ratios(timings: dict[str, Timing]) -> dict[str, Any]:
+    bp, dfa, reentrant = (timings[name] for name in FORMS)
+    return {
         "dfa/bp": dfa.ratio_to(bp),
         "dfa/re-entrant": dfa.ratio_to(reentrant),
         "seconds": {name: timing.wall for name, timing in timings.items()},
         "cpu_seconds": {name: timing.cpu for name, timing in timings.items()},
-        "peak_mb": {name: timing.peak_mb for name, timing in timings.items()},
     }
 
 
-def _table(kept: bool) -> Table:
-    allocator = "freed memory kept" if kept else "default allocator"
-    table = Table(
-        title=f"A training step, median of paired ratios: wall (processor) time · "
-        f"{torch.get_num_threads()} threads · {allocator}"
-    )
+def _table(results: list[dict[str, Any]], allocators: list[str]) -> Table:
+    threads = torch.get_num_threads()
+    table = Table(title=f"A training step, median of paired ratios: wall (processor) time · threads: {threads}")
     table.add_column("work")
-    for heading in ("dfa / bp", "target", "dfa / re-entrant", "peak MB: " + ", ".join(FORMS)):
-        table.add_column(heading, justify="right")
+    table.add_column("target", justify="right")
+    for allocator in allocators:
+        for ratio in ("dfa / bp", "dfa / re-entrant"):
+            table.add_column(f"{ratio}, {allocator}", justify="right")
+    table.add_column("peak MB: " + ", ".join(FORMS), justify="right")
+    for result in results:
+        table.add_row(*_cells(result))
     return table
 
 
 def _cells(result: dict[str, Any]) -> list[str]:
     peaks = ["–" if mb is None else f"{mb:.0f}" for mb in result["peak_mb"].values()]
     target = "–" if result["target"] is None else f"≤ {result['target']:.2f}"
-    ratios = ["{:.2f} ({:.2f})".format(*result[key]) for key in ("dfa/bp", "dfa/re-entrant")]
-    return [result["case"], ratios[0], target, ratios[1], ", ".join(peaks)]
+    ratios = [
+        "{:.2f} ({:.2f})".format(*measured[key])
+        for measured in result["allocators"].values()
+        for key in ("dfa/bp", "dfa/re-entrant")
+    ]
+    return [result["case"], target, *ratios, ", ".join(peaks)]
 
 
 def _machine() -> dict[str, Any]:

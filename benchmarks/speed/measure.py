@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import statistics
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmarks.machine import libc_call
 from benchmarks.speed.cases import SpeedCase
 from benchmarks.speed.reentrant import ReentrantDFA
 from dfa_core import make_method
@@ -33,12 +33,10 @@ class Timing:
         wall: seconds of each timed step.
         cpu: processor seconds of each timed step, all threads together. Other processes that take a core
             stretch ``wall`` and leave this nearly alone.
-        peak_mb: highest resident memory during a step above that before it, or ``None`` where not measurable.
     """
 
     wall: list[float]
     cpu: list[float]
-    peak_mb: float | None
 
     def ratio_to(self, other: Timing) -> tuple[float, float]:
         """Median over the rounds of wall and of processor time, relative to ``other``'s in the same round."""
@@ -50,11 +48,14 @@ class Timing:
 
 
 def measure_memory(case: SpeedCase) -> dict[str, float | None]:
-    """Peak memory of a step in MB by form. Call it before :func:`keep_freed_memory`."""
+    """Highest resident memory during a step above that before it, in MB by form; ``None`` where not measurable.
+
+    Call it before :func:`benchmarks.machine.keep_freed_memory`.
+    """
     return {name: _peak_mb(step) for name, step in _steps(case).items()}
 
 
-def measure_case(case: SpeedCase, peaks: dict[str, float | None], repeats: int | None = None) -> dict[str, Timing]:
+def measure_case(case: SpeedCase, repeats: int | None = None) -> dict[str, Timing]:
     """Step every form in turn (A B C A B C …), so that a disturbance meets all of them.
 
     The first round warms up and is not counted.
@@ -69,7 +70,7 @@ def measure_case(case: SpeedCase, peaks: dict[str, float | None], repeats: int |
             if repeat:
                 wall[name].append(time.perf_counter() - wall_start)
                 cpu[name].append(time.process_time() - cpu_start)
-    return {name: Timing(wall[name], cpu[name], peaks.get(name)) for name in steps}
+    return {name: Timing(wall[name], cpu[name]) for name in steps}
 
 
 def _steps(case: SpeedCase) -> dict[str, Callable[[], None]]:
@@ -95,28 +96,11 @@ def _step(
     return step
 
 
-def keep_freed_memory() -> bool:
-    """Let the C library keep what is freed, as a caching allocator does on a GPU; did it agree?
-
-    glibc returns blocks above 32 MB to the kernel at once. Each tensor of that size then costs a page fault
-    per 4 kB, more than the arithmetic on it, and the benchmark would time the kernel.
-    """
-    trim_threshold, mmap_max = -1, -4  # names of the parameters in malloc.h
-    return _libc_call("mallopt", mmap_max, 0) and _libc_call("mallopt", trim_threshold, -1)
-
-
-def _libc_call(name: str, *arguments: int) -> bool:
-    try:
-        return bool(getattr(ctypes.CDLL(None), name)(*arguments))
-    except (OSError, AttributeError, TypeError):  # another C library
-        return False
-
-
 def _peak_mb(step: Callable[[], None]) -> float | None:
     """Linux keeps a process' highest resident size and lets the process reset it."""
     step()  # what is allocated once (workspaces, optimizer state) is not the step's
     gc.collect()
-    _libc_call("malloc_trim", 0)  # or the step would fill memory that is free but still counted
+    libc_call("malloc_trim", 0)  # or the step would fill memory that is free but still counted
     try:
         Path("/proc/self/clear_refs").write_text("5")
         before = _status_mb("VmRSS")

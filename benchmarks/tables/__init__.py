@@ -110,4 +110,4 @@ def _remove_former(folder: Path, written: set[Path]) -> None:
     for path in folder.glob("*/*"):
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another sweep that ends now may have been first
