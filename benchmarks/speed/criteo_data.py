@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from benchmarks.speed.arguments import Parser, positive
 from benchmarks.speed.criteo_encoding import Encoding, digests, encode, load
 from benchmarks.speed.criteo_kill import kill_and_restart
 from datasets.criteo import CriteoData, batches
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurement; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.rows < _LEAST_ROWS or options.batch_size < 1:
-        parser.error(f"--rows must be at least {_LEAST_ROWS}, --batch-size at least 1")
+    if options.rows < _LEAST_ROWS:
+        parser.error(f"--rows must be at least {_LEAST_ROWS}")
     with tempfile.TemporaryDirectory(prefix="criteo_data_", dir=options.folder) as name:
         return _measure(Path(name), options)
 
@@ -119,16 +120,16 @@ def _say(*parts: object) -> None:
     sys.stdout.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m benchmarks.speed.criteo_data",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--rows", type=positive, default=5_000_000)
     parser.add_argument("--kill", action="store_true", help="kill the encoding and compare what the restart makes")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes (520 MB per million rows)")
-    parser.add_argument("--batch-size", type=int, default=2048)
+    parser.add_argument("--batch-size", type=positive, default=2048)
     return parser
 
 

@@ -8,7 +8,6 @@ temporary folder. The update is sparse or, for comparison, dense (PyTorch's Adam
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import resource
 import statistics
@@ -23,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.checkpoint import seed_everything
 from benchmarks.compose import compose
+from benchmarks.console import make_console
 from benchmarks.criteo.click_prediction import ClickPrediction
+from benchmarks.machine import keep_freed_memory
 from benchmarks.optim import build_optimizer
-from benchmarks.speed.measure import keep_freed_memory
+from benchmarks.speed.arguments import Parser, positive
 from datasets.criteo import Batch, CriteoData
 from dfa_core import Method, make_method
 
@@ -144,10 +144,10 @@ def _ratio(steps: list[list[float]], others: list[list[float]]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate, measure, print; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.criteo_step", description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=20, help="timed steps of each form")
-    parser.add_argument("--threads", type=int, help="threads of PyTorch")
-    parser.add_argument("--rows", type=int, default=500_000, help="generated rows")
+    parser = Parser(prog="python -m benchmarks.speed.criteo_step", description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=positive, default=20, help="timed steps of each form")
+    parser.add_argument("--threads", type=positive, help="threads of PyTorch")
+    parser.add_argument("--rows", type=positive, default=500_000, help="generated rows")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         peaks = {form: peak_megabytes(form, Path(name)) for form in FORMS}
         keep_freed_memory()
         times = measure(read_rows(Path(name)), options.repeats)
-    Console(width=110).print(table(times, peaks))
+    make_console().print(table(times, peaks))
     return 0
 
 
