@@ -121,7 +121,7 @@ def table(times: dict[Form, list[list[float]]], peaks: dict[Form, float]) -> Tab
     built = Table(
         title=f"DeepFM, {sum(FIELD_SIZES):,} features, batch 2048, {torch.get_num_threads()} threads: ms of a step"
     )
-    for heading in ("method", "update", *PARTS, "loading", "samples/s", "/ bp", "/ dense", "peak MB"):
+    for heading in ("method", "update", *PARTS, "of it loading", "samples/s", "/ bp", "/ dense", "peak MB"):
         built.add_column(heading, justify="left" if heading in ("method", "update") else "right")
     for (method, update), steps in times.items():
         parts = [statistics.median(part) for part in zip(*steps, strict=True)]
