@@ -46,8 +46,11 @@ def status(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
 
 
 def fetch_all(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
-    """Download what is missing or altered, dataset by dataset."""
+    """Download what is missing or altered, dataset by dataset; one without an address only if it was named."""
     for manifest in manifests:
+        if manifest.instruction and not named:
+            _say(f"{manifest.name}: {manifest.instruction}")
+            continue
         _say(f"{manifest.name}: {_megabytes(manifest.size)} from {manifest.origin} ({manifest.licence})")
         fetch(manifest, root, report=lambda line: _say(f"  {line}"))
     return 0
@@ -61,14 +64,14 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
     exit_status = 0
     for manifest in manifests:
         if manifest.absent(root):
-            line = f"{manifest.name}: no files in {manifest.place(root)}; fetch them: {manifest.fetch_command}"
+            line = f"{manifest.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')}"
             exit_status = _complain(line) if named else exit_status
             continue
         bad = _bad_files(manifest, root)
         for line in bad:
             exit_status = _complain(line)
         good = len(manifest.files) - len(bad)
-        _say(f"{manifest.name}: {good} of {len(manifest.files)} files agree with their checksums")
+        _say(f"{manifest.name}: {good} of {len(manifest.files)} files {_agreement(manifest)}")
     return exit_status
 
 
@@ -76,10 +79,16 @@ def _bad_files(manifest: Manifest, root: Path) -> list[str]:
     lines = []
     for file in manifest.files:
         try:
-            check_file(file.place(root), file, f"fetch it again: {manifest.fetch_command}")
+            check_file(file.place(root), file, manifest.advice("fetch it again"))
         except DataError as error:
             lines.append(str(error))
     return lines
+
+
+def _agreement(manifest: Manifest) -> str:
+    if any(file.sha256 is None for file in manifest.files):
+        return "begin in the right format (no checksum is published)"
+    return "agree with their checksums"
 
 
 def _status_row(manifest: Manifest, root: Path) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
     pooch.get_logger().setLevel("WARNING")
     for file in manifest.files:
         said = "already there" if _is_good(file, root) else "downloaded"
+        if said == "downloaded" and file.url is None:
+            raise DataError(f"{file.place(root)} has no public address; {manifest.instruction}")
         if said == "downloaded":
             _download(manifest, file, root, retries)
         if report is not None:

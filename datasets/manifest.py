@@ -1,9 +1,13 @@
-"""What a published dataset consists of: its files, with address, size and SHA-256, and its licence."""
+"""What a published dataset consists of: its files, with address, size and SHA-256, and its licence.
+
+Some files are published without a checksum (`sha256` is None): those are known by a fingerprint of samples, and
+all that can be checked is their format.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,35 +15,47 @@ from pathlib import Path
 from datasets.errors import DataError
 
 _CHUNK = 1 << 20  # bytes hashed at a time, so that memory stays flat whatever the file
+_SAMPLES, _SAMPLE = 64, 1 << 16  # how many samples of a file without a checksum, and bytes of each
 
 
 @dataclass(frozen=True)
 class RemoteFile:
     """One published file.
 
-    path: where it belongs, relative to the data root, with forward slashes.
-    url: where it is published. sha256: 64 hex digits. size: bytes.
+    path: where it belongs, relative to the data root, with forward slashes. url: where it is published; None: it
+    has no address. sha256: 64 hex digits; None: not known. size: bytes (about, without a checksum).
+    member: the file's name in the tar archive at the address; None: the address is the file's own.
+    alternatives: other paths at which the same content is accepted, e.g. compressed.
+    check(path, remedy): looks at the format of a file without a checksum; raises DataError.
     """
 
     path: str
-    url: str
-    sha256: str
+    url: str | None
+    sha256: str | None
     size: int
+    member: str | None = None
+    alternatives: tuple[str, ...] = ()
+    check: Callable[[Path, str], None] | None = None
 
     def place(self, root: Path) -> Path:
-        """The file's path under the data root."""
-        return root.joinpath(*self.path.split("/"))
+        """The file's path under the data root; that of an alternative if only this one is there."""
+        places = [root.joinpath(*path.split("/")) for path in (self.path, *self.alternatives)]
+        return next((place for place in places if place.is_file()), places[0])
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of one dataset; `folder` (relative to the data root) is what its parser reads."""
+    """The files of one dataset; `folder` (relative to the data root) is what its parser reads.
+
+    instruction: how to obtain the files where no command can fetch them.
+    """
 
     name: str
     folder: str
     licence: str
     origin: str
     files: tuple[RemoteFile, ...]
+    instruction: str = ""
 
     @property
     def size(self) -> int:
@@ -48,14 +64,30 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that change with any file's content; computed from the checksums alone."""
-        lines = sorted(f"{file.sha256}  {file.path}" for file in self.files)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        """Twelve hex digits that change with any file's content; computed from the checksums alone.
+
+        Raises ValueError if a file has none; see `fingerprint_in`.
+        """
+        if any(file.sha256 is None for file in self.files):
+            raise ValueError(f"{self.name} has files without a checksum")
+        return _digest_of((file.path, file.sha256) for file in self.files)
+
+    def fingerprint_in(self, root: Path) -> str:
+        """The fingerprint of the files under the data root, which must be there.
+
+        A file without a checksum counts with its size and samples of its content (a few MB in all, so this is
+        quick for any size). Raises DataError if such a file cannot be read.
+        """
+        return _digest_of((file.path, file.sha256 or _sampled_digest(file.place(root))) for file in self.files)
 
     @property
     def fetch_command(self) -> str:
         """The command that puts the files under the data root."""
         return f"python -m benchmarks.data fetch {self.name}"
+
+    def advice(self, verb: str) -> str:
+        """How to obtain the files, as the end of an error message, e.g. "fetch them: python -m …"."""
+        return self.instruction or f"{verb}: {self.fetch_command}"
 
     def place(self, root: Path) -> Path:
         """The folder that the parser reads, under the data root."""
@@ -78,10 +110,17 @@ class Manifest:
 
 
 def check_file(path: Path, expected: RemoteFile, remedy: str) -> None:
-    """Compare a file with its manifest entry.
+    """Compare a file with its manifest entry; without a checksum there, look at its format.
 
-    Raises DataError, ending in `remedy`, if the file cannot be read or differs in size or SHA-256.
+    Raises DataError, ending in `remedy`, if the file cannot be read, differs in size or SHA-256 or has another
+    format.
     """
+    if expected.sha256 is None:
+        with _readable(path, remedy):
+            path.open("rb").close()
+        if expected.check is not None:
+            expected.check(path, remedy)
+        return
     with _readable(path, remedy):
         _check_size(path, expected, remedy)
         digest = hashlib.sha256()
@@ -108,6 +147,23 @@ def read_file(path: Path, remedy: str) -> bytes:
     """The content of a file that has no manifest entry. Raises DataError if it cannot be read."""
     with _readable(path, remedy):
         return path.read_bytes()
+
+
+def _digest_of(entries: Iterable[tuple[str, str]]) -> str:
+    lines = sorted(f"{digest}  {path}" for path, digest in entries)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _sampled_digest(path: Path) -> str:
+    """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them."""
+    with _readable(path, remedy="check that it is a file that you may read"), path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        digest = hashlib.sha256(str(size).encode())
+        last = max(size - _SAMPLE, 0)
+        for number in range(_SAMPLES):
+            stream.seek(last * number // (_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE))
+    return digest.hexdigest()
 
 
 @contextmanager

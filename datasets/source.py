@@ -19,7 +19,8 @@ class Source:
     """The data that a run uses; goes into its record.
 
     kind: "real" or "stand-in". name: the dataset. folder: what the parser reads. fingerprint: twelve hex
-    digits, of the manifest's checksums (real) or of the generator's version and settings.
+    digits, of the manifest's checksums (real; of samples of the file where it has none) or of the generator's
+    version and settings.
     """
 
     kind: str
@@ -42,7 +43,7 @@ def cache_root() -> Path:
 
 
 def resolve(dataset: str, data: str = "auto", profile: str = "quick") -> Source:
-    """Decide which data a run uses; looks at file names only and writes nothing.
+    """Decide which data a run uses; looks at file names (and samples of files without a checksum), writes nothing.
 
     data: "real" wants the published files; "standin" the generated ones, sized for `profile`; "auto" takes
     the published files if they are under the data root, else the stand-in. Raises DataError for an unknown
@@ -56,7 +57,7 @@ def resolve(dataset: str, data: str = "auto", profile: str = "quick") -> Source:
         return _standin_source(entry, profile)
     _require_files(entry)
     manifest = entry.manifest
-    return Source("real", entry.name, manifest.place(data_root()), manifest.fingerprint)
+    return Source("real", entry.name, manifest.place(data_root()), manifest.fingerprint_in(data_root()))
 
 
 def prepare(source: Source) -> None:
@@ -72,7 +73,7 @@ def remedy(source: Source) -> str:
     """What to do about a bad file of this source, as the end of an error message."""
     if source.kind == "stand-in":
         return f"delete the folder {source.folder} and it is generated anew"
-    return f"fetch it again: {find_dataset(source.name).manifest.fetch_command}"
+    return find_dataset(source.name).manifest.advice("fetch it again")
 
 
 def _folder_from(variable: str, default: str) -> Path:
@@ -92,8 +93,8 @@ def _require_files(entry: Dataset) -> None:
         return
     if manifest.absent(root):
         raise DataError(
-            f"{entry.name}: no files in {manifest.place(root)}; fetch them: {manifest.fetch_command} "
+            f"{entry.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')} "
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )
     names = ", ".join(file.path for file in missing)
-    raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; complete it: {manifest.fetch_command}")
+    raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; {manifest.advice('complete it')}")
