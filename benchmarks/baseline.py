@@ -20,14 +20,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.cells import Cell
 from benchmarks.cells_io import load, write_baseline
 from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
 from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.compare.stats import Rules
+from benchmarks.console import make_console
 
 SETTINGS_CHANGED = "settings changed"
 DATA_CHANGED = "data changed"
@@ -141,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    return report(found, Console(), chosen, f"{file} → {chosen.results}")
+    return report(found, make_console(), chosen, f"{file} → {chosen.results}")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ so a command-line override replaces the whole choice, and `--cfg job --resolve` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Optional
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
+
+PROFILES = ("smoke", "quick", "long", "paper")
 
 
 @dataclass
@@ -50,8 +52,21 @@ class TaskConfig:
     eval_every: int = 1  # epochs, or steps
     patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
     skip: dict[str, str] = field(default_factory=dict)  # method: why this task does not have it
+    profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
     cost: float = 1.0  # relative length of a run, for planning only
+
+
+class Sizes:
+    """Base of the networks' settings: every whole number among them is a size, and has a least value."""
+
+    least: ClassVar[dict[str, int]] = {}  # where it is not 1
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type]
+            value, least = getattr(self, setting.name), self.least.get(setting.name, 1)
+            if isinstance(value, int) and not isinstance(value, bool) and value < least:
+                raise ValueError(f"task.model.{setting.name}={value}: must be {least} or more")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.config import HardwareConfig, TaskConfig
 from benchmarks.interrupt import Interrupted
-from benchmarks.optim import Schedule, build_optimizer
+from benchmarks.optim import Schedule, build_optimizer, clip_gradients
 from benchmarks.task import Task
 from dfa_core import Method
 
@@ -153,7 +153,7 @@ class Loop:
             loss = self.task.loss(batch)
         self.method.backward(loss)
         if self.config.optim.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.optim.clip_norm)
+            clip_gradients(self.task.model.parameters(), self.config.optim.clip_norm)
         self.optimizer.step()
         self.schedule.after_step()
         detached = loss.detach()

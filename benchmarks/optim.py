@@ -1,6 +1,11 @@
-"""Optimizer and learning-rate schedule from their settings."""
+"""Optimizer, clipping and learning-rate schedule from their settings."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +15,70 @@ from benchmarks.config import OptimConfig
 from benchmarks.task import Task
 
 
-def build_optimizer(task: Task, config: OptimConfig) -> torch.optim.Adam:
+class LazyAdam(torch.optim.Adam):
+    """Adam that updates only the touched rows of a table whose gradient is sparse.
+
+    Rows that a batch does not touch keep value and moments, where Adam would go on moving them by their fading
+    momentum. Touched rows are updated as Adam does, with the bias corrections of the table's step: where every row is
+    touched in every step, both agree. State and state dict are Adam's. Tables have no weight decay.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        tables = [(group, p) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
+        for group, table in tables:
+            self._update_rows(table, group)
+        with _without_gradients([table for _, table in tables]):  # which Adam refuses
+            super().step()
+
+    def _update_rows(self, table: torch.Tensor, group: dict[str, Any]) -> None:
+        """One step of Adam (Kingma & Ba 2015, algorithm 1) for the rows in the gradient of ``table``."""
+        gradient = table.grad.coalesce()
+        rows, g = gradient.indices()[0], gradient.values()
+        state, (beta1, beta2) = self.state[table], group["betas"]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+        state["step"] += 1
+        step = state["step"].item()
+        m = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - beta1)
+        v = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        state["exp_avg"].index_copy_(0, rows, m)
+        state["exp_avg_sq"].index_copy_(0, rows, v)
+        denominator = v.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
+        table.index_add_(0, rows, m.div_(denominator), alpha=-group["lr"] / (1 - beta1**step))
+
+
+def _is_sparse(gradient: torch.Tensor | None) -> bool:
+    return gradient is not None and gradient.is_sparse
+
+
+@contextmanager
+def _without_gradients(parameters: list[torch.Tensor]) -> Iterator[None]:
+    gradients = [p.grad for p in parameters]
+    for p in parameters:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.grad = gradient
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
+    """Scale all gradients together so that their joint norm is ``max_norm`` at most; sparse ones count as well."""
+    gradients = []
+    for p in parameters:
+        if _is_sparse(p.grad):
+            p.grad = p.grad.coalesce()  # entries of one row become their sum, which is what has a norm
+            gradients.append(p.grad.values())
+        elif p.grad is not None:
+            gradients.append(p.grad)
+    factor = max_norm / (torch.nn.utils.get_total_norm(gradients) + 1e-6)
+    torch._foreach_mul_(gradients, factor.clamp(max=1))
+
+
+def build_optimizer(task: Task, config: OptimConfig) -> LazyAdam:
     """Adam; weight decay on all parameters or on the first layer's alone."""
     if config.decay == "all":
         groups = [{"params": list(task.model.parameters()), "weight_decay": config.weight_decay}]
@@ -23,7 +91,7 @@ def build_optimizer(task: Task, config: OptimConfig) -> torch.optim.Adam:
         ]
     else:
         raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
-    return torch.optim.Adam(groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps)
+    return LazyAdam(groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps)
 
 
 def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:

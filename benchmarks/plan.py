@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from benchmarks.compose import UsageError, nearest, options
+from benchmarks.compose import UsageError, compose, nearest, options
 from benchmarks.runs import Run
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
@@ -80,6 +80,8 @@ def parse_seeds(text: str) -> list[int]:
 
 def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
+    if not selection.tasks and selection.profile not in compose(base).task.profiles:
+        return []
     run = Run.plan(base)
     config = run.config
     _check_device(config)

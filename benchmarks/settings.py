@@ -9,6 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.config import PROFILES
+
 Rule = tuple[Callable[[Any], bool], str]
 
 _COUNT: Rule = (lambda value: value >= 1, "must be 1 or more")
@@ -33,6 +35,14 @@ RULES: Mapping[str, Rule] = {
     "task.eval_every": _COUNT,
     "task.patience": _COUNT,
     "task.max_seeds": _COUNT,
+    "task.profiles": (lambda value: set(value) <= set(PROFILES), f"choose from {', '.join(PROFILES)}"),
+    "task.rows": _COUNT,
+    "task.threshold": _COUNT,
+    "task.split_seed": _SEED,
+    "task.batch_size": (lambda value: value >= 2, "must be 2 or more"),  # batch norm needs two
+    "task.eval_batch_size": _COUNT,
+    "task.embedding_update": _one_of("sparse", "dense"),
+    "task.model.linear_std": _NOT_NEGATIVE,
     "task.optim.lr": _POSITIVE,
     "task.optim.betas": _BETAS,
     "task.optim.eps": _NOT_NEGATIVE,

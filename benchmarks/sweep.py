@@ -24,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.compose import UsageError, fail, load_plugins, plugins_named_in
+from benchmarks.console import make_console
 from benchmarks.interrupt import stop_signal
 from benchmarks.outcome import Outcome, failures
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
@@ -58,7 +59,7 @@ def main() -> None:
         sys.stdout.write(__doc__ or "")
         return
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    console = Console(soft_wrap=True)
+    console = make_console(soft_wrap=True)
     try:
         arguments = parse(sys.argv[1:])
         load_plugins(arguments.plugins)

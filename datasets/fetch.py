@@ -10,6 +10,7 @@ import pooch
 from requests.exceptions import RequestException
 
 from datasets.errors import DataError
+from datasets.fetch_member import download_member
 from datasets.manifest import Manifest, RemoteFile, check_file
 
 Report = Callable[[str], None]
@@ -21,13 +22,13 @@ _CHUNK = 1 << 16  # bytes
 def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | None = None) -> None:
     """Put every file of the manifest under the data root.
 
-    A file that is there and has the right SHA-256 is not downloaded again; one with a wrong SHA-256 is
-    replaced. Each is downloaded under a temporary name, verified, then renamed, so an interrupted or wrong
+    A file that is there and has the right SHA-256 (or format, if it has no published one) is not downloaded again;
+    any other is replaced. Each is downloaded under a temporary name, verified, then renamed, so an interrupted or wrong
     download leaves nothing behind, and the next call continues with the files that are still missing.
 
     retries: further attempts per file, with a growing pause. report: is given a line of text for each file.
     Raises DataError naming the address if a file cannot be had, is not the published one, or cannot be
-    stored.
+    stored, and saying what to do if it has no address.
     """
     # pooch announces every file on the console; what is said here, `report` says.
     pooch.get_logger().setLevel("WARNING")
@@ -35,7 +36,9 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
         said = "already there" if _is_good(file, root) else "downloaded"
         if said == "downloaded" and file.url is None:
             raise DataError(f"{file.place(root)} has no public address; {manifest.instruction}")
-        if said == "downloaded":
+        if said == "downloaded" and file.member is not None:
+            download_member(manifest, file, root, retries, report)
+        elif said == "downloaded":
             _download(manifest, file, root, retries)
         if report is not None:
             report(f"{file.path}: {said}")

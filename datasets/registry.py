@@ -10,6 +10,8 @@ import difflib
 from dataclasses import dataclass
 
 from datasets.citation_standin import STANDINS as CITATION_STANDINS
+from datasets.criteo_manifest import MANIFESTS as CRITEO_MANIFESTS
+from datasets.criteo_standin import STANDINS as CRITEO_STANDINS
 from datasets.errors import DataError
 from datasets.manifest import Manifest
 from datasets.planetoid_manifest import MANIFESTS as PLANETOID_MANIFESTS
@@ -33,8 +35,8 @@ class Dataset:
         return self.manifest.name
 
 
-_MANIFESTS = PLANETOID_MANIFESTS | SCENE_MANIFESTS
-_STANDINS = CITATION_STANDINS | SCENE_STANDINS
+_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS | SCENE_MANIFESTS
+_STANDINS = CITATION_STANDINS | CRITEO_STANDINS | SCENE_STANDINS
 _DATASETS = {name: Dataset(manifest, _STANDINS[name]) for name, manifest in _MANIFESTS.items()}
 
 

@@ -67,9 +67,10 @@ class Mark(nn.Module):
 class FeedbackPoint(Mark):
     """Marks the activation h_i, shape ``(*batch, *features)``, as one that receives feedback.
 
-    Place it after the activation function (and after normalisation and dropout, if any). Under a feedback
-    method it passes on the activation *detached and without requiring gradients*: nothing above it
-    computes an input gradient, and the layer below trains on the feedback signal alone.
+    Place it after the activation function and the normalisation. Behind dropout, the units that a step drops
+    get no signal in that step; in front of it they do. Under a feedback method the point passes on the
+    activation *detached and without requiring gradients*: nothing above it computes an input gradient, and
+    the layer below trains on the feedback signal alone.
     """
 
     kind = "feedback point"

@@ -20,8 +20,8 @@ Gradients = dict[str, Tensor]
 
 
 def gradients_of(model: nn.Module) -> Gradients:
-    """Gradients by parameter name, of the parameters that have one."""
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    """Gradients by parameter name, of the parameters that have one; sparse ones made dense, to be compared."""
+    return {name: p.grad.to_dense().clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def expected_gradients(task: Task, method: Method, batch: object) -> Gradients:

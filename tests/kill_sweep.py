@@ -60,7 +60,7 @@ def main() -> int:
     moments = random.Random(chosen.seed)
     seen: dict[str, str] = {}
     for _ in range(chosen.kills):
-        seen |= killed(victim, arguments, moments.uniform(0.5, 3 + seconds / 2))
+        seen |= killed(victim, arguments, moments.uniform(0.5, 4 + 2 * seconds / chosen.kills))
     finish(victim, arguments)
 
     final = sweeps.done(victim)

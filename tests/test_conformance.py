@@ -21,6 +21,7 @@ TASKS = options("task")
 METHODS = ("bp", "dfa", "shallow")
 RUNS = [pytest.param(task, method, id=f"{task}-{method}") for task in TASKS for method in METHODS]
 
+MLP_POINTS = {f"mlp.points.{layer}": 64 for layer in range(3)}
 #: Widths of each architecture's feedback points, from the input upwards. A new architecture adds its line.
 POINTS: dict[str, dict[str, int]] = {
     "gcn": {"point": 16},
@@ -29,6 +30,24 @@ POINTS: dict[str, dict[str, int]] = {
     "gat": {"point": 64},
     "dna": {"point_in": 128, **{f"points.{layer}": 128 for layer in range(5)}},
     "gae": {"point": 32},
+    "fm": {},
+    "deepfm": MLP_POINTS,
+    "dcn": {
+        "embedding_point": 312,
+        **{f"cross_points.{layer}": 312 for layer in range(5)},
+        "mlp.points.0": 64,
+        "mlp.points.1": 64,
+        "stack_point": 376,
+    },
+    "autoint": {
+        "embedding_point": 312,
+        "project_point": 312,
+        "attention_points.0": 312,
+        "attention_points.1": 312,
+        "cross_point": 312,
+        **MLP_POINTS,
+    },
+    "afn": {"embedding_point": 312, "logarithmic_point": 512, **MLP_POINTS},
 }
 
 

@@ -27,7 +27,14 @@ TEXTS = {
 }
 #: Chosen by the group, or without influence on a result.
 ELSEWHERE = {"task.suite", "task.domain", "task.architecture", "task.dataset", "task.name", "method.name"}
-WITHOUT_EFFECT = ("task.max_seeds=2", "task.cost=9", "+task.skip.bp=why", "hardware.threads=2", "logger.name=wandb")
+WITHOUT_EFFECT = (
+    "task.max_seeds=2",
+    "task.profiles=[long]",
+    "task.cost=9",
+    "+task.skip.bp=why",
+    "hardware.threads=2",
+    "logger.name=wandb",
+)
 
 
 def hash_of(*overrides: str) -> str:

@@ -46,6 +46,7 @@ WRONG = {
     "job=2": "a sweep takes jobs=...",
     "taks=citation": "unknown setting 'taks': did you mean task",
     "task.epochs=0": "task.epochs=0: must be 1 or more",
+    "task.profiles=[smoke,fast]": "task.profiles=['smoke', 'fast']: choose from smoke, quick, long, paper",
     "method.feedback=typo": "method=dfa: unknown feedback 'typo'",
     "hardware=gpu": "use hardware=cpu",
     "data=real": "python -m benchmarks.data fetch",
@@ -88,7 +89,9 @@ def test_a_results_folder_may_have_any_name(folder):
 
 def test_tasks_by_name_folder_and_glob():
     """Patterns choose from all tasks, each task once, in one order."""
-    assert matching_tasks([]) == options("task") == matching_tasks(["citation"]) == matching_tasks(["citation/"])
+    everything = options("task")
+    assert matching_tasks([]) == everything == matching_tasks([task.split("/")[0] for task in everything])
+    assert matching_tasks(["citation"]) == matching_tasks(["citation/"]) == matching_tasks(["citation/*"])
     assert matching_tasks(["citation/*_cora", "citation/gcn_cora"]) == [
         task for task in options("task") if task.endswith("_cora")
     ]
@@ -102,6 +105,16 @@ def test_a_plan_is_complete_and_in_a_useful_order(folder):
     assert [(run.method, run.seed) for run in runs[:4]] == [("bp", 0), ("dfa", 0), ("bp", 1), ("dfa", 1)]
     assert {len(plan(Selection(p, ["citation/dna_pubmed"], ["bp"], None, ["data=standin"]))) for p in ("quick",)} == {1}
     assert len(plan(Selection("paper", ["citation/dna_pubmed"], ["bp"], None, ["data=standin"]))) == 3  # max_seeds
+
+
+def test_a_sweep_leaves_out_tasks_of_other_profiles_unless_they_are_named(folder):
+    """Real data of 10,000 rows belong to profile long: in each smoke sweep they would cost minutes and say nothing."""
+    unasked = {run.task for run in plan(Selection("smoke", methods=["bp"]))}
+    assert "criteo/deepfm" in unasked and not any(task.startswith("criteo_10k/") for task in unasked)
+    for pattern in ("criteo_10k/deepfm", "criteo_10k", "criteo_10k/*fm"):
+        assert "criteo_10k/deepfm" in {run.task for run in plan(Selection("smoke", [pattern], ["bp"]))}
+    widened = plan(Selection("smoke", methods=["bp"], overrides=["task.profiles=[smoke]"]))
+    assert "criteo_10k/deepfm" in {run.task for run in widened}
 
 
 def test_what_is_recorded_is_skipped_and_what_failed_is_not(folder):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.config import TaskConfig
+from benchmarks.config import Sizes, TaskConfig
 from benchmarks.registry import Architecture
 
 
@@ -18,18 +18,6 @@ class CitationConfig(TaskConfig):
     metric: str = "accuracy"
     split: str = "public"  # public | folds (5 stratified: 1 train, 1 validation, 3 test; drawn by the seed)
     normalize: bool = True  # rows of the bag-of-words features sum to one
-
-
-class Sizes:
-    """Base of the networks' settings: every whole number among them is a size, and has a least value."""
-
-    least: ClassVar[dict[str, int]] = {}  # where it is not 1
-
-    def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]
-            value, least = getattr(self, field.name), self.least.get(field.name, 1)
-            if isinstance(value, int) and value < least:
-                raise ValueError(f"task.model.{field.name}={value}: must be {least} or more")
 
 
 @dataclass

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.cells_io import load
 from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
+from benchmarks.console import make_console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not cells:
                 raise ValueError(f"{place}: nothing of profile {chosen.profile}; leave --profile out")
         comparison = compare(*sides, rules)
-        return report(comparison, Console(), chosen, f"{chosen.a} → {chosen.b}")
+        return report(comparison, make_console(), chosen, f"{chosen.a} → {chosen.b}")
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -13,13 +13,14 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from benchmarks.console import make_console
 from benchmarks.machine import keep_freed_memory
+from benchmarks.speed.arguments import Parser, positive
 from benchmarks.speed.cases import CASES, SpeedCase
 from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
 
@@ -27,16 +28,11 @@ from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
 DEFAULT, KEPT = "default allocator", "freed memory kept"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line, without the usage
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m benchmarks.speed", description="Ratios of training-step times.")
+    parser = Parser(prog="python -m benchmarks.speed", description="Ratios of training-step times.")
     parser.add_argument("--case", metavar="TEXT", help="only cases whose name contains TEXT")
-    parser.add_argument("--repeats", type=_positive, metavar="N", help="timed rounds per case")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="threads of PyTorch")
+    parser.add_argument("--repeats", type=positive, metavar="N", help="timed rounds per case")
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads of PyTorch")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
     arguments = parser.parse_args(argv)
     wanted = (arguments.case or "").lower()
@@ -46,12 +42,6 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     if arguments.json and not arguments.json.parent.is_dir():
         parser.error(f"argument --json: there is no folder {arguments.json.parent}")
     return arguments
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
-    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         _result(case, peak, {name: timings[i] for name, timings in rounds.items()})
         for i, (case, peak) in enumerate(zip(arguments.cases, peaks, strict=True))
     ]
-    Console().print(_table(results, list(rounds)))
+    make_console().print(_table(results, list(rounds)))
     if arguments.json:
         report = {"machine": _machine(), "cases": results}
         arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.criteo.config import DeepFMConfig
+from benchmarks.criteo.mlp import MLP as RecommenderMLP
 from dfa_core import ErrorTap, FeedbackPoint
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -78,9 +80,36 @@ def _nerf(rows: int, repeats: int) -> SpeedCase:
     )
 
 
+class _DenseDeepFM(nn.Module):
+    """What DeepFM has above its embeddings; under backprop they get their gradient, under the others they are cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.below = nn.Parameter(torch.ones(390))  # makes the input one that backprop has to differentiate
+        self.cut = FeedbackPoint(390)
+        self.mlp = RecommenderMLP(390, DeepFMConfig(hidden=400, layers=3, dropout=0.5))
+        self.head = nn.Linear(400, 1)
+        self.tap = ErrorTap(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tap(self.head(self.mlp(self.cut(x * self.below))))
+
+
+def _deepfm(batch: int, repeats: int) -> SpeedCase:
+    return SpeedCase(
+        name=f"DeepFM's dense part 390-3×400-1, batch {batch}",
+        model=_DenseDeepFM,
+        batch=lambda: (torch.randn(batch, 390), torch.rand(batch, 1)),
+        loss=F.binary_cross_entropy_with_logits,
+        repeats=repeats,
+        target=0.9,
+    )
+
+
 CASES: list[SpeedCase] = [
     _classifier(128, 25),
     _classifier(512, 15),
     _classifier(512, 10, lambda model: torch.optim.Adam(model.parameters(), fused=True)),
     _nerf(65_536, 7),
+    _deepfm(2048, 25),
 ]

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from benchmarks.console import make_console
 from benchmarks.tables import rebuild, show
 
 
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profiles = sorted({path.parent.name for path in files if path.parent != folder})
     if chosen.show:
         for profile in [chosen.profile] if chosen.profile else profiles:
-            show(chosen.results, profile, Console())
+            show(chosen.results, profile, make_console())
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
 

@@ -26,6 +26,7 @@ TITLES = {
     "citeseer": "CiteSeer",
     "pubmed": "PubMed",
     "criteo": "Criteo",
+    "criteo_10k": "Criteo, first 10,000 rows",
     "wikitext103": "WikiText-103",
     "wikitext2": "WikiText-2",
     "nerf_synthetic": "NeRF-Synthetic",

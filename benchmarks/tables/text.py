@@ -96,14 +96,20 @@ def _escaped(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
+_LONGEST_NAME = 24
+
+
 def for_terminal(table: Table) -> RichTable:
     """The table for a rich console: the paper's value behind ours, repeated labels left out."""
     caption = "\n".join([table.subtitle.replace("*", ""), *table.notes])
     grid = RichTable(title=table.title, caption=caption, box=SIMPLE, padding=(0, 0, 0, 1))
     grid.title_style, grid.title_justify, grid.caption_justify = "bold", "left", "left"
     for place, heading in enumerate(_merged(table.header, table.header)):
-        label = place < table.labels
-        grid.add_column(escape(heading), justify="left" if label else "right", no_wrap=label, overflow="fold")
+        if place < table.labels:  # names stay whole; the text of an override may take several lines
+            whole = max(len(row[place]) for row in table.rows) <= _LONGEST_NAME
+            grid.add_column(escape(heading), no_wrap=whole, overflow="fold")
+        else:
+            grid.add_column(escape(heading), justify="right", overflow="fold")
     former = ""
     for row in table.rows:
         first, *rest = _merged(row, table.header)

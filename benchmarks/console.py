@@ -1,0 +1,18 @@
+"""The console that all commands print their tables on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rich.console import Console
+
+_WIDTH_OF_FILES = 140  # columns; rich takes 80 where it cannot ask, too few for the wider tables
+
+
+def make_console(**options: Any) -> Console:
+    """Rich's console; what goes to a file or a log is as wide as the tables need (or $COLUMNS says)."""
+    console = Console(**options)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDTH_OF_FILES
+    return console

@@ -1,0 +1,71 @@
+"""What every recommender starts from: the embeddings of a sample's fields, and its first-order (linear) terms.
+
+A sample is one value of each field. All fields share one index space, so one table serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a model has to know of the data.
+
+    count: values of a sample. rows: rows of an embedding table. sparse: a table's gradient holds the rows that a
+    batch touches and no others, for an optimizer that updates these alone.
+    """
+
+    count: int
+    rows: int
+    sparse: bool = False
+
+
+def embedding_table(fields: Fields, width: int) -> nn.Embedding:
+    """``(batch, fields)`` indices → ``(batch, fields, width)``; initialised by Xavier's rule over the whole table."""
+    table = nn.Embedding(fields.rows, width, sparse=fields.sparse)
+    nn.init.xavier_uniform_(table.weight)
+    return table
+
+
+class LinearTerms(nn.Module):
+    """First-order terms Σ_f w[x_f] + b, ``(batch, fields)`` → ``(batch, 1)``.
+
+    They start at zero. The code that the paper builds on starts them at N(0, 1), so that a sample's logit starts at
+    N(0, 39), and values too rare to be learned add noise to it for ever: ``std=1`` repeats that.
+    """
+
+    def __init__(self, fields: Fields, std: float) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(fields.rows, 1, mode="sum", sparse=fields.sparse)
+        nn.init.normal_(self.table.weight, std=std)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.table(rows) + self.bias
+
+
+class Detach(nn.Module):
+    """Passes values on and no gradient back: a cut without feedback, whatever the method."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.detach()
+
+
+@contextmanager
+def dense_gradients(model: nn.Module) -> Iterator[None]:
+    """Forward passes within give dense gradients of the tables as well, for whoever has to compare gradients."""
+    tables = [table for table in model.modules() if isinstance(table, nn.Embedding | nn.EmbeddingBag)]
+    were_sparse = [table.sparse for table in tables]
+    for table in tables:
+        table.sparse = False
+    try:
+        yield
+    finally:
+        for table, sparse in zip(tables, were_sparse, strict=True):
+            table.sparse = sparse

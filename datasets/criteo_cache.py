@@ -1,0 +1,117 @@
+"""Encoded rows of Criteo are made once per file and settings, and kept in the cache; every later load maps them.
+
+A folder `<cache>/criteo/<key>` is complete or does not exist: it is written under another name, beginning with a
+dot, and renamed. Of several processes one works and the others wait for it. What a killed process has left is
+removed by the next one that writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from datasets.criteo_batches import CriteoData
+from datasets.criteo_format import FIELD_NAMES, FIELDS, FILE, GZIP_FILE
+from datasets.criteo_preprocess import ABOUT, ENCODER, LABELS, ROWS, Preprocessing, preprocess
+from datasets.criteo_text import TextFile
+from datasets.errors import DataError
+from datasets.manifest import check_file
+from datasets.registry import find_dataset
+from datasets.source import Source, cache_root, prepare, remedy
+
+log = logging.getLogger(__name__)
+
+
+def load_criteo(source: Source, preprocessing: Preprocessing) -> CriteoData:
+    """Encoded rows of a source; a stand-in is generated, and text encoded, if that was not done before.
+
+    Raises DataError if the text is missing, altered or not in the format (naming the line), or if the cache
+    cannot be written.
+    """
+    folder = cache_folder(source, preprocessing)
+    if not folder.is_dir():
+        prepare(source)
+        try:
+            _make(source, preprocessing, folder)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the encoded rows {folder} ({error}); "
+                "set DFA_CACHE_DIR to a folder that can be written and has room (160 bytes per row)"
+            ) from error
+    return _open(folder)
+
+
+def cache_folder(source: Source, preprocessing: Preprocessing) -> Path:
+    """Where the encoded rows lie: the name has all that determines them."""
+    rows = "all" if preprocessing.rows is None else preprocessing.rows
+    name = f"{source.name}-{source.fingerprint}-threshold{preprocessing.threshold}-rows{rows}-v{ENCODER}"
+    return cache_root() / "criteo" / name
+
+
+def _make(source: Source, preprocessing: Preprocessing, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_lock_file(folder)):
+        if folder.is_dir():  # another process was faster
+            return
+        _remove_leftovers(folder)
+        file = _checked_file(source)
+        draft = folder.with_name(f".{folder.name}~{uuid.uuid4().hex}")
+        draft.mkdir()
+        try:
+            log.info("encoding %s into %s, once", file.path, folder)
+            about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
+            preprocess(file, draft, preprocessing, about | {"file": file.path.name})
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the drafts that nobody works on; called with this folder's lock held."""
+    for draft in folder.parent.glob(".*~*"):
+        owner = folder.with_name(draft.name[1:].partition("~")[0])
+        with contextlib.suppress(Timeout):
+            lock = contextlib.nullcontext() if owner == folder else FileLock(_lock_file(owner), timeout=0)
+            with lock:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _checked_file(source: Source) -> TextFile:
+    """The source's text, which agrees with its checksum if it has one."""
+    paths = [source.folder / name for name in (FILE, GZIP_FILE)]
+    path = next((path for path in paths if path.is_file()), paths[0])
+    if source.kind == "real":
+        expected = find_dataset(source.name).manifest.files[0]
+        if expected.sha256 is not None:
+            check_file(path, expected, remedy(source))
+    return TextFile(path, remedy(source))
+
+
+def _open(folder: Path) -> CriteoData:
+    """Map the arrays. They are private to the process, so that nothing written to them reaches the files."""
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+        rows, labels = (np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in (ROWS, LABELS))
+        sizes = tuple(about["field_sizes"][name] for name in FIELD_NAMES)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, str(error) or type(error).__name__) from error
+    if rows.shape != (len(labels), FIELDS) or rows.dtype != np.int32 or labels.dtype != np.uint8:
+        raise _damaged(folder, f"{rows.shape} rows for {labels.shape} labels")
+    return CriteoData(torch.from_numpy(rows), torch.from_numpy(labels), sizes)
+
+
+def _damaged(folder: Path, what: str) -> DataError:
+    reason = " ".join(what.split())
+    return DataError(f"{folder}: damaged ({reason}); delete the folder and it is made anew")
