@@ -15,6 +15,10 @@ from datasets.criteo_standin import STANDINS as CRITEO_STANDINS
 from datasets.errors import DataError
 from datasets.manifest import Manifest
 from datasets.planetoid_manifest import MANIFESTS as PLANETOID_MANIFESTS
+from datasets.scene_manifest import CAPTURE, capture_manifest
+from datasets.scene_manifest import MANIFESTS as SCENE_MANIFESTS
+from datasets.scene_standin import STANDINS as SCENE_STANDINS
+from datasets.scene_standin import capture_standin
 from datasets.standin import StandIn
 
 
@@ -31,8 +35,8 @@ class Dataset:
         return self.manifest.name
 
 
-_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS
-_STANDINS = CITATION_STANDINS | CRITEO_STANDINS
+_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS | SCENE_MANIFESTS
+_STANDINS = CITATION_STANDINS | CRITEO_STANDINS | SCENE_STANDINS
 _DATASETS = {name: Dataset(manifest, _STANDINS[name]) for name, manifest in _MANIFESTS.items()}
 
 
@@ -42,8 +46,13 @@ def known_datasets() -> list[str]:
 
 
 def find_dataset(name: str) -> Dataset:
-    """The dataset of this name. Raises DataError with the nearest valid names if there is none."""
+    """The dataset of this name; `capture/<folder>` is a capture of one's own (`scene_manifest`).
+
+    Raises DataError with the nearest valid names if there is none.
+    """
     if name in _DATASETS:
         return _DATASETS[name]
+    if name.startswith(CAPTURE):
+        return Dataset(capture_manifest(name), capture_standin(name))
     near = difflib.get_close_matches(name.lower(), _DATASETS, n=3, cutoff=0.5) or known_datasets()
     raise DataError(f"unknown dataset {name!r}; did you mean {' or '.join(near)}?")

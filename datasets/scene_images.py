@@ -1,0 +1,139 @@
+"""The images of a scene: all headers first, then all pixels, decoded in parallel into one array."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from datasets.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # of 8 bits or less a channel
+_MOST_PIXELS = 1 << 26  # of one file; what claims to be larger is no photograph
+_MOST_BYTES = 16 << 30  # of the array of a scene's pixels
+_THREADS = min(8, os.cpu_count() or 1)  # decoding releases the interpreter lock
+
+# What Pillow's decoders raise for files that are damaged, or not what they claim to be.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """What the images of a scene have in common: their size in the files, and 3 or 4 channels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+def inspect_images(paths: Sequence[Path], remedy: str, downscale: int = 1) -> ImageFormat:
+    """The common format of images; reads their headers only.
+
+    Four channels if any file has transparency. Raises DataError, ending in `remedy`, naming the first file that is
+    missing, unreadable or of another size than the one before it, or if all of them do not fit into memory.
+    """
+    headers = _in_parallel(lambda path: _header(path, remedy), paths)
+    size = headers[0][0]
+    for path, (other, _) in zip(paths, headers, strict=True):
+        if other != size:
+            raise DataError(
+                f"{path}: {other[0]}×{other[1]} pixels where {paths[0].name} has {size[0]}×{size[1]}; "
+                f"all images of a scene have one size; {remedy}"
+            )
+    width, height = size
+    channels = 4 if any(alpha for _, alpha in headers) else 3
+    if downscale > min(width, height):
+        raise DataError(f"{paths[0]}: {width}×{height} pixels cannot be downsized by {downscale}; take less")
+    n_bytes = len(paths) * (height // downscale) * (width // downscale) * channels
+    if n_bytes > _MOST_BYTES:
+        raise DataError(f"{paths[0].parent}: the images take {n_bytes / 1e9:.0f} GB; downsize them or take fewer views")
+    return ImageFormat(height, width, channels)
+
+
+def decode_images(paths: Sequence[Path], form: ImageFormat, downscale: int, remedy: str) -> np.ndarray:
+    """(len(paths), height // downscale, width // downscale, channels) uint8.
+
+    Beside that array only the images being decoded are in memory, one a thread. A pixel is the mean of its block,
+    that of the colours weighted by alpha: compositing and downsizing can be swapped, and no fringes appear. Raises
+    DataError naming the file, if one is damaged or truncated.
+    """
+    images = np.empty((len(paths), form.height // downscale, form.width // downscale, form.channels), np.uint8)
+
+    def decode(index: int) -> None:
+        images[index] = read_image(paths[index], form, downscale, remedy)
+
+    _in_parallel(decode, range(len(paths)))
+    return images
+
+
+def read_image(path: Path, form: ImageFormat, downscale: int, remedy: str) -> Image.Image:
+    """One image in the given format, downsized; errors as `decode_images`."""
+    mode = "RGBA" if form.channels == 4 else "RGB"
+    with _decoding(path, remedy), Image.open(path) as image:
+        image.load()
+        pixels = image if image.mode == mode else image.convert(mode)
+    if pixels.size != (form.width, form.height):
+        raise DataError(f"{path}: changed while it was read; {remedy}")
+    if downscale == 1:
+        return pixels
+    box = (0, 0, form.width - form.width % downscale, form.height - form.height % downscale)
+    return pixels.reduce(downscale, box)
+
+
+def shrink_images(paths: Sequence[Path], folder: Path, downscale: int, remedy: str) -> None:
+    """Write a downsized copy (PNG) of every image into `folder`, under its name; errors as `decode_images`."""
+    form = inspect_images(paths, remedy, downscale)
+
+    def shrink(path: Path) -> None:
+        read_image(path, form, downscale, remedy).save(folder / f"{path.stem}.png")
+
+    _in_parallel(shrink, paths)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files directly in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+
+
+def _header(path: Path, remedy: str) -> tuple[tuple[int, int], bool]:
+    """Width and height, and whether there is transparency."""
+    with _decoding(path, remedy), Image.open(path) as image:
+        if image.mode not in _MODES:
+            raise DataError(f"{path}: pixels of the kind {image.mode}, not 8-bit grey or RGB(A); {remedy}")
+        if image.width * image.height > _MOST_PIXELS:
+            raise DataError(f"{path}: claims {image.width}×{image.height} pixels; {remedy}")
+        return image.size, image.has_transparency_data
+
+
+def _in_parallel(work: Callable[..., _Result], items: Sequence) -> list[_Result]:
+    """The results, in order; the first error ends it."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, items))
+
+
+@contextmanager
+def _decoding(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; {remedy}") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is not an image, or its beginning is damaged; {remedy}") from error
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(f"{path} cannot be decoded ({reason}); {remedy}") from error

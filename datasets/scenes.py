@@ -1,0 +1,54 @@
+"""Scenes for view synthesis: loaded from three formats into one form, with the helpers that go with it.
+
+What users of the package import; rays are in `cameras`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from datasets.errors import DataError
+from datasets.scene_blender import load_blender
+from datasets.scene_capture import load_capture
+from datasets.scene_llff import load_llff
+from datasets.scene_tour import turn_around_poses
+from datasets.scene_types import Scene, SceneOptions, Views
+from datasets.source import Source, prepare
+
+__all__ = ["Scene", "SceneOptions", "Views", "composite", "load_scene", "turn_around_poses"]
+
+# By the first part of a dataset's name: `nerf_synthetic/lego`.
+_LOADERS: dict[str, Callable[[Source, SceneOptions], Scene]] = {
+    "nerf_synthetic": load_blender,
+    "llff_real": load_llff,
+    "capture": load_capture,
+}
+
+
+def load_scene(source: Source, options: SceneOptions) -> Scene:
+    """Load the scene of a source; a stand-in is generated first if it is not there yet.
+
+    Memory: the uint8 images (`Scene`), and while loading one decoded file a thread. Raises DataError, one line with
+    file and remedy, if anything in the files is missing, damaged or at odds with the rest; see the formats' loaders.
+    """
+    load = _LOADERS.get(source.name.partition("/")[0])
+    if load is None:
+        raise DataError(f"{source.name} is not a scene; scenes are {', '.join(f'{kind}/…' for kind in _LOADERS)}")
+    prepare(source)
+    return load(source, options)
+
+
+def composite(images: Tensor, background: float) -> Tensor:
+    """Colours of pixels in front of a grey background: 1 is white, 0 black.
+
+    images: (…, 3 or 4) uint8. Returns (…, 3) float32 in [0, 1]. For a batch of pixels, not for a whole scene, which
+    would take four times the memory.
+    """
+    values = images.to(torch.float32) / 255
+    if images.shape[-1] == 3:
+        return values
+    colours, alpha = values[..., :3], values[..., 3:]
+    return background + alpha * (colours - background)
