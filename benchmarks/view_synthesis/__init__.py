@@ -1,0 +1,1 @@
+"""View synthesis: neural radiance fields, learned from photographs of a scene."""

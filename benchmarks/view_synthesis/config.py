@@ -1,0 +1,59 @@
+"""Settings of the radiance fields and of their rendering. Published values live in `conf/architecture/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmarks.config import Sizes
+
+
+@dataclass
+class NeRFConfig(Sizes):
+    """A radiance field: as published by default.
+
+    depth 4 and width 128 are what the paper's released checkpoints hold (84,548 parameters a field); such a field is
+    too shallow for the skip connection.
+
+    A field whose raw densities are all negative is empty and has no gradient, in any method. With PyTorch's initial
+    values a density hardly varies in space, and a third of all seeds start like that; a density_bias of 0.5 avoids
+    it, as density noise does.
+    """
+
+    depth: int = 8  # layers on the position
+    width: int = 256  # of each; the layer that sees the direction has half of it
+    skip: int = 4  # the position enters again after this layer, counted from 0, unless that is the last one
+    position_frequencies: int = 10
+    direction_frequencies: int = 4
+    density_bias: float = 0.0  # added to PyTorch's initial value
+
+    least: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % 2:
+            raise ValueError(f"task.model.width={self.width}: must be even, the direction's layer has half of it")
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How a ray becomes a colour.
+
+    near, far: bounds of t along a ray (`Scene`). coarse_samples, fine_samples: a ray; the fine field sees both.
+    density_noise: standard deviation of what is added to the raw density in training. background: the grey behind
+    the scene, 1 is white, 0 black.
+    """
+
+    near: float
+    far: float
+    coarse_samples: int = 64
+    fine_samples: int = 128
+    density_noise: float = 0.0
+    background: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.near < self.far:
+            raise ValueError(f"near={self.near}, far={self.far}: near must be less than far")
+        for name, least in {"coarse_samples": 3, "fine_samples": 1, "density_noise": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: must be {least} or more")
