@@ -46,7 +46,7 @@ def plan(selection: Selection) -> list[PlannedRun]:
     """
     methods = list(selection.methods) or options("method")
     runs: list[PlannedRun] = []
-    for task in matching_tasks(selection.tasks):
+    for task in _tasks(selection):
         for method in sorted(dict.fromkeys(methods), key=_order):
             runs += _runs_of(task, method, selection)
     if not runs:
@@ -78,10 +78,17 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
 
 
+def _tasks(selection: Selection) -> list[str]:
+    """The tasks that were asked for; unasked, those that the profile includes."""
+    tasks = matching_tasks(selection.tasks)
+    if selection.tasks:
+        return tasks
+    rest = [f"profile={selection.profile}", *selection.overrides]
+    return [task for task in tasks if selection.profile in compose([f"task={task}", *rest]).task.profiles]
+
+
 def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
-    if not selection.tasks and selection.profile not in compose(base).task.profiles:
-        return []
     run = Run.plan(base)
     config = run.config
     _check_device(config)

@@ -85,6 +85,8 @@ def differences(expected: Path, found: Path) -> Iterator[str]:
 
 def _content(path: Path) -> dict[str, Any]:
     record = vars(read_record(path))
-    with path.with_suffix(".csv").open(newline="") as file:
-        history = [{k: v for k, v in row.items() if k != "train_seconds"} for row in csv.DictReader(file)]
+    history: list[dict[str, str]] = []
+    if record["status"] != "skipped":  # nothing was trained
+        with path.with_suffix(".csv").open(newline="") as file:
+            history = [{k: v for k, v in row.items() if k != "train_seconds"} for row in csv.DictReader(file)]
     return {key: json.loads(json.dumps(record[key])) for key in SAME} | {"history": history}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +23,21 @@ import harness_sweeps as sweeps
 log = logging.getLogger("kill_sweep")
 
 
-def finish(results: Path, arguments: list[str]) -> float:
-    """Let a sweep run to its end; returns the seconds it took."""
+def finish(results: Path, arguments: list[str]) -> tuple[float, float]:
+    """Let a sweep run to its end; returns the seconds until its first record and until its end."""
     started = time.monotonic()
+    first = 0.0
     sweep = sweeps.start(results, *arguments)
-    out, err = sweep.communicate()
+    while True:
+        try:
+            out, err = sweep.communicate(timeout=0.1)
+            break
+        except subprocess.TimeoutExpired:
+            if not first and sweeps.done(results):
+                first = time.monotonic() - started
     if sweep.returncode != 0:
         raise SystemExit(f"the sweep ended with exit code {sweep.returncode}:\n{out}\n{err}")
-    return time.monotonic() - started
+    return first, time.monotonic() - started
 
 
 def killed(results: Path, arguments: list[str], after: float) -> dict[str, str]:
@@ -54,13 +62,14 @@ def main() -> int:
     arguments = arguments or ["profile=smoke"]
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="kill_sweep_"))
     reference, victim = folder / "reference", folder / "victim"
-    seconds = finish(reference, arguments)
+    first, seconds = finish(reference, arguments)
     log.info("reference: %d records in %.1f s, in %s", len(sweeps.done(reference)), seconds, folder)
 
     moments = random.Random(chosen.seed)
     seen: dict[str, str] = {}
+    share = (seconds - first) / chosen.kills  # what a try may get done, so that all kills hit a running sweep
     for _ in range(chosen.kills):
-        seen |= killed(victim, arguments, moments.uniform(0.5, 4 + 2 * seconds / chosen.kills))
+        seen |= killed(victim, arguments, moments.uniform(0.5 * first, first + 2 * share))
     finish(victim, arguments)
 
     final = sweeps.done(victim)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks import compose as compose_module
 from benchmarks.compose import CONF, GROUPS, UsageError, _flat, check_overrides, combinations, compose, options
 from benchmarks.config import by_dataset, by_method, by_profile
 
@@ -161,3 +163,14 @@ def test_a_multirun_is_checked_run_by_run():
     asked = list(combinations(["method=bp,dfa", "seed=range(5)", "task.epochs=3,4", "data=standin"]))
     assert len(asked) == 4
     assert ["method=dfa", "seed=0", "task.epochs=4", "data=standin"] in asked
+
+
+@pytest.mark.parametrize("task", ["citation/gat_cora", "criteo/dcn"])
+@pytest.mark.parametrize("method", ["bp", "dfa", "shallow"])
+def test_putting_in_method_and_seed_gives_what_hydra_composes(task, method, folder):
+    """Composing once a task saves minutes; a run of another method must not keep anything of the first one's."""
+    overrides = (f"task={task}", f"method={method}", "profile=paper", "seed=7")
+    by_hydra = copy.deepcopy(compose_module._by_hydra(overrides))
+    OmegaConf.resolve(by_hydra)
+    assert OmegaConf.to_container(compose(overrides)) == OmegaConf.to_container(by_hydra)
+    assert compose(overrides).feedback_seed == 7 and compose(overrides).method.name == method
