@@ -11,6 +11,7 @@ import torch
 
 from datasets.cameras import Intrinsics
 from datasets.errors import DataError
+from datasets.publish import publish
 from datasets.scene_images import ImageFormat, decode_images, inspect_images, list_images, shrink_images
 from datasets.scene_llff_poses import PosesBounds, normalised, read_poses_bounds
 from datasets.scene_types import Scene, SceneOptions, Views
@@ -87,7 +88,7 @@ def _shrunk_folder(source: Source, full: Path, factor: int, cure: str) -> Path:
     try:
         draft.mkdir(parents=True)
         shrink_images(paths, draft, factor, cure)
-        _publish(draft, folder)
+        publish(draft, folder)
     except OSError as error:
         raise DataError(
             f"cannot write {folder} ({error}); set DFA_CACHE_DIR to a folder that can be written"
@@ -95,15 +96,6 @@ def _shrunk_folder(source: Source, full: Path, factor: int, cure: str) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    """Rename the finished draft; if another process was faster, its folder, with the same content, stays."""
-    try:
-        draft.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def _intrinsics(cameras: PosesBounds, form: ImageFormat, factor: int, where: str, cure: str) -> Intrinsics:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import DataError
+from datasets.publish import publish
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class StandIn:
         try:
             draft.mkdir(parents=True)
             self.write(draft, settings)
-            _publish(draft, folder)
+            publish(draft, folder)
         except OSError as error:
             raise DataError(
                 f"cannot write the stand-in {folder} ({error}); set DFA_CACHE_DIR to a folder that can be written"
@@ -73,13 +74,3 @@ class StandIn:
         gone = [name for name in self.files if not (folder / name).is_file()]
         if gone:
             raise DataError(f"{folder / gone[0]} is missing; delete the folder {folder} and it is generated anew")
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    """Rename the finished draft to its final name; when somebody else was faster, theirs stays."""
-    try:
-        draft.rename(folder)
-    except OSError:
-        # Renaming onto a folder that holds files fails. The other process wrote the same bytes.
-        if not folder.is_dir():
-            raise
