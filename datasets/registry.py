@@ -20,6 +20,8 @@ from datasets.scene_manifest import MANIFESTS as SCENE_MANIFESTS
 from datasets.scene_standin import STANDINS as SCENE_STANDINS
 from datasets.scene_standin import capture_standin
 from datasets.standin import StandIn
+from datasets.wikitext_manifest import MANIFESTS as WIKITEXT_MANIFESTS
+from datasets.wikitext_standin import STANDINS as WIKITEXT_STANDINS
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Dataset:
         return self.manifest.name
 
 
-_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS | SCENE_MANIFESTS
-_STANDINS = CITATION_STANDINS | CRITEO_STANDINS | SCENE_STANDINS
+_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS | SCENE_MANIFESTS | WIKITEXT_MANIFESTS
+_STANDINS = CITATION_STANDINS | CRITEO_STANDINS | SCENE_STANDINS | WIKITEXT_STANDINS
 _DATASETS = {name: Dataset(manifest, _STANDINS[name]) for name, manifest in _MANIFESTS.items()}
 
 

@@ -1,0 +1,1 @@
+"""Language modelling: a Transformer that learns to predict the next token."""

@@ -1,0 +1,51 @@
+"""Settings of the Transformer. Published values lie in the dataclass; what differs by method lies in `conf/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmarks.config import Sizes
+
+
+@dataclass
+class TransformerConfig(Sizes):
+    """A decoder-only Transformer: as published by default (arXiv:2006.12878, section 3.4).
+
+    The placement decides where a feedback method cuts the network. It changes neither parameters nor initial values,
+    and nothing at all under backprop.
+    """
+
+    layers: int = 6  # blocks
+    width: int = 512
+    heads: int = 8
+    hidden: int = 2048  # width of the feed-forward network's hidden layer
+    context: int = 128  # tokens the network can look at; the positions that are encoded
+    dropout: float = 0.1  # of the embedded tokens, the hidden layer, and what a sub-layer adds
+    attention_dropout: float = 0.1  # of the attention weights
+    norm: str = "post"  # post (of the sum, as published) | pre (of what enters a sub-layer)
+    tied: bool = False  # do embedding and vocabulary projection share their matrix?
+    placement: str = "macro"  # macro (a feedback point a block) | micro (three)
+    tap: str = "before"  # the vocabulary projection: the error has its input's width | after: the vocabulary's
+    top: str = (
+        "feedback"  # what trains the part below the topmost point: feedback (as published) | error (its gradient)
+    )
+
+    choices: ClassVar[dict[str, tuple[str, str]]] = {
+        "norm": ("post", "pre"),
+        "placement": ("macro", "micro"),
+        "tap": ("before", "after"),
+        "top": ("feedback", "error"),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads:
+            raise ValueError(f"task.model.width={self.width}: must be a multiple of heads={self.heads}")
+        if self.width % 2:
+            raise ValueError(f"task.model.width={self.width}: must be even, positions are pairs of sine and cosine")
+        for setting, (one, other) in self.choices.items():
+            if (value := getattr(self, setting)) not in (one, other):
+                raise ValueError(f"task.model.{setting}={value}: choose {one} or {other}")
+        if (self.layers, self.placement, self.top) == (1, "macro", "error"):
+            raise ValueError("task.model.top=error: leaves a single block without feedback point; use top=feedback")

@@ -1,0 +1,128 @@
+"""WikiText is encoded once per content and settings, and kept in the cache; every later load maps the ids.
+
+A folder `<cache>/wikitext/<key>` is complete or does not exist: it is written under another name, beginning with a dot,
+and renamed. Of several processes one works and the others wait for it. What a killed process has left is removed by the
+next one that writes, and a folder that is damaged is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import uuid
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datasets.errors import DataError
+from datasets.manifest import RemoteFile, check_file
+from datasets.registry import find_dataset
+from datasets.source import Source, cache_root, prepare, remedy
+from datasets.wikitext_corpus import WikiText
+from datasets.wikitext_encode import ENCODER, encode, open_encoded
+from datasets.wikitext_format import SPLITS, file_name
+from datasets.wikitext_manifest import WikiTextManifest
+from datasets.wikitext_standin import read_floors
+from datasets.wikitext_text import TextFile
+from datasets.wikitext_tokenizer import Tokenization
+
+log = logging.getLogger(__name__)
+
+
+def load_wikitext(source: Source, tokenization: Tokenization) -> WikiText:
+    """The ids of a source; a stand-in is generated, and text encoded, if that was not done before.
+
+    Raises DataError if a split is missing, altered, empty or not UTF-8 (naming the line), if the vocabulary is larger
+    than the training split supports, or if the cache cannot be written.
+    """
+    folder = cache_folder(source, tokenization)
+    prepare(source)
+    floors = _floors(source, tokenization)
+    with contextlib.suppress(ValueError):
+        return open_encoded(folder, tokenization, floors)
+    try:
+        _make(source, tokenization, folder)
+        return open_encoded(folder, tokenization, floors)
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot keep the encoded text in {folder} ({error}); "
+            "set DFA_CACHE_DIR to a folder that can be written and has room (half the size of the text)"
+        ) from error
+
+
+def cache_folder(source: Source, tokenization: Tokenization) -> Path:
+    """Where the ids lie: the name has all that determines them."""
+    case = "lower" if tokenization.lowercase else "case"
+    settings = f"{tokenization.vocabulary}-{case}-eol_{tokenization.end_of_line}-unk_{tokenization.unknown}"
+    return cache_root() / "wikitext" / f"{source.name}-{source.fingerprint}-{settings}-v{ENCODER}"
+
+
+def _make(source: Source, tokenization: Tokenization, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_lock_file(folder)):
+        if folder.is_dir():
+            try:
+                open_encoded(folder, tokenization, None)
+                return  # another process was faster
+            except ValueError as error:
+                log.warning("%s is damaged (%s) and is made anew", folder, error)
+        _remove_leftovers(folder)
+        texts = _checked_texts(source)
+        draft, damaged = _draft(folder), _draft(folder)
+        draft.mkdir()
+        try:
+            log.info("encoding %s into %s, once", source.folder, folder)
+            about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
+            encode(texts, draft, tokenization, about)
+            if folder.exists():  # damaged; what another process has mapped of it stays mapped
+                folder.rename(damaged)
+            draft.rename(folder)
+        finally:
+            for leftover in (draft, damaged):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _draft(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}~{uuid.uuid4().hex}")
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the drafts that nobody works on; called with this folder's lock held."""
+    for draft in folder.parent.glob(".*~*"):
+        owner = folder.with_name(draft.name[1:].partition("~")[0])
+        with contextlib.suppress(Timeout):
+            lock = contextlib.nullcontext() if owner == folder else FileLock(_lock_file(owner), timeout=0)
+            with lock:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _checked_texts(source: Source) -> dict[str, TextFile]:
+    """The text of each split, whose files agree with their checksums if they have one."""
+    advice = remedy(source)
+    if source.kind == "real":
+        for path, expected in _published(source):
+            check_file(path, expected, advice)
+    if source.folder.is_file():
+        folder = find_dataset(source.name).manifest.folder
+        return {split: TextFile(source.folder, advice, f"{folder}/{file_name(split)}") for split in SPLITS}
+    return {split: TextFile(source.folder / file_name(split), advice) for split in SPLITS}
+
+
+def _published(source: Source) -> list[tuple[Path, RemoteFile]]:
+    manifest = find_dataset(source.name).manifest
+    if source.folder.is_file() and isinstance(manifest, WikiTextManifest):
+        return [(source.folder, manifest.archive)]
+    return [(source.folder / file_name(split), manifest.find(file_name(split))) for split in SPLITS]
+
+
+def _floors(source: Source, tokenization: Tokenization) -> dict[str, float] | None:
+    if source.kind != "stand-in" or tokenization.end_of_line == "drop":
+        return None
+    return read_floors(source.folder, remedy(source))

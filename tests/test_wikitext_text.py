@@ -1,0 +1,121 @@
+"""Reading WikiText: whole lines, every end of line counted, and bad text named by its line."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from wikitext_samples import random_text, split_by_hand, write_archive
+
+from datasets import wikitext_text
+from datasets.errors import DataError
+from datasets.wikitext_text import TextFile, check_beginning, read_blocks, split_words
+
+
+def text_file(folder: Path, content: bytes) -> TextFile:
+    path = folder / "wiki.train.tokens"
+    path.write_bytes(content)
+    return TextFile(path, "the remedy")
+
+
+@pytest.mark.parametrize("size", [700, 1000, 1 << 20])
+def test_blocks_are_the_text_whatever_their_size(tmp_path: Path, size: int) -> None:
+    """A line cut in two, or a character of several bytes, would become two words, and shift every count."""
+    text = random_text(300)
+    blocks = list(read_blocks(text_file(tmp_path, text.encode()), size))
+    assert "".join(block.text for block in blocks) == text
+    lines = 1
+    for block in blocks:
+        assert block.first_line == lines and block.text.endswith("\n")
+        lines += block.text.count("\n")
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_words_are_what_white_space_separates_and_every_end_of_line(lowercase: bool) -> None:
+    """Perplexity per word divides by their number: blank lines without an end of line would flatter no one less."""
+    text = random_text(200) + " a\u00a0b\u3000c\td  e\r\n\n \n x\u0085y \n"
+    words = split_words(text, lowercase)
+    assert words == split_by_hand(text, lowercase)
+    assert len(words) == len(text.split()) + text.count("\n")
+
+
+def test_a_last_line_without_its_end_is_a_line(tmp_path: Path) -> None:
+    text = "".join(block.text for block in read_blocks(text_file(tmp_path, b" a \n b")))
+    assert split_words(text, False) == ["a", "\n", "b", "\n"]
+
+
+@pytest.mark.parametrize("size", [8, 1 << 20])
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_bytes_that_are_no_utf_8_are_named_by_their_line(tmp_path: Path, size: int, end: bytes) -> None:
+    """Decoded leniently, a damaged file would train as if it were good."""
+    file = text_file(tmp_path, b" one \n two \n\n br\xffken" + end)
+    with pytest.raises(DataError, match=r"wiki\.train\.tokens, line 4: byte 0xff is not UTF-8; the remedy$"):
+        list(read_blocks(file, size))
+
+
+def test_a_character_cut_off_by_the_end_of_its_line_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: byte 0xe5 is not UTF-8"):
+        list(read_blocks(text_file(tmp_path, "\n 名".encode()[:-1] + b"\n \n")))
+
+
+@pytest.mark.parametrize("content", [b"", b" \n \n\n", b"\n", b"  "])
+def test_text_without_words_is_an_error(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DataError, match=r"wiki\.train\.tokens: has no words; the remedy$"):
+        list(read_blocks(text_file(tmp_path, content)))
+
+
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: has more than 16 bytes"):
+        list(read_blocks(text_file(tmp_path, b"\n a \n" + b"x" * 99), 16))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"wiki\.valid\.tokens: is missing; the remedy$"):
+        list(read_blocks(TextFile(tmp_path / "wiki.valid.tokens", "the remedy")))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read_blocks(TextFile(tmp_path, "the remedy")))
+
+
+def test_the_beginning_of_a_file_tells_whether_it_is_text(tmp_path: Path) -> None:
+    check_beginning(text_file(tmp_path, b"\n" * 100_000 + b" word \n").path, "the remedy")
+    for content in (b"\x1f\x8b\x08", b"", b" \n"):
+        with pytest.raises(DataError, match="the remedy"):
+            check_beginning(text_file(tmp_path, content).path, "the remedy")
+
+
+def test_an_archive_gives_the_same_text(tmp_path: Path) -> None:
+    content = random_text(300).encode()
+    write_archive(tmp_path / "a.zip", "wikitext-2", {"wiki.train.tokens": content})
+    file = TextFile(tmp_path / "a.zip", "the remedy", "wikitext-2/wiki.train.tokens")
+    assert "".join(block.text for block in read_blocks(file, 1000)).encode() == content
+
+
+def test_a_bad_archive_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that claims to unpack to more than there can be: it is not read at all."""
+    path = tmp_path / "a.zip"
+    write_archive(path, "wikitext-2", {"wiki.train.tokens": b" word \n" * 1000})
+    file = TextFile(path, "the remedy", "wikitext-2/wiki.train.tokens")
+    with pytest.raises(DataError, match=r"a\.zip, \.\./wiki\.train\.tokens: is not in the archive; the remedy$"):
+        list(read_blocks(TextFile(path, "the remedy", "../wiki.train.tokens")))
+    good = path.read_bytes()
+    for bad in (good[:50], b"no archive", b"", good[:60] + b"?" + good[61:]):
+        path.write_bytes(bad)
+        with pytest.raises(DataError, match=r"a\.zip.*the archive is damaged") as caught:
+            list(read_blocks(file))
+        assert "\n" not in str(caught.value)
+    path.write_bytes(good)
+    monkeypatch.setattr(wikitext_text, "MEMBER_LIMIT", 6999)
+    with pytest.raises(DataError, match="unpacks to 7000 bytes, more than 6999"):
+        list(read_blocks(file))
+
+
+def test_nothing_is_unpacked(tmp_path: Path) -> None:
+    """An archive with paths that climb out of it is harmless: only the one name is opened."""
+    path = tmp_path / "in" / "a.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../evil", "/evil", "wikitext-2/wiki.train.tokens"):
+            archive.writestr(name, " word \n")
+    list(read_blocks(TextFile(path, "the remedy", "wikitext-2/wiki.train.tokens")))
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.zip", "in"]
