@@ -96,7 +96,8 @@ class ConsoleLogger:
     def log(self, row: Row) -> None:
         if time.monotonic() - self._last >= self._every:
             self._last = time.monotonic()
-            _say("  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+            # One number a feedback point would fill the screen; the history has them.
+            _say("  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items() if "/" not in key))
 
     def finish(self, record: Record | None) -> None:
         if record is not None:
