@@ -19,11 +19,12 @@ from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynt
 from benchmarks.view_synthesis.quality import psnr, ssim
 from benchmarks.view_synthesis.rays import scene_rays, view_rays
 from benchmarks.view_synthesis.rendering import NeRF, Picture, render_in_chunks
-from benchmarks.view_synthesis.sheet import SheetRow, contact_sheet, depth_with_background
+from benchmarks.view_synthesis.sheet import SheetRow, contact_sheet
 from datasets.scenes import Scene, SceneOptions, Views, composite, load_scene
 from datasets.source import Source
 
 ALIGNMENT_RAYS = 256  # up to 49,152 samples: enough for a mean cosine, and as quick as a quarter of a step
+WEIGHTS = "weights.pt"  # the artefact
 SHEET_VIEWS = 3  # on a contact sheet
 VALIDATION_PIXELS = 10_000  # of a view, at most about
 
@@ -108,7 +109,7 @@ class Reconstruction(Task):
             scores.append(psnr(picture.rgb, truth))
             similarities.append(ssim(picture.rgb, truth))
             if name in shown:
-                depth = depth_with_background(picture, self.scene.far)
+                depth = picture.depth_with_background(self.scene.far)
                 self._sheet.append(SheetRow(name, truth.cpu(), picture.rgb.cpu(), depth.cpu(), scores[-1]))
         return {"psnr": statistics.fmean(scores), "ssim": statistics.fmean(similarities)}
 
@@ -117,7 +118,7 @@ class Reconstruction(Task):
         weights, sheet = io.BytesIO(), io.BytesIO()
         torch.save({name: value.cpu() for name, value in self.model.state_dict().items()}, weights)
         contact_sheet(self._sheet, self.scene.near, self.scene.far).save(sheet, "PNG", optimize=True)
-        return {"weights.pt": weights.getvalue(), "sheet.png": sheet.getvalue()}
+        return {WEIGHTS: weights.getvalue(), "sheet.png": sheet.getvalue()}
 
     def alignment_loss(self) -> Tensor:
         return self.loss(next(self.batches(0))[:ALIGNMENT_RAYS])

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from matplotlib import colormaps
+from matplotlib.colors import Colormap
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
-
-from benchmarks.view_synthesis.rendering import Picture
 
 #: The error that has the brightest colour. One for all sheets, so that they compare.
 ERROR_SCALE = 0.5
@@ -35,7 +34,7 @@ class SheetRow:
     """One view.
 
     name: of the photograph. truth, rgb: (height, width, 3), in [0, 1]. depth: (height, width), t along the ray, with
-    the background in it (`depth_with_background`). psnr: dB. All on the CPU.
+    the background in it (`Picture.depth_with_background`). psnr: dB. All on the CPU.
     """
 
     name: str
@@ -48,11 +47,6 @@ class SheetRow:
         shapes = [tuple(part.shape) for part in (self.truth, self.rgb, self.depth)]
         if not shapes[0] == shapes[1] == (*shapes[2], 3):
             raise ValueError(f"{self.name}: truth, rgb and depth of a sheet have the shapes {shapes}")
-
-
-def depth_with_background(picture: Picture, far: float) -> Tensor:
-    """Expected t in which the light that met nothing comes from ``far``, where the picture counts it as 0."""
-    return picture.depth + (1 - picture.opacity) * far
 
 
 def contact_sheet(rows: Sequence[SheetRow], near: float, far: float) -> Image.Image:
@@ -127,7 +121,7 @@ def _left(column: int, width: int) -> int:
     return _GAP + column * (width + _GAP)
 
 
-def _colour_bar(sheet: Image.Image, left: int, width: int, colours, ends: tuple[str, str]) -> None:
+def _colour_bar(sheet: Image.Image, left: int, width: int, colours: Colormap, ends: tuple[str, str]) -> None:
     """A map's colours, with the values at its ends."""
     draw = ImageDraw.Draw(sheet)
     margins = [round(draw.textlength(end, _font())) + 4 for end in ends]
