@@ -78,7 +78,12 @@ class CsvLogger:
             writer = csv.DictWriter(file, self._columns, restval="")
             if mode == "w" and self._columns:
                 writer.writeheader()
-            writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+            writer.writerows({key: _in_digits(key, value) for key, value in row.items()} for row in rows)
+
+
+def _in_digits(key: str, value: float) -> str:
+    """Six significant digits, and all of those of a count."""
+    return str(int(value)) if key in ("step", "epoch") else f"{value:.6g}"
 
 
 class ConsoleLogger:
