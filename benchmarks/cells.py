@@ -50,6 +50,7 @@ class Cell:
     dataset: str
     config_hash: str
     fingerprint: str = ""  # of the data; several are joined by "+"
+    about_data: str = ""  # what of the data was used, in words
     values: dict[int, float] = field(default_factory=dict)  # seed → value, runs with status ok only
     statuses: dict[str, int] = field(default_factory=dict)  # status → number of runs
     reason: str = ""  # why the first run that is not ok is not
@@ -182,6 +183,7 @@ def _cells_of(runs: list[Record], source: str, primaries: dict[str, str]) -> Ite
             dataset=first.dataset,
             config_hash=first.config_hash,
             fingerprint="+".join(sorted({record.data.get("fingerprint", "") for record in runs} - {""})),
+            about_data="; ".join(sorted({record.data.get("about", "") for record in runs} - {""})),
             primary=name == primary,
             **_values_of(runs, name),
             **_cost_of(ok),
@@ -207,11 +209,16 @@ def _values_of(runs: list[Record], name: str) -> dict[str, object]:
     return {"values": values, "statuses": dict(statuses), "reason": next(filter(None, reasons), "")}
 
 
+def _counts_epochs(record: Record) -> bool:
+    """Whether the run's length was given in epochs; old records do not always say."""
+    return (record.config.get("task") or {}).get("steps") is None
+
+
 def _cost_of(ok: list[Record]) -> dict[str, object]:
     """Time, throughput, memory and budget of the runs that finished."""
     if not ok:
         return {}
-    unit = "epochs" if any(record.budget.get("epochs", 0) for record in ok) else "steps"
+    unit = "epochs" if any(record.budget.get("epochs", 0) and _counts_epochs(record) for record in ok) else "steps"
     return {
         "train_seconds": statistics.fmean(record.train_seconds for record in ok),
         "samples_per_second": statistics.fmean(record.samples_per_second for record in ok),

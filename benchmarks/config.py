@@ -51,6 +51,8 @@ class TaskConfig:
     steps: Optional[int] = None  # noqa: UP045
     eval_every: int = 1  # epochs, or steps
     patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
+    alignment_every: int = 0  # evaluations between measurements of the alignment while training; 0: at the end only
+    precision: str = "fp32"  # that of the shipped settings, see HardwareConfig
     skip: dict[str, str] = field(default_factory=dict)  # method: why this task does not have it
     profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
@@ -83,7 +85,7 @@ class HardwareConfig:
     """Where a run takes place. Threads do not enter the record's hash, device and precision do."""
 
     device: str = "cpu"
-    precision: str = "fp32"  # fp32 | bf16 (autocast)
+    precision: str = "${task.precision}"  # fp32 | bf16 (autocast)
     threads: int = 1
 
 

@@ -2,10 +2,11 @@
 
 ``results/records/`` is local. What the committed tables rest on is packed into ``results/evidence/*.jsonl``
 (or ``.jsonl.gz``): one record per line, sorted by run, each configuration spelled out once, in the first line
-that carries its hash. Tables are a function of local records and packs together; where both hold a run, the
-local record counts.
+that carries its hash, and on request a thinned history with each record. Tables are a function of local records
+and packs together; where both hold a run, the local record counts.
 
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/evidence/citation.jsonl
+    python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/evidence/nerf.jsonl.gz
     python -m benchmarks.evidence unpack results/evidence/citation.jsonl      a sweep then continues from there
 """
 
@@ -19,14 +20,25 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
+from benchmarks.histories import History, from_json, local_histories, thin, to_json, write_history
 from benchmarks.records import Record, iterate_records, record_from, write_atomically, write_record
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 #: Packs are committed: a larger one does not belong into the repository.
 MAX_BYTES = 1_000_000
+_NONE: Mapping[str, History] = MappingProxyType({})
+
+
+class Entry(NamedTuple):
+    """One line of a pack."""
+
+    record: Record
+    history: History | None
 
 
 def is_pack(path: Path) -> bool:
@@ -34,8 +46,8 @@ def is_pack(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def pack(records: Iterable[Record], path: Path) -> int:
-    """Write ``records`` to ``path``, replacing it; returns how many.
+def pack(records: Iterable[Record], path: Path, histories: Mapping[str, History] = _NONE) -> int:
+    """Write ``records`` to ``path``, replacing it, each with its history if its run has one; returns how many.
 
     Raises:
         ValueError: nothing to pack, a name that is not a pack's, or more than ``MAX_BYTES``.
@@ -45,22 +57,26 @@ def pack(records: Iterable[Record], path: Path) -> int:
     ordered = sorted(records, key=lambda record: record.run_id)
     if not ordered:
         raise ValueError(f"{path}: no record matches --profile and --tasks; nothing was written")
-    text = "".join(line + "\n" for line in _lines(ordered))
+    text = "".join(line + "\n" for line in _lines(ordered, histories))
     # mtime=0: the same records give the same bytes on any day
     content = gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode()
     if len(content) > MAX_BYTES:
-        raise ValueError(f"{path}: {len(content)} bytes, more than {MAX_BYTES}; use .jsonl.gz or fewer tasks")
+        raise ValueError(
+            f"{path}: {len(content)} bytes, more than {MAX_BYTES}; use .jsonl.gz or fewer tasks or --histories"
+        )
     _write(path, content, text)
     return len(ordered)
 
 
-def _lines(records: list[Record]) -> Iterable[str]:
+def _lines(records: list[Record], histories: Mapping[str, History]) -> Iterable[str]:
     seen: set[str] = set()
     for record in records:
         values = dataclasses.asdict(record)
         if record.config_hash in seen:
             values["config"] = None
         seen.add(record.config_hash)
+        if record.run_id in histories:
+            values["history"] = to_json(histories[record.run_id])
         yield json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -75,31 +91,44 @@ def _write(path: Path, content: bytes, text: str) -> None:
 
 
 def read_pack(path: Path) -> list[Record]:
-    """The records of a pack, configurations filled in.
+    """The records of a pack, without their histories.
+
+    Raises:
+        ValueError: as `read_entries`.
+    """
+    return [entry.record for entry in read_entries(path)]
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """The records of a pack, configurations filled in, each with its history if it has one.
 
     Raises:
         ValueError: not a readable pack; one line naming file and line.
     """
     configs: dict[str, dict] = {}
-    records: list[Record] = []
+    entries: list[Entry] = []
     for number, line in enumerate(_text_of(path).splitlines(), start=1):
         try:
-            record = record_from(json.loads(line))
+            values = json.loads(line)
+            history = values.pop("history", None)
+            record = record_from(values)
             if record.config is None:
                 record.config = configs[record.config_hash]
+            entries.append(Entry(record, None if history is None else from_json(history)))
         except KeyError as error:
             raise ValueError(f"{path}:{number}: no earlier line has configuration {error}; pack again") from error
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}:{number}: not a readable record ({error}); pack it again") from error
         configs[record.config_hash] = record.config
-        records.append(record)
-    return records
+    return entries
 
 
 def unpack(path: Path, records: Path) -> int:
-    """Write the records of a pack below ``records``, except those that are there already; returns how many."""
-    missing = [record for record in read_pack(path) if not (records / f"{record.run_id}.json").exists()]
-    for record in missing:
+    """Write the runs of a pack below ``records``, except those that are there already; returns how many."""
+    missing = [entry for entry in read_entries(path) if not (records / f"{entry.record.run_id}.json").exists()]
+    for record, history in missing:
+        if history is not None:  # first: a run counts as restored once its record is there
+            write_history(history, records / f"{record.run_id}.csv")
         write_record(record, records)
     return len(missing)
 
@@ -117,11 +146,34 @@ def gather(results: Path) -> list[Record]:
 
     A local record wins over a packed one; of two packs, the later ``finished`` does.
     """
-    packs = sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
-    packed = [record for path in packs for record in read_pack(path)]
+    packed = [entry.record for entry in _packed(results)]
     runs = {record.run_id: record for record in sorted(packed, key=lambda record: record.finished)}
     runs |= {record.run_id: record for record in iterate_records(results / "records")}
     return [runs[name] for name in sorted(runs)]
+
+
+def histories_of(records: Iterable[Record], results: Path) -> dict[str, History]:
+    """The histories of records that `gather` found in ``results``, by run: local ones, else those in packs.
+
+    Raises:
+        ValueError: a history or pack is not readable; one line naming it.
+    """
+    wanted = {record.run_id: record for record in records}
+    # A run that was repeated has the same name: only the history of this very record counts.
+    found = {
+        entry.record.run_id: entry.history
+        for entry in _packed(results)
+        if entry.history is not None and entry.record == wanted.get(entry.record.run_id)
+    }
+    folder = results / "records"
+    # A CSV without a record beside it is that of a run that has not finished.
+    local = [record for name, record in wanted.items() if (folder / f"{name}.json").exists()]
+    return found | local_histories(local, folder)
+
+
+def _packed(results: Path) -> list[Entry]:
+    packs = sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
+    return [entry for path in packs for entry in read_entries(path)]
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
@@ -139,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     packing = commands.add_parser("pack", help="write one pack")
     packing.add_argument("--profile", default="", help="only this profile (default: all)")
     packing.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
+    packing.add_argument("--histories", type=int, metavar="N", help="and histories, thinned to N rows (default: none)")
     unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
     for command in (packing, unpacking):
         command.add_argument("file", type=Path, help="results/evidence/NAME.jsonl or .jsonl.gz")
@@ -146,14 +199,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "pack":
-            count = pack(select(iterate_records(chosen.records), chosen.profile, chosen.tasks), chosen.file)
-            sys.stdout.write(f"{chosen.file}: {count} records, {chosen.file.stat().st_size} bytes\n")
+            records = select(iterate_records(chosen.records), chosen.profile, chosen.tasks)
+            histories = _thinned(records, chosen.records, chosen.histories)
+            count = pack(records, chosen.file, histories)
+            also = "" if chosen.histories is None else f", {len(histories)} histories"
+            sys.stdout.write(f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes\n")
         else:
             sys.stdout.write(f"{unpack(chosen.file, chosen.records)} records written to {chosen.records}\n")
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+def _thinned(records: list[Record], folder: Path, rows: int | None) -> Mapping[str, History]:
+    if rows is None:
+        return _NONE
+    if rows < 2:
+        raise ValueError(f"--histories {rows}: choose 2 or more, for a history's first and last row")
+    return {run: thin(history, rows) for run, history in local_histories(records, folder).items()}
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from benchmarks.checkpoint import Checkpoint, seed_everything
 from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Loop
-from benchmarks.measure import fill
-from benchmarks.records import Record, write_record
+from benchmarks.measure import alignment_now, fill, has_alignment
+from benchmarks.records import Record, artefact_path, write_atomically, write_record
 from benchmarks.registry import architectures
 from benchmarks.runs import Run, determining
 from benchmarks.task import Task
@@ -40,8 +40,12 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
     task, method = build(run, device)
+    if task.about_data:
+        record.data["about"] = task.about_data
     loggers = make_loggers(run.config, run.records / run.id, console)
-    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested)
+    task.shows_progress = console
+    alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
+    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment)
     checkpoint = Checkpoint(Path(config.results) / "work" / "checkpoints" / f"{run.id}.pt")
     checkpoint.restore(loop)
     loggers.start(record, loop.progress.history)
@@ -49,6 +53,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
         _train(loop, checkpoint)
         fill(record, loop, config.alignment)
         record.peak_memory_mb = round(memory.megabytes(), 1)
+        _keep_artefacts(record, task, run.records / run.id)
         write_record(record, run.records)
     except BaseException:
         loggers.finish(None)
@@ -56,6 +61,22 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     checkpoint.remove()
     loggers.finish(record)
     return record
+
+
+def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[int], dict[str, float]]:
+    """What to measure at an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
+    if not every or not has_alignment(method):
+        return lambda evaluation: {}
+    return lambda evaluation: {} if evaluation % every else alignment_now(task, method)
+
+
+def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:
+    """Write what the task wants to be kept; the record, which is written last, lists it."""
+    if record.status != "ok":
+        return
+    for name, content in task.artefacts().items():
+        write_atomically(artefact_path(stem, name), content)
+        record.artefacts.append(name)
 
 
 def _train(loop: Loop, checkpoint: Checkpoint) -> None:

@@ -78,7 +78,12 @@ class CsvLogger:
             writer = csv.DictWriter(file, self._columns, restval="")
             if mode == "w" and self._columns:
                 writer.writeheader()
-            writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+            writer.writerows({key: _in_digits(key, value) for key, value in row.items()} for row in rows)
+
+
+def _in_digits(key: str, value: float) -> str:
+    """Six significant digits, and all of those of a count."""
+    return str(int(value)) if key in ("step", "epoch") else f"{value:.6g}"
 
 
 class ConsoleLogger:
@@ -96,7 +101,8 @@ class ConsoleLogger:
     def log(self, row: Row) -> None:
         if time.monotonic() - self._last >= self._every:
             self._last = time.monotonic()
-            _say("  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+            # One number a feedback point would fill the screen; the history has them.
+            _say("  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items() if "/" not in key))
 
     def finish(self, record: Record | None) -> None:
         if record is not None:

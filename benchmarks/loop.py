@@ -48,6 +48,7 @@ class Loop:
         hardware: precision of the forward pass, device.
         on_evaluation: called with each history row (step, epoch, train_loss, lr, validation metrics, seconds).
         stop_requested: polled after every step; when true the loop raises :class:`Interrupted`.
+        measure_more: called with the number of each evaluation, from 1; what it returns is put into the history.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Loop:
         hardware: HardwareConfig,
         on_evaluation: Callable[[Row], None] = lambda row: None,
         stop_requested: Callable[[], bool] = lambda: False,
+        measure_more: Callable[[int], Row] = lambda evaluation: {},
     ) -> None:
         self.task, self.method, self.config = task, method, config
         self.higher_is_better = not task.selection.endswith(("_loss", "_perplexity"))
@@ -67,7 +69,7 @@ class Loop:
         self.best_weights: dict[str, Tensor] = {}
         self._device = torch.device(hardware.device)
         self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
-        self._on_evaluation, self._stop_requested = on_evaluation, stop_requested
+        self._on_evaluation, self._stop_requested, self._measure_more = on_evaluation, stop_requested, measure_more
         self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
         self._clock: float | None = None  # since when training time has not been counted; None while it stands still
@@ -186,6 +188,7 @@ class Loop:
             "train_loss": train_loss,
             "lr": self.optimizer.param_groups[0]["lr"],
             **metrics,
+            **({} if progress.diverged else self._measure_more(len(progress.history) + 1)),
             "train_seconds": round(progress.train_seconds, 4),
         }
         progress.history.append(row)
@@ -200,6 +203,7 @@ class Loop:
         progress, value = self.progress, metrics[self.task.selection]
         self.schedule.after_evaluation(value)
         better = progress.best is None or (value > progress.best if self.higher_is_better else value < progress.best)
+        better |= self.task.keeps_last
         progress.evaluations_since_best = 0 if better else progress.evaluations_since_best + 1
         if better:
             progress.best, progress.best_metrics = value, metrics

@@ -7,10 +7,12 @@ import math
 import time
 from datetime import UTC, datetime
 
+import torch
+
 from benchmarks.loop import Loop
 from benchmarks.records import Record
 from benchmarks.task import Task
-from dfa_core import FeedbackError, FeedbackMethod, measure_alignment, method_class
+from dfa_core import FeedbackError, FeedbackMethod, Method, measure_alignment, method_class
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ def fill(record: Record, loop: Loop, alignment: bool) -> None:
     progress, task, method = loop.progress, loop.task, loop.method
     if progress.diverged:
         record.status, record.reason = "diverged", "the training loss or a validation metric is not finite"
-    elif alignment and isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS:
+    elif alignment and has_alignment(method):
         _add_alignment(record, task, method)
     started = time.perf_counter()
     if loop.best_weights:  # a run that diverged before its first evaluation has nothing to test
@@ -43,6 +45,23 @@ def _add_test(record: Record, loop: Loop) -> None:
 
 
 _NO_SIGNALS = method_class("shallow").signals
+
+
+def has_alignment(method: Method) -> bool:
+    """Whether the method sends signals that can be compared with backprop's gradients."""
+    return isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS
+
+
+def alignment_now(task: Task, method: FeedbackMethod) -> dict[str, float]:
+    """Mean cosine at each feedback point in the middle of a training, which goes on as if nothing had been asked."""
+    cuda = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    task.model.train()
+    try:
+        with torch.random.fork_rng(cuda):
+            points = measure_alignment(method, task.alignment_loss).points
+    except FeedbackError:  # a method of the user's own that sends no signals here; `fill` says so at the end
+        return {}
+    return {f"alignment_cosine_mean/{name}": c.mean().item() for name, c in points.items() if c.numel()}
 
 
 def _add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
 from benchmarks.compose import UsageError, compose, nearest, options
 from benchmarks.runs import Run
+from datasets.errors import AbsentError
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
 
@@ -38,17 +39,24 @@ class Selection:
     overrides: Sequence[str] = ()
 
 
-def plan(selection: Selection) -> list[PlannedRun]:
+def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = None) -> list[PlannedRun]:
     """All runs of a selection, cheapest task first (so that a first result comes soon), then the longest first.
+
+    ``on_absent`` is called with the name of each task that nobody asked for by name and whose real data are not there,
+    and with what to do about it; the task is left out. Without it that is an error, as for tasks that were named.
 
     Raises:
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
-    methods = list(selection.methods) or options("method")
+    methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
     runs: list[PlannedRun] = []
     for task in _tasks(selection):
-        for method in sorted(dict.fromkeys(methods), key=_order):
-            runs += _runs_of(task, method, selection)
+        try:
+            runs += [run for method in methods for run in _runs_of(task, method, selection)]
+        except AbsentError as error:
+            if on_absent is None or selection.tasks:
+                raise
+            on_absent(task, str(error))
     if not runs:
         return []
     first = min(runs, key=lambda run: run.cost).task

@@ -41,7 +41,8 @@ class Record:
     samples_per_second: float = 0.0
     peak_memory_mb: float = 0.0
     parameters: int = 0
-    data: dict[str, str] = field(default_factory=dict)  # source (real | stand-in), fingerprint
+    data: dict[str, str] = field(default_factory=dict)  # source (real | stand-in), fingerprint, about
+    artefacts: list[str] = field(default_factory=list)  # files beside this one, as the suffix of its name: "sheet.png"
     code: dict[str, Any] = field(default_factory=dict)  # commit, dirty
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +73,11 @@ def write_record(record: Record, folder: Path) -> Path:
     return path
 
 
+def artefact_path(record: Path, artefact: str) -> Path:
+    """Where the artefact of a record file (or of its path without suffix) lies."""
+    return record.with_name(f"{record.name.removesuffix('.json')}.{artefact}")
+
+
 def read_record(path: Path) -> Record:
     """Read one record file.
 
@@ -97,13 +103,13 @@ def iterate_records(folder: Path) -> Iterator[Record]:
         yield read_record(path)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` holds the old or the whole new content at any moment."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` (text as UTF-8) so that ``path`` holds the old or the whole new one at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -17,7 +17,7 @@ from benchmarks.registry import architectures
 from datasets.source import Source, resolve
 
 #: Settings that do not change a result, so they do not enter the configuration's hash.
-_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "profiles", "suite", "domain"}
+_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "profiles", "suite", "domain", "precision"}
 #: Overrides that choose among what is shipped.
 _NOT_A_VARIANT = {"task", "method", "profile", "seed", "results", "data", "plugins"}
 

@@ -28,6 +28,8 @@ def _one_of(*choices: str) -> Rule:
     return lambda value: value in choices, f"choose {', '.join(choices[:-1])} or {choices[-1]}"
 
 
+_PRECISION: Rule = _one_of("fp32", "bf16")
+
 #: What each setting must fulfil; a setting that is null is not checked.
 RULES: Mapping[str, Rule] = {
     "task.epochs": _COUNT,
@@ -35,6 +37,8 @@ RULES: Mapping[str, Rule] = {
     "task.eval_every": _COUNT,
     "task.patience": _COUNT,
     "task.max_seeds": _COUNT,
+    "task.alignment_every": _NOT_NEGATIVE,
+    "task.precision": _PRECISION,
     "task.profiles": (lambda value: set(value) <= set(PROFILES), f"choose from {', '.join(PROFILES)}"),
     "task.rows": _COUNT,
     "task.threshold": _COUNT,
@@ -43,6 +47,17 @@ RULES: Mapping[str, Rule] = {
     "task.eval_batch_size": _COUNT,
     "task.embedding_update": _one_of("sparse", "dense"),
     "task.model.linear_std": _NOT_NEGATIVE,
+    "task.rays": _COUNT,
+    "task.coarse_samples": (lambda value: value >= 3, "must be 3 or more"),
+    "task.fine_samples": _COUNT,
+    "task.density_noise": _NOT_NEGATIVE,
+    "task.valid_views": _COUNT,
+    "task.chunk": _COUNT,
+    "task.downscale": _COUNT,
+    "task.longest_side": _COUNT,
+    "task.every_test_view": _COUNT,
+    "task.holdout": (lambda value: value >= 2, "must be 2 or more"),
+    "task.llff_factor": _COUNT,
     "task.optim.lr": _POSITIVE,
     "task.optim.betas": _BETAS,
     "task.optim.eps": _NOT_NEGATIVE,
@@ -53,7 +68,7 @@ RULES: Mapping[str, Rule] = {
     "task.optim.schedule_steps": _NOT_NEGATIVE,
     "task.optim.schedule_factor": _POSITIVE,
     "hardware.device": _one_of("cpu", "cuda"),
-    "hardware.precision": _one_of("fp32", "bf16"),
+    "hardware.precision": _PRECISION,
     "hardware.threads": _COUNT,
     "logger.name": _one_of("none", "wandb"),
     "logger.mode": _one_of("offline", "online"),

@@ -9,7 +9,8 @@
     results=DIR      where records, tables and checkpoints go (default: results)
     KEY=VALUE        any setting of a run, as for benchmarks.run
 
-What is recorded is skipped; a sweep that was stopped or killed continues where it was. Ends with the tables.
+What is recorded is skipped; a sweep that was stopped or killed continues where it was. Profiles that want real data
+leave out the tasks whose data are not there, unless they are named. Ends with the tables.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def main() -> None:
     try:
         arguments = parse(sys.argv[1:])
         load_plugins(arguments.plugins)
-        runs = plan(arguments.selection)
+        runs = plan(
+            arguments.selection, lambda task, reason: console.print(f"left out: {task}: {reason}", markup=False)
+        )
         tally = sweep(runs, arguments, console)
         if tally.interrupted:
             raise KeyboardInterrupt

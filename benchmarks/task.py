@@ -18,6 +18,9 @@ class Task(ABC):
 
     model: nn.Module
     selection: str  #: validation metric that picks the best weights (higher is better unless it ends in _loss)
+    keeps_last: bool = False  #: the weights of the last evaluation are tested instead, whatever `selection` says
+    about_data: str = ""  #: what of the dataset was used, in words, where settings alone do not say it
+    shows_progress: bool = False  #: whether someone is watching: long evaluations may draw a bar on a terminal
 
     def batches(self, epoch: int, start: int = 0) -> Iterable[Any]:
         """Batches of an epoch from number ``start`` on; the order depends on seed and epoch alone.
@@ -40,7 +43,11 @@ class Task(ABC):
 
     @abstractmethod
     def test(self) -> dict[str, float]:
-        """Test metrics. Called once, with the best weights."""
+        """Test metrics. Called once, with the best weights (or the last ones, `keeps_last`)."""
+
+    def artefacts(self) -> dict[str, bytes]:
+        """Files to keep beside the record, by name: pictures, samples, weights. Called once, after `test`."""
+        return {}
 
     def alignment_loss(self) -> Tensor:
         """The loss on which alignment is measured; by default that of the first batch."""

@@ -33,9 +33,9 @@ def load_blender(source: Source, options: SceneOptions) -> Scene:
     frames = {split: file.frames for split, file in files.items()}
     frames["test"] = frames["test"][:: options.every_test_view]
     paths = [frame.path for split in SPLITS for frame in frames[split]]
-    form = inspect_images(paths, cure, options.downscale)
-    intrinsics = _intrinsics(files, form).downscaled(options.downscale)
-    train, valid, test = (load_views(files[split], frames[split], form, options.downscale) for split in SPLITS)
+    form = inspect_images(paths, cure, options.downscale, options.longest_side)
+    intrinsics = _intrinsics(files, form).downscaled(form.downscale)
+    train, valid, test = (load_views(files[split], frames[split], form) for split in SPLITS)
     return Scene(
         train,
         valid,
@@ -49,9 +49,9 @@ def load_blender(source: Source, options: SceneOptions) -> Scene:
     )
 
 
-def load_views(file: Transforms, frames: tuple[Frame, ...], form: ImageFormat, downscale: int) -> Views:
+def load_views(file: Transforms, frames: tuple[Frame, ...], form: ImageFormat) -> Views:
     """The images and poses of some of a camera file's frames."""
-    images = decode_images([frame.path for frame in frames], form, downscale, file.remedy)
+    images = decode_images([frame.path for frame in frames], form, file.remedy)
     poses = np.stack([frame.pose for frame in frames]).astype(np.float32)
     names = tuple(frame.path.relative_to(file.path.parent).as_posix() for frame in frames)
     return Views(torch.from_numpy(images), torch.from_numpy(poses), names)

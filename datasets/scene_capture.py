@@ -45,14 +45,14 @@ def load_capture(source: Source, options: SceneOptions) -> Scene:
     file = read_transforms(source.folder / CAMERA_FILE, cure)
     _check_one_pinhole_camera(file)
     frames = _frames_with_image(file)
-    form = inspect_images([frame.path for frame in frames], cure, options.downscale)
-    intrinsics = _intrinsics(file, form).downscaled(options.downscale)
+    form = inspect_images([frame.path for frame in frames], cure, options.downscale, options.longest_side)
+    intrinsics = _intrinsics(file, form).downscaled(form.downscale)
     frames, scale = _recentred(file, frames)
     near, far = _bounds(file, scale)
     held_out = tuple(frames[:: options.holdout * options.every_test_view])
     kept = tuple(frame for index, frame in enumerate(frames) if index % options.holdout)
-    test = load_views(file, held_out, form, options.downscale)
-    train = load_views(file, kept, form, options.downscale)
+    test = load_views(file, held_out, form)
+    train = load_views(file, kept, form)
     return Scene(
         train,
         valid=test,

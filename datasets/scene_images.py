@@ -32,17 +32,22 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What the images of a scene have in common: their size in the files, and 3 or 4 channels."""
+    """What the images of a scene have in common: their size in the files, 3 or 4 channels, and the whole number by
+    which height and width are divided when they are read."""
 
     height: int
     width: int
     channels: int
+    downscale: int = 1
 
 
-def inspect_images(paths: Sequence[Path], remedy: str, downscale: int = 1) -> ImageFormat:
+def inspect_images(
+    paths: Sequence[Path], remedy: str, downscale: int = 1, longest_side: int | None = None
+) -> ImageFormat:
     """The common format of images; reads their headers only.
 
-    Four channels if any file has transparency. Raises DataError, ending in `remedy`, naming the first file that is
+    Four channels if any file has transparency. The downscale is the least one, from `downscale` on, that leaves no
+    side longer than `longest_side`. Raises DataError, ending in `remedy`, naming the first file that is
     missing, unreadable or of another size than the one before it, or if all of them do not fit into memory.
     """
     headers = _in_parallel(lambda path: _header(path, remedy), paths)
@@ -55,31 +60,34 @@ def inspect_images(paths: Sequence[Path], remedy: str, downscale: int = 1) -> Im
             )
     width, height = size
     channels = 4 if any(alpha for _, alpha in headers) else 3
+    if longest_side is not None:
+        downscale = max(downscale, -(-max(width, height) // longest_side))
     if downscale > min(width, height):
         raise DataError(f"{paths[0]}: {width}×{height} pixels cannot be downsized by {downscale}; take less")
     n_bytes = len(paths) * (height // downscale) * (width // downscale) * channels
     if n_bytes > _MOST_BYTES:
         raise DataError(f"{paths[0].parent}: the images take {n_bytes / 1e9:.0f} GB; downsize them or take fewer views")
-    return ImageFormat(height, width, channels)
+    return ImageFormat(height, width, channels, downscale)
 
 
-def decode_images(paths: Sequence[Path], form: ImageFormat, downscale: int, remedy: str) -> np.ndarray:
-    """(len(paths), height // downscale, width // downscale, channels) uint8.
+def decode_images(paths: Sequence[Path], form: ImageFormat, remedy: str) -> np.ndarray:
+    """(len(paths), height // downscale, width // downscale, channels) uint8, as the format says.
 
     Beside that array only the images being decoded are in memory, one a thread. A pixel is the mean of its block,
     that of the colours weighted by alpha: compositing and downsizing can be swapped, and no fringes appear. Raises
     DataError naming the file, if one is damaged or truncated.
     """
-    images = np.empty((len(paths), form.height // downscale, form.width // downscale, form.channels), np.uint8)
+    rows, columns = form.height // form.downscale, form.width // form.downscale
+    images = np.empty((len(paths), rows, columns, form.channels), np.uint8)
 
     def decode(index: int) -> None:
-        images[index] = read_image(paths[index], form, downscale, remedy)
+        images[index] = read_image(paths[index], form, remedy)
 
     _in_parallel(decode, range(len(paths)))
     return images
 
 
-def read_image(path: Path, form: ImageFormat, downscale: int, remedy: str) -> Image.Image:
+def read_image(path: Path, form: ImageFormat, remedy: str) -> Image.Image:
     """One image in the given format, downsized; errors as `decode_images`."""
     mode = "RGBA" if form.channels == 4 else "RGB"
     with _decoding(path, remedy), Image.open(path) as image:
@@ -87,10 +95,11 @@ def read_image(path: Path, form: ImageFormat, downscale: int, remedy: str) -> Im
         pixels = image if image.mode == mode else image.convert(mode)
     if pixels.size != (form.width, form.height):
         raise DataError(f"{path}: changed while it was read; {remedy}")
-    if downscale == 1:
+    factor = form.downscale
+    if factor == 1:
         return pixels
-    box = (0, 0, form.width - form.width % downscale, form.height - form.height % downscale)
-    return pixels.reduce(downscale, box)
+    box = (0, 0, form.width - form.width % factor, form.height - form.height % factor)
+    return pixels.reduce(factor, box)
 
 
 def shrink_images(paths: Sequence[Path], folder: Path, downscale: int, remedy: str) -> None:
@@ -98,7 +107,7 @@ def shrink_images(paths: Sequence[Path], folder: Path, downscale: int, remedy: s
     form = inspect_images(paths, remedy, downscale)
 
     def shrink(path: Path) -> None:
-        read_image(path, form, downscale, remedy).save(folder / f"{path.stem}.png")
+        read_image(path, form, remedy).save(folder / f"{path.stem}.png")
 
     _in_parallel(shrink, paths)
 

@@ -35,13 +35,13 @@ def load_llff(source: Source, options: SceneOptions) -> Scene:
         raise DataError(
             f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {paths[0].parent}; {cure}"
         )
-    form = inspect_images(paths, image_cure, options.downscale)
+    form = inspect_images(paths, image_cure, options.downscale, options.longest_side)
     intrinsics = _intrinsics(cameras, form, options.llff_factor, f"{paths[0]}: ", image_cure)
     poses, depths = _coordinates(camera_path, cameras, cure)
 
     def views(chosen: np.ndarray) -> Views:
         files = [paths[index] for index in chosen]
-        images = decode_images(files, form, options.downscale, image_cure)
+        images = decode_images(files, form, image_cure)
         names = tuple(f"{file.parent.name}/{file.name}" for file in files)
         return Views(torch.from_numpy(images), torch.from_numpy(poses[chosen].astype(np.float32)), names)
 
@@ -52,7 +52,7 @@ def load_llff(source: Source, options: SceneOptions) -> Scene:
         train,
         valid=test,
         test=test,
-        intrinsics=intrinsics.downscaled(options.downscale),
+        intrinsics=intrinsics.downscaled(form.downscale),
         near=0.0,
         far=1.0,
         ndc=True,

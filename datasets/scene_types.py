@@ -51,8 +51,9 @@ class Scene:
 class SceneOptions:
     """How a scene is loaded; raises DataError for a number below its least.
 
-    downscale: width and height are divided by it, with a box filter. every_test_view: only every n-th test view is
-    loaded and scored. holdout: every n-th view of LLFF scenes and captures is held out, the first among them.
+    downscale: width and height are divided by it, with a box filter. longest_side: they are divided by more, if that
+    is needed for no side to be longer; None for any. every_test_view: only every n-th test view is loaded and scored.
+    holdout: every n-th view of LLFF scenes and captures is held out, the first among them.
     llff_factor: which of an LLFF scene's image folders is taken: 4 is images_4, 8 images_8, 1 images.
     """
 
@@ -60,10 +61,13 @@ class SceneOptions:
     every_test_view: int = 1
     holdout: int = 8
     llff_factor: int = 8
+    longest_side: int | None = None
 
     def __post_init__(self) -> None:
-        leasts = {"downscale": 1, "every_test_view": 1, "holdout": 2, "llff_factor": 1}
+        leasts = {"downscale": 1, "every_test_view": 1, "holdout": 2, "llff_factor": 1, "longest_side": 1}
         for name, least in leasts.items():
             value = getattr(self, name)
+            if name == "longest_side" and value is None:
+                continue
             if not isinstance(value, int) or value < least:
                 raise DataError(f"{name}={value!r} of a scene: give an integer of at least {least}")

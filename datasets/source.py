@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.errors import DataError
+from datasets.errors import AbsentError, DataError
 from datasets.registry import Dataset, find_dataset, known_datasets
 
 __all__ = ["CHOICES", "Source", "cache_root", "data_root", "known_datasets", "prepare", "remedy", "resolve"]
@@ -46,8 +46,8 @@ def resolve(dataset: str, data: str = "auto", profile: str = "quick") -> Source:
     """Decide which data a run uses; looks at file names (and samples of files without a checksum), writes nothing.
 
     data: "real" wants the published files; "standin" the generated ones, sized for `profile`; "auto" takes
-    the published files if they are under the data root, else the stand-in. Raises DataError for an unknown
-    dataset or choice, for "real" without the files, and, unless a stand-in was asked for, for an incomplete
+    the published files if they are under the data root, else the stand-in. Raises AbsentError for "real" without
+    the files, DataError for an unknown dataset or choice and, unless a stand-in was asked for, for an incomplete
     set of files: a half-finished download never turns into a stand-in unnoticed.
     """
     if data not in CHOICES:
@@ -92,7 +92,7 @@ def _require_files(entry: Dataset) -> None:
     if not missing:
         return
     if manifest.absent(root):
-        raise DataError(
+        raise AbsentError(
             f"{entry.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')} "
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )

@@ -21,6 +21,14 @@ TASKS = options("task")
 METHODS = ("bp", "dfa", "shallow")
 RUNS = [pytest.param(task, method, id=f"{task}-{method}") for task in TASKS for method in METHODS]
 
+
+def nerf_points(depth: int, width: int) -> dict[str, int]:
+    """Those of the coarse and of the fine field."""
+    points = {f"points.{layer}": width for layer in range(depth)}
+    points |= {"feature_point": width, "direction_point": width // 2}
+    return {f"{field}.{name}": w for field in ("coarse", "fine") for name, w in points.items()}
+
+
 MLP_POINTS = {f"mlp.points.{layer}": 64 for layer in range(3)}
 #: Widths of each architecture's feedback points, from the input upwards. A new architecture adds its line.
 POINTS: dict[str, dict[str, int]] = {
@@ -48,6 +56,8 @@ POINTS: dict[str, dict[str, int]] = {
         **MLP_POINTS,
     },
     "afn": {"embedding_point": 312, "logarithmic_point": 512, **MLP_POINTS},
+    "nerf": nerf_points(depth=4, width=32),
+    "nerf_8x256": nerf_points(depth=8, width=64),
 }
 
 

@@ -28,7 +28,7 @@ def saved(folder: Path, *arrays: np.ndarray, suffix: str = "png") -> list[Path]:
 
 
 def loaded(paths: list[Path], downscale: int = 1) -> np.ndarray:
-    return decode_images(paths, inspect_images(paths, "cure", downscale), downscale, "cure")
+    return decode_images(paths, inspect_images(paths, "cure", downscale), "cure")
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_memory_is_that_of_the_uint8_images(tmp_path: Path) -> None:
         "paths = sorted(Path(sys.argv[1]).iterdir())\n"
         "form = inspect_images(paths, '')\n"
         "peak = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
-        "before = peak(); images = decode_images(paths, form, 1, '')\n"
+        "before = peak(); images = decode_images(paths, form, '')\n"
         "print((peak() - before) / images.nbytes)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

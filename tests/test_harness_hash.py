@@ -22,6 +22,7 @@ TEXTS = {
     "task.split": "folds",
     "task.optim.decay": "all",
     "task.optim.schedule": "plateau",
+    "task.precision": "bf16",
     "method.feedback": "gaussian",
     "method.scaling": "none",
 }

@@ -15,6 +15,7 @@ from benchmarks.execute import execute, failed_record
 from benchmarks.plan import Selection, matching_tasks, parse_seeds, plan
 from benchmarks.runs import Run
 from benchmarks.sweep import parse
+from datasets.errors import DataError
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]
 
@@ -95,6 +96,17 @@ def test_tasks_by_name_folder_and_glob():
     assert matching_tasks(["citation/*_cora", "citation/gcn_cora"]) == [
         task for task in options("task") if task.endswith("_cora")
     ]
+
+
+def test_tasks_without_their_data_are_left_out_unless_they_were_named(folder, monkeypatch):
+    """`make bench-long` would end at the first dataset that a user does not have, or do without a named one."""
+    monkeypatch.setenv("DFA_DATA_DIR", str(folder))
+    left_out = {}
+    runs = plan(Selection("long", methods=["bp"]), lambda task, reason: left_out.update({task: reason}))
+    assert not runs and {"citation/gcn_cora", "criteo/fm", "nerf_synthetic/lego"} <= set(left_out)
+    assert "data fetch cora" in left_out["citation/gcn_cora"]
+    with pytest.raises(DataError, match="fetch cora"):
+        plan(Selection("long", ["citation/gcn_cora"], ["bp"]), left_out.update)
 
 
 def test_a_plan_is_complete_and_in_a_useful_order(folder):

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.machine import keep_freed_memory
-from benchmarks.speed.arguments import Parser, positive
 from benchmarks.speed.cases import CASES, SpeedCase
 from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
 

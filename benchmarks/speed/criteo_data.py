@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.speed.arguments import Parser, positive
+from benchmarks.arguments import Parser, positive
 from benchmarks.speed.criteo_encoding import Encoding, digests, encode, load
 from benchmarks.speed.criteo_kill import kill_and_restart
 from datasets.criteo import CriteoData, batches

@@ -24,13 +24,13 @@ import torch
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from benchmarks.arguments import Parser, positive
 from benchmarks.checkpoint import seed_everything
 from benchmarks.compose import compose
 from benchmarks.console import make_console
 from benchmarks.criteo.click_prediction import ClickPrediction
 from benchmarks.machine import keep_freed_memory
 from benchmarks.optim import build_optimizer
-from benchmarks.speed.arguments import Parser, positive
 from datasets.criteo import Batch, CriteoData
 from dfa_core import Method, make_method
 

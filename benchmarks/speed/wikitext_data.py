@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.speed.arguments import Parser, positive
+from benchmarks.arguments import Parser, positive
 from benchmarks.speed.wikitext_encoding import Encoding, encode
 from datasets.wikitext_format import SPLITS, file_name
 

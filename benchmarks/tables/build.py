@@ -229,6 +229,8 @@ def _where(concerned: dict[str, list[tuple[str, str]]]) -> str:
 def _remarks(place: Place) -> Iterable[str]:
     if place.paper and place.paper.note:
         yield f"the paper's number: {place.paper.note}"
+    if place.cell and place.cell.n and place.cell.about_data:
+        yield place.cell.about_data
     if place.cell and place.cell.reason:
         bad = f"{place.cell.runs - place.cell.n} of {place.cell.runs} not ok"
         yield f"{'not run' if place.cell.skipped else bad}: {place.cell.reason}"

@@ -33,6 +33,7 @@ def mean_over_scenes(cells: Sequence[Cell], dataset: str) -> tuple[Cell, list[st
         first,
         dataset=dataset,
         values=_values(done),
+        about_data="; ".join(dict.fromkeys(cell.about_data for cell in done if cell.about_data)),
         statuses=first.statuses if not done else done[0].statuses,
         reason=next((one.reason for one in cells if one.reason), ""),
     )

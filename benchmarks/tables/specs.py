@@ -18,6 +18,7 @@ TITLES = {
     "afn": "AFN",
     "autoint": "AutoInt",
     "nerf": "NeRF",
+    "nerf_8x256": "NeRF 8×256",
     "nv": "NV",
     "srn": "SRN",
     "llff": "LLFF",
@@ -141,6 +142,20 @@ SPECS = (
         "Table A.5: view synthesis by scene, PSNR on the test views (dB)",
         "neural_view_synthesis",
         ("psnr",),
+        shown=False,
+    ),
+    TableSpec(
+        "ssim_view_synthesis",
+        "View synthesis by scene, SSIM on the test views",
+        "neural_view_synthesis",
+        ("ssim",),
+        shown=False,
+    ),
+    TableSpec(
+        "alignment_view_synthesis",
+        "Alignment of radiance fields, cosine at the first layer of the coarse field",
+        "neural_view_synthesis",
+        _ALIGNMENT,
         shown=False,
     ),
 )

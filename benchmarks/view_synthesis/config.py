@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Optional
 
-from benchmarks.config import Sizes
+from benchmarks.config import Sizes, TaskConfig
+from benchmarks.registry import Architecture
+
+
+@dataclass
+class ViewSynthesisConfig(TaskConfig):
+    """Learning one scene. What the image sizes and test views depend on decides which PSNRs may be compared."""
+
+    suite: str = "view_synthesis"
+    domain: str = "neural_view_synthesis"
+    name: str = "${.dataset}"
+    metric: str = "psnr"
+    rays: int = 1024  # a step
+    coarse_samples: int = 64  # a ray
+    fine_samples: int = 128  # a ray, besides the coarse ones
+    density_noise: float = 0.0  # standard deviation, in training
+    downscale: int = 1  # width and height are divided by it
+    longest_side: Optional[int] = None  # noqa: UP045  and by more, if needed for no side to be longer
+    every_test_view: int = 1  # only every n-th test view is scored
+    holdout: int = 8  # LLFF and captures: every n-th view is a test view
+    llff_factor: int = 8  # LLFF: which folder of images, 4 is images_4
+    valid_views: int = 2  # rendered at an evaluation during training
+    chunk: int = 4096  # rays rendered at once, outside training
 
 
 @dataclass
@@ -57,3 +79,11 @@ class RenderOptions:
         for name, least in {"coarse_samples": 3, "fine_samples": 1, "density_noise": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: must be {least} or more")
+
+
+_RECONSTRUCTION = "benchmarks.view_synthesis.reconstruction:build"
+
+ARCHITECTURES = {
+    "nerf": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION),
+    "nerf_8x256": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION),
+}

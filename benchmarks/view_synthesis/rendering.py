@@ -55,6 +55,14 @@ class Picture(NamedTuple):
     depth: Tensor
     opacity: Tensor
 
+    def as_image(self, height: int) -> Picture:
+        """The same with rays in rows of an image: ``(height, width, 3)``, ``(height, width)`` twice."""
+        return Picture(*(part.unflatten(0, (height, -1)) for part in self))
+
+    def depth_with_background(self, far: float) -> Tensor:
+        """Expected t in which the light that met nothing comes from ``far``, where `depth` counts it as 0."""
+        return self.depth + (1 - self.opacity) * far
+
 
 def interval_lengths(t: Tensor, directions: Tensor) -> Tensor:
     """δ_i, the distance from a sample to the next one, ``(rays, samples)``; the last one is LAST_INTERVAL."""

@@ -1,4 +1,4 @@
-"""Command lines of the measurements: a mistake in one ends in one line and exit code 2."""
+"""Command lines read by argparse: a mistake in one ends in one line and exit code 2."""
 
 from __future__ import annotations
 

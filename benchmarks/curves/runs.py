@@ -1,0 +1,125 @@
+"""Which runs a chart shows: those behind the tables' cells, as far as they have a history."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cells import Cell, aggregate
+from benchmarks.evidence import gather, histories_of, select
+from benchmarks.histories import History
+from benchmarks.records import run_id
+from benchmarks.tables.build import STANDIN, text_of
+from benchmarks.tables.specs import method_order
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method's runs under one variant of the settings ("" for those as shipped)."""
+
+    method: str
+    variant: str
+    histories: tuple[History, ...]  # of the runs that ended well and have one, by seed
+    cell: Cell  # the task's primary metric over the same runs
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.variant}" if self.variant else self.method
+
+    def label(self, usual: int) -> str:
+        """The name, and how many runs stand behind it where that is not ``usual`` or some did not end well."""
+        seeds = len(self.histories)
+        if seeds < self.cell.runs:
+            return f"{self.name} ({seeds}/{self.cell.runs} runs)"
+        return self.name if seeds == usual else f"{self.name} (n={seeds})"
+
+
+@dataclass(frozen=True)
+class TaskRuns:
+    """The runs of one task under one profile on one data source."""
+
+    profile: str
+    task: str
+    source: str
+    primary: str  # metric
+    lines: tuple[Line, ...]  # with at least one history, in the tables' order of methods
+    remarks: tuple[str, ...]  # on what is not shown
+
+    @property
+    def name(self) -> str:
+        """File name of the task's chart below the folder of figures, without suffix."""
+        suffix = "" if self.source == "real" else f"_{self.source.replace('-', '')}"
+        return f"{self.profile}/{self.task}{suffix}"
+
+    @property
+    def usual(self) -> int:
+        """The most seeds that a line has; stated once a chart."""
+        return max(len(line.histories) for line in self.lines)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the histories, in the order in which they first appear."""
+        return tuple(dict.fromkeys(name for line in self.lines for one in line.histories for name in one.columns))
+
+    def subtitle(self, spread: str) -> str:
+        """Profile, data source and seeds; ``spread`` says what is drawn of several seeds."""
+        data = {"real": "real data", "stand-in": STANDIN.strip("*")}.get(self.source, f"data source {self.source}")
+        seeds = f"{spread} over {self.usual} seeds" if self.usual > 1 else "1 seed"
+        return " · ".join([f"profile {self.profile}", data, seeds])
+
+
+def task_runs(results: Path, profile: str, tasks: str, variants: bool) -> list[TaskRuns]:
+    """The runs to show of every task that matches ``tasks`` (patterns, comma-separated); "" is every profile.
+
+    Raises:
+        ValueError: a record, pack or history cannot be read, or none of the runs has a history; one line.
+    """
+    records = select(gather(results), profile, tasks)
+    if not records:
+        raise ValueError(f"{results}: no record matches --profile and --tasks; run a sweep first or choose others")
+    if not variants:
+        records = [record for record in records if not record.variant]
+    histories = histories_of(records, results)
+    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
+    for cell in aggregate(records).cells:
+        if cell.primary and not cell.skipped:
+            groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
+    found = [_task(*group, cells, histories) for group, cells in sorted(groups.items())]
+    shown = [runs for runs in found if runs.lines]
+    if not shown:
+        raise ValueError(
+            f"{results}: no run that ended well has a history (runs made here do, and packs made with --histories; "
+            "overridden settings need --variants)"
+        )
+    return shown
+
+
+def _task(profile: str, task: str, source: str, cells: list[Cell], histories: dict[str, History]) -> TaskRuns:
+    ordered = sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.key.variant))
+    lines = [_line(cell, histories) for cell in ordered]
+    return TaskRuns(
+        profile=profile,
+        task=task,
+        source=source,
+        primary=cells[0].key.metric,
+        lines=tuple(line for line in lines if line.histories),
+        remarks=tuple(remark for line in lines for remark in _remarks(line)),
+    )
+
+
+def _line(cell: Cell, histories: dict[str, History]) -> Line:
+    key = cell.key
+    runs = [run_id(key.profile, key.task, key.method, seed, cell.config_hash) for seed in sorted(cell.values)]
+    return Line(key.method, key.variant, tuple(histories[run] for run in runs if run in histories), cell)
+
+
+def _remarks(line: Line) -> list[str]:
+    """What of a line is not shown, and why."""
+    cell, missing = line.cell, line.cell.n - len(line.histories)
+    remarks = [f"{line.name}: {text_of(cell, cell.n)}"] if not cell.n else []
+    if 0 < cell.n < cell.runs:
+        remarks.append(f"{line.name}: {cell.runs - cell.n} of {cell.runs} runs did not end well")
+    if missing:
+        remarks.append(f"{line.name}: {missing} of {cell.n} runs without a history")
+    return remarks

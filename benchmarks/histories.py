@@ -1,0 +1,144 @@
+"""Histories: a run's evaluations, a row each, as its CSV or an evidence pack holds them.
+
+The CSV lies beside the record (``results/records/<run id>.csv``): ``step``, ``epoch``, ``train_loss``, ``lr``,
+``valid_…``, ``train_seconds``, and ``alignment_cosine_mean/<point>`` in the rows in which alignment was measured,
+feedback points from the input upwards. What a row does not have is empty there, ``null`` in a pack, NaN here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.records import Record, write_atomically
+
+ALIGNMENT = "alignment_cosine_mean/"
+#: Columns that count: exact in a pack, whatever their size.
+_COUNTS = ("step", "epoch")
+_DIGITS = 5  # significant, of all other columns in a pack
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """One run's history. ``values`` is (rows, columns) in float64, NaN where a row has no such value."""
+
+    columns: tuple[str, ...]
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def column(self, name: str) -> np.ndarray:
+        """The column ``name``, (rows,); all NaN if there is none."""
+        if name not in self.columns:
+            return np.full(len(self), np.nan)
+        return self.values[:, self.columns.index(name)]
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The feedback points whose alignment was measured, from the input upwards."""
+        return tuple(name.removeprefix(ALIGNMENT) for name in self.columns if name.startswith(ALIGNMENT))
+
+
+def read_history(path: Path) -> History:
+    """Read one history file; an empty file is a history without rows.
+
+    Raises:
+        ValueError: not a history; one line naming the file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        return _history(header, [[float(text) if text else math.nan for text in row] for row in rows])
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: not a readable history ({error}); move it away and run the task again") from error
+
+
+def local_histories(records: Iterable[Record], folder: Path) -> dict[str, History]:
+    """The histories that lie beside ``records`` in the records folder, by run; runs without one are left out.
+
+    Raises:
+        ValueError: a history is not readable; one line naming the file.
+    """
+    paths = {record.run_id: folder / f"{record.run_id}.csv" for record in records}
+    found = {run: read_history(path) for run, path in paths.items() if path.exists()}
+    return {run: history for run, history in found.items() if len(history)}
+
+
+def write_history(history: History, path: Path) -> None:
+    """Write ``history`` as a CSV, atomically."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(history.columns)
+    writer.writerows(["" if math.isnan(value) else f"{value:.12g}" for value in row] for row in history.values)
+    write_atomically(path, text.getvalue())
+
+
+def to_json(history: History) -> dict[str, Any]:
+    """The compact form of a pack; what is not finite becomes ``null``, since JSON has no such numbers."""
+    rows = [[_rounded(*pair) for pair in zip(history.columns, row, strict=True)] for row in history.values.tolist()]
+    return {"columns": list(history.columns), "rows": rows}
+
+
+def from_json(content: Any) -> History:
+    """The history that `to_json` made compact.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    try:
+        columns, rows = content["columns"], content["rows"]
+        return _history(columns, [[math.nan if value is None else float(value) for value in row] for row in rows])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"history: {error!r}") from error
+
+
+def thin(history: History, most: int) -> History:
+    """At most ``most`` rows: the first, the last, then rows with alignment, then others, each evenly spread.
+
+    Raises:
+        ValueError: ``most`` is below 2.
+    """
+    if most < 2:
+        raise ValueError(f"a history of {most} rows: must be 2 or more, for its first and its last row")
+    if len(history) <= most:
+        return history
+    aligned = [name.startswith(ALIGNMENT) for name in history.columns]
+    measured = np.isfinite(history.values[:, aligned]).any(axis=1)
+    inner = range(1, len(history) - 1)
+    kept = spread([row for row in inner if measured[row]], most - 2)
+    kept += spread(sorted(set(inner) - set(kept)), most - 2 - len(kept))
+    return History(history.columns, history.values[[0, *sorted(kept), len(history) - 1]])
+
+
+def spread(rows: Sequence[int], most: int) -> list[int]:
+    """``rows``, or ``most`` of them at even distances."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[int((place + 0.5) * len(rows) / most)] for place in range(most)]
+
+
+def _rounded(name: str, value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    short = value if name in _COUNTS else float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() else short  # 30 is shorter than 30.0
+
+
+def _history(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> History:
+    """Rows of numbers as a history, if they are one."""
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(columns):
+            raise ValueError(f"row {number} has {len(row)} values for {len(columns)} columns")
+    history = History(tuple(columns), np.array(rows, dtype=float).reshape(len(rows), len(columns)))
+    steps = history.column("step")
+    if not np.isfinite(steps).all() or (np.diff(steps) < 0).any():
+        raise ValueError("column step is missing, incomplete or not in order")
+    return history

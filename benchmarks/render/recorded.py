@@ -1,0 +1,87 @@
+"""What a run of view synthesis left behind, brought back: its fields, its scene, and how it rendered them."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.records import Record, artefact_path, read_record
+from benchmarks.registry import architectures
+from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
+from benchmarks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
+from benchmarks.view_synthesis.rendering import NeRF
+from datasets.scenes import Scene, load_scene
+from datasets.source import Source, resolve
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A trained model with the scene that it learned. chunk: rays to be rendered at once."""
+
+    model: NeRF
+    scene: Scene
+    options: RenderOptions
+    chunk: int
+
+
+def load_recorded(path: Path) -> Recorded:
+    """Everything needed to render the scene of the record at ``path``; on the CPU.
+
+    Raises ValueError (DataError where the data are at fault), one line, if that is no record of a finished run of view
+    synthesis, its weights are not beside it, or the data are not those that it learned.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such record; records are results/records/**/*.json")
+    record = read_record(path)
+    config = _task_config(record, path)
+    if record.status != "ok":
+        raise ValueError(f"{path}: the run is recorded as {record.status} ({record.reason}); nothing can be rendered")
+    source = _source(record, path)  # before the weights: other data are found in no time
+    model = _model(config, artefact_path(path, WEIGHTS), record)
+    scene = load_scene(source, scene_options(config))
+    return Recorded(model, scene, render_options(config, scene), config.chunk)
+
+
+def _task_config(record: Record, path: Path) -> ViewSynthesisConfig:
+    architecture = architectures().get(record.architecture)
+    if architecture is None or not issubclass(architecture.task_config, ViewSynthesisConfig):
+        raise ValueError(f"{path}: a run of {record.task}, which is not view synthesis; it has no scene to render")
+    try:
+        # What was not yet a setting when the record was written has its default.
+        return architecture.task_config(**record.config["task"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: its configuration does not fit this version ({error}); {_again(record)}") from error
+
+
+def _source(record: Record, path: Path) -> Source:
+    """The data that the run learned, and no others: cameras and bounds come from them."""
+    choice = "real" if record.data.get("source") == "real" else "standin"
+    source = resolve(record.dataset, choice, record.profile)
+    if source.fingerprint != record.data.get("fingerprint"):
+        what = f"{source.kind} data {record.data.get('fingerprint')}, those in {source.folder} are {source.fingerprint}"
+        other = "point DFA_DATA_DIR at the former, or " if choice == "real" else ""
+        raise ValueError(f"{path}: the run learned the {what}; {other}{_again(record)}")
+    return source
+
+
+def _model(config: ViewSynthesisConfig, path: Path, record: Record) -> NeRF:
+    if not path.is_file():
+        raise ValueError(f"{path}: the weights of this run are missing; {_again(record)}")
+    try:
+        model = NeRF(NeRFConfig(**config.model))
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not the weights of this run ({reason}); {_again(record)}") from error
+    return model.eval()
+
+
+def _again(record: Record) -> str:
+    """How to repeat a run; what is recorded is skipped."""
+    data = "real" if record.data.get("source") == "real" else "standin"
+    command = f"task={record.task} method={record.method} profile={record.profile} seed={record.seed} data={data}"
+    changes = f" with {record.variant}" if record.variant else ""
+    return f"move the record away and run it again: python -m benchmarks.run {command}{changes}"
