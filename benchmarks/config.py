@@ -53,6 +53,7 @@ class TaskConfig:
     patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
     alignment_every: int = 0  # evaluations between measurements of the alignment while training; 0: at the end only
     precision: str = "fp32"  # that of the shipped settings, see HardwareConfig
+    method_names: dict[str, str] = field(default_factory=dict)  # method: what it is called in records and tables
     skip: dict[str, str] = field(default_factory=dict)  # method: why this task does not have it
     profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks

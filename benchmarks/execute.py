@@ -121,7 +121,7 @@ def _blank_record(run: Run) -> Record:
         domain=task.domain,
         architecture=task.architecture,
         dataset=task.dataset,
-        method=run.config.method.name,
+        method=run.method,
         profile=run.config.profile.name,
         seed=run.config.seed,
         config=determining(run.config, run.source),

@@ -114,7 +114,7 @@ def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> Pl
     own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
     return PlannedRun(
         task=run.config.task.name,
-        method=run.config.method.name,
+        method=run.method,
         seed=seed,
         overrides=overrides,
         id=own.id_for(seed),

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 #: Packages with a `config` module that defines `ARCHITECTURES`. A new domain adds its name here.
-DOMAINS = ("benchmarks.citation", "benchmarks.criteo", "benchmarks.view_synthesis")
+DOMAINS = ("benchmarks.citation", "benchmarks.criteo", "benchmarks.view_synthesis", "benchmarks.language")
 
 
 @dataclass(frozen=True)

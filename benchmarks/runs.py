@@ -17,7 +17,7 @@ from benchmarks.registry import architectures
 from datasets.source import Source, resolve
 
 #: Settings that do not change a result, so they do not enter the configuration's hash.
-_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "profiles", "suite", "domain", "precision"}
+_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "profiles", "suite", "domain", "precision", "method_names"}
 #: Overrides that choose among what is shipped.
 _NOT_A_VARIANT = {"task", "method", "profile", "seed", "results", "data", "plugins"}
 
@@ -47,10 +47,16 @@ class Run:
         """Path of the record below the records folder, without suffix."""
         return self.id_for(self.config.seed)
 
+    @property
+    def method(self) -> str:
+        """What the method is called in records and tables: its name, or the one that the task gives it."""
+        name: str = self.config.method.name
+        return self.config.task.method_names.get(name, name)
+
     def id_for(self, seed: int) -> str:
         """The path that the same run has with another seed."""
         c = self.config
-        return run_id(c.profile.name, c.task.name, c.method.name, seed, self.config_hash)
+        return run_id(c.profile.name, c.task.name, self.method, seed, self.config_hash)
 
     @property
     def records(self) -> Path:

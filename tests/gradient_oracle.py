@@ -48,7 +48,10 @@ def _hooked(model: nn.Module, cut: bool) -> Iterator[dict[str, list[Tensor]]]:
 
     def keep(module: nn.Module, inputs: object, out: Tensor) -> Tensor:
         visits[module.name].append(out)
-        return out.detach() if cut and isinstance(module, FeedbackPoint) else out
+        if not (cut and isinstance(module, FeedbackPoint)):
+            return out
+        # A tap directly above asks for the gradient of what it is given, so that must be able to have one.
+        return out.detach().requires_grad_()
 
     marks = [module for module in model.modules() if isinstance(module, FeedbackPoint | ErrorTap)]
     handles = [mark.register_forward_hook(keep) for mark in marks]

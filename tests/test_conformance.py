@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from gradient_oracle import expected_gradients, gradients_of
+from omegaconf import DictConfig
 from runs import Built, build, near
 from torch import Tensor
 
@@ -29,9 +31,15 @@ def nerf_points(depth: int, width: int) -> dict[str, int]:
     return {f"{field}.{name}": w for field in ("coarse", "fine") for name, w in points.items()}
 
 
+def transformer_points(config: DictConfig) -> dict[str, int]:
+    """Per block: after the first norm, on the hidden layer, after the second norm; macro has the last of them alone."""
+    micro = {"attention_point": 32, "hidden_point": 64} if config.model.placement == "micro" else {}
+    return {f"blocks.{layer}.{name}": width for layer in range(2) for name, width in {**micro, "point": 32}.items()}
+
+
 MLP_POINTS = {f"mlp.points.{layer}": 64 for layer in range(3)}
 #: Widths of each architecture's feedback points, from the input upwards. A new architecture adds its line.
-POINTS: dict[str, dict[str, int]] = {
+POINTS: dict[str, dict[str, int] | Callable[[DictConfig], dict[str, int]]] = {
     "gcn": {"point": 16},
     "cheb": {"point": 16},
     "spline": {"point": 16},
@@ -58,6 +66,7 @@ POINTS: dict[str, dict[str, int]] = {
     "afn": {"embedding_point": 312, "logarithmic_point": 512, **MLP_POINTS},
     "nerf": nerf_points(depth=4, width=32),
     "nerf_8x256": nerf_points(depth=8, width=64),
+    **{f"transformer{recipe}": transformer_points for recipe in ("", "_noam", "_adam", "_beta2")},
 }
 
 
@@ -72,7 +81,8 @@ def built(task: str, method: str, *overrides: str) -> Built:
 def check_points(run: Built) -> None:
     """The published points, and all of them run in a step."""
     points = {name: point.width for name, point in run.method.layout.points.items()}
-    assert points == POINTS[run.config.task.architecture]
+    expected = POINTS[run.config.task.architecture]
+    assert points == (expected(run.config.task) if callable(expected) else expected)
     if isinstance(run.method, FeedbackMethod):
         visited: set[str] = set()
         signals = run.method.signals

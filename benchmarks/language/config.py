@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Optional
 
-from benchmarks.config import Sizes
+from benchmarks.config import Sizes, TaskConfig
+from benchmarks.registry import Architecture
+
+
+@dataclass
+class LanguageConfig(TaskConfig):
+    """Language modelling. The tokenization and `eval_stride` decide which perplexities may be compared."""
+
+    suite: str = "${.dataset}"
+    domain: str = "language"
+    name: str = "${.suite}/${.model.placement}"
+    metric: str = "valid_perplexity"
+    vocabulary: int = 32_000  # BPE tokens, special ones included
+    lowercase: bool = True
+    end_of_line: str = "keep"  # keep (a token for each) | drop
+    unknown: str = "token"  # WikiText's <unk>: one token | text
+    streams: int = 64  # the training text in as many pieces, read side by side, `context` tokens a step
+    eval_batch: int = 32  # windows at once
+    eval_stride: Optional[int] = None  # noqa: UP045  tokens between windows; none: windows do not overlap, as published
 
 
 @dataclass
@@ -49,3 +67,12 @@ class TransformerConfig(Sizes):
                 raise ValueError(f"task.model.{setting}={value}: choose {one} or {other}")
         if (self.layers, self.placement, self.top) == (1, "macro", "error"):
             raise ValueError("task.model.top=error: leaves a single block without feedback point; use top=feedback")
+
+
+_MODELLING = "benchmarks.language.modelling:build"
+
+#: One network; the names tell the published recipes of optimization apart (Table 5).
+ARCHITECTURES = {
+    name: Architecture(LanguageConfig, TransformerConfig, _MODELLING)
+    for name in ("transformer", "transformer_noam", "transformer_adam", "transformer_beta2")
+}
