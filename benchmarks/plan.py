@@ -6,9 +6,10 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import UsageError, compose, nearest, options
+from benchmarks.compose import CONF, UsageError, compose, nearest, options
+from benchmarks.config import PROFILES
 from benchmarks.runs import Run
 from datasets.errors import AbsentError
 
@@ -91,8 +92,15 @@ def _tasks(selection: Selection) -> list[str]:
     tasks = matching_tasks(selection.tasks)
     if selection.tasks:
         return tasks
+    if not any(override.startswith("task.profiles=") for override in selection.overrides):
+        tasks = [task for task in tasks if selection.profile in _profiles_in_file(task)]
     rest = [f"profile={selection.profile}", *selection.overrides]
     return [task for task in tasks if selection.profile in compose([f"task={task}", *rest]).task.profiles]
+
+
+def _profiles_in_file(task: str) -> Sequence[str]:
+    """The profiles that a task's own file names, or all: saves composing the tasks that are for other profiles."""
+    return OmegaConf.load(CONF / "task" / f"{task}.yaml").get("profiles", PROFILES)
 
 
 def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
