@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from datasets.errors import DataError
 from datasets.fetch import fetch
-from datasets.manifest import Manifest, check_file
+from datasets.manifest import Manifest, RemoteFile, check_file
 from datasets.registry import find_dataset, known_datasets
 from datasets.source import data_root, resolve
 
@@ -70,14 +70,14 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
         bad = _bad_files(manifest, root)
         for line in bad:
             exit_status = _complain(line)
-        good = len(manifest.files) - len(bad)
-        _say(f"{manifest.name}: {good} of {len(manifest.files)} files {_agreement(manifest)}")
+        files = manifest.files_in(root)
+        _say(f"{manifest.name}: {len(files) - len(bad)} of {len(files)} files {_agreement(files)}")
     return exit_status
 
 
 def _bad_files(manifest: Manifest, root: Path) -> list[str]:
     lines = []
-    for file in manifest.files:
+    for file in manifest.files_in(root):
         try:
             check_file(file.place(root), file, manifest.advice("fetch it again"))
         except DataError as error:
@@ -85,8 +85,8 @@ def _bad_files(manifest: Manifest, root: Path) -> list[str]:
     return lines
 
 
-def _agreement(manifest: Manifest) -> str:
-    if any(file.sha256 is None for file in manifest.files):
+def _agreement(files: Sequence[RemoteFile]) -> str:
+    if any(file.sha256 is None for file in files):
         return "begin in the right format (no checksum is published)"
     return "agree with their checksums"
 

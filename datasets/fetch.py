@@ -32,10 +32,11 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
     """
     # pooch announces every file on the console; what is said here, `report` says.
     pooch.get_logger().setLevel("WARNING")
-    for file in manifest.files:
+    for file in manifest.files_in(root):
         said = "already there" if _is_good(file, root) else "downloaded"
         if said == "downloaded" and file.url is None:
-            raise DataError(f"{file.place(root)} has no public address; {manifest.instruction}")
+            cure = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
+            raise DataError(f"{file.place(root)} has no public address; {cure}")
         if said == "downloaded" and file.member is not None:
             download_member(manifest, file, root, retries, report)
         elif said == "downloaded":

@@ -93,6 +93,10 @@ class Manifest:
         """The folder that the parser reads, under the data root."""
         return root.joinpath(*self.folder.split("/"))
 
+    def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
+        """What to fetch, and to verify: all files, or an archive of them where that is what is there."""
+        return self.files
+
     def missing(self, root: Path) -> list[RemoteFile]:
         """The files that are not under the data root; looks at names only."""
         return [file for file in self.files if not file.place(root).is_file()]

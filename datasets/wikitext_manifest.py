@@ -52,7 +52,6 @@ def _manifest(name: str, folder: str, files: tuple[RemoteFile, ...], sha256: str
         licence="CC BY-SA",
         origin="Salesforce Research",
         files=files,
-        instruction=f"put {archive.path} from {_ADDRESS} into the data root, as it is or unpacked",
         archive=archive,
     )
 

@@ -13,6 +13,7 @@ import pytest
 from datasets.errors import DataError
 from datasets.fetch import fetch
 from datasets.manifest import Manifest, RemoteFile
+from datasets.wikitext_manifest import WikiTextManifest
 
 CONTENT = b"published bytes " * 5000
 MANY = 2000  # times the content; 160 MB
@@ -150,3 +151,30 @@ def test_a_root_that_cannot_be_written_is_a_clear_error(server: ThreadingHTTPSer
     (tmp_path / "toy").write_text("a file where a folder should be")
     with pytest.raises(DataError, match=r"cannot be stored .*DFA_DATA_DIR"):
         fetch(manifest_of(server, "one"), tmp_path, retries=0)
+
+
+def test_of_an_archive_that_may_stay_packed_the_archive_is_fetched(server, tmp_path):
+    """WikiText's files have no addresses of their own: a fetch of them would end before it began."""
+    address = f"http://127.0.0.1:{server.server_port}"
+    archive = RemoteFile("toy-v1.zip", f"{address}/toy", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+    manifest = WikiTextManifest(
+        "toy", "toy", "MIT", "here", (RemoteFile("toy/wiki.train.tokens", None, None, 1),), archive=archive
+    )
+    fetch(manifest, tmp_path)
+    assert files_under(tmp_path) == ["toy-v1.zip"] and (tmp_path / "toy-v1.zip").read_bytes() == CONTENT
+    assert manifest.place(tmp_path) == tmp_path / "toy-v1.zip" and not manifest.missing(tmp_path)
+    fetch(manifest, tmp_path)
+    assert server.requests == ["/toy"]  # what is there and right is not fetched again
+
+
+def test_half_an_unpacked_archive_is_to_be_removed(tmp_path):
+    """Fetched beside it, the archive would not be looked at, and the data would stay incomplete."""
+    names = ("toy/wiki.train.tokens", "toy/wiki.test.tokens")
+    (tmp_path / "toy").mkdir()
+    (tmp_path / names[0]).write_bytes(b" a \n")
+    files = tuple(RemoteFile(name, None, None, 1) for name in names)
+    manifest = WikiTextManifest(
+        "toy", "toy", "MIT", "here", files, archive=RemoteFile("toy-v1.zip", "http://x", "0", 1)
+    )
+    with pytest.raises(DataError, match=r"test\.tokens has no public address; remove .*toy and repeat"):
+        fetch(manifest, tmp_path)

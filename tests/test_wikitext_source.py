@@ -199,7 +199,7 @@ def test_an_archive_that_is_not_the_published_one_is_refused(root: Path, monkeyp
     path = root / ARCHIVE
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(
-        DataError, match=r"103-v1\.zip has sha256 .* is expected; put wikitext-103-v1\.zip from \S+ into"
+        DataError, match=r"103-v1\.zip has sha256 .* is expected; fetch it again: python -m benchmarks.data fetch"
     ):
         load()
     assert cached() == []
@@ -222,12 +222,14 @@ def test_bad_splits_are_one_clear_line_and_leave_nothing(root: Path, split: str)
     late = HEADING.encode() * 3000 + b" a \n\xff"
     for content, message in ((b" \n\n", "has no words"), (late, "line 9002: byte 0xff is not UTF-8")):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=rf"wiki\.{split}\.tokens.* {message}; put wikitext-103-v1\.zip") as caught:
+        with pytest.raises(
+            DataError, match=rf"wiki\.{split}\.tokens.* {message}; fetch it again: python -m benchmarks"
+        ) as caught:
             load()
         assert "\n" not in str(caught.value)
     assert cached() == []
     path.unlink()
-    with pytest.raises(DataError, match=rf"incomplete .* missing wikitext-103/wiki\.{split}\.tokens; put"):
+    with pytest.raises(DataError, match=rf"incomplete .* missing wikitext-103/wiki\.{split}\.tokens; complete it"):
         load()
 
 
@@ -252,7 +254,9 @@ def test_without_files_there_is_a_stand_in_with_a_floor(root: Path) -> None:
     floor = json.loads((source.folder / "floor.json").read_text())
     assert data.words == {split: floor[split]["words"] for split in SPLITS}
     assert load_wikitext(source, Tokenization(1000, end_of_line="drop")).floor is None
-    with pytest.raises(DataError, match=r"wikitext103: no files in .*; put wikitext-103-v1\.zip from https"):
+    with pytest.raises(
+        DataError, match=r"wikitext103: no files in .*; fetch them: python -m benchmarks.data fetch wikitext103"
+    ):
         resolve("wikitext103", "real")
 
 
