@@ -58,6 +58,7 @@ bench-paper: setup  ## published settings (profile paper): make bench-paper TASK
 speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
 	$(PY) -m benchmarks.speed $(ARGS)
 	$(PY) -m benchmarks.speed.criteo_step
+	$(PY) -m benchmarks.speed.nerf_step
 
 tables: setup  ## rebuild all tables from the records
 	$(PY) -m benchmarks.tables

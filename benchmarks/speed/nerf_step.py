@@ -1,0 +1,190 @@
+"""Time whole training steps of NeRF under bp, dfa and shallow, and tell how much of them the two fields take.
+
+    python -m benchmarks.speed.nerf_step [--rays N] [--coarse N] [--fine N] [--repeats N] [--threads N]
+        [--precision fp32|bf16] [--device cpu|cuda] [--compile] [--json PATH]
+
+A step is what `benchmarks.loop` does between two batches, for the published settings; the views are generated. The
+fields' share is measured by running their forward and backward alone, on the inputs and the output gradients of a real
+step. On a GPU the step must not wait for it: one that does ends the measurement with exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from benchmarks.arguments import Parser, positive
+from benchmarks.console import make_console
+from benchmarks.machine import PeakMemory, hardware, torch_device, tune_process, versions
+from benchmarks.speed.measure import Timing
+from benchmarks.speed.nerf_stepper import METHODS, SIZES, NeRFStepper
+
+WARM_UP = 3  # rounds: compiled code is captured as a CUDA graph in the second one
+BURST = {"cpu": 1, "cuda": 10}  # calls between two looks at the clock: a GPU works behind the host's back
+
+Timings = dict[str, dict[str, Timing]]  # by method and part
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print; returns the exit status."""
+    options = _arguments(arguments)
+    cases: dict[str, dict[str, Any]] = {}
+    for size in SIZES:
+        # In processes that give freed memory back, unlike this one.
+        peaks = {method: peak_megabytes(size, method, options) for method in METHODS}
+        tune_process(options.threads)
+        try:
+            timings = measure(size, options)
+        except WaitsForDevice as error:
+            sys.stderr.write(f"nerf_step: {error}\n")
+            return 1
+        cases[size] = {method: _result(timings, method, peaks[method], options) for method in METHODS}
+    make_console().print(_table(cases, options))
+    if options.json:
+        settings = {name: value for name, value in vars(options).items() if name != "json"}
+        report = {"machine": {**versions(), **hardware()}, "settings": settings, "cases": cases}
+        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+class WaitsForDevice(RuntimeError):
+    """A training step made the host wait for the GPU."""
+
+
+def measure(size: str, options: argparse.Namespace) -> Timings:
+    """Timings of all parts under all methods, in turn, so that a disturbance meets all of them."""
+    steppers = {method: NeRFStepper(size, method, options) for method in METHODS}
+    parts = {(method, name): part for method, stepper in steppers.items() for name, part in stepper.parts().items()}
+    burst = BURST[options.device]
+    for _ in range(WARM_UP):
+        for part in parts.values():
+            part()
+    if options.device == "cuda":
+        for method, stepper in steppers.items():
+            _check_never_waits(stepper.step, f"{size}, {method}")
+    taken: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in parts}
+    for _ in range(options.repeats):
+        for key, part in parts.items():
+            taken[key].append(_timed(part, burst, options.device))
+    timings: Timings = {method: {} for method in METHODS}
+    for (method, name), times in taken.items():
+        timings[method][name] = Timing(*(list(clock) for clock in zip(*times, strict=True)))
+    return timings
+
+
+def peak_megabytes(size: str, method: str, options: argparse.Namespace) -> float:
+    """Peak memory of a process of its own that takes a few steps: on the CPU with PyTorch itself."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_steps_alone, size, method, options).result()
+
+
+def _steps_alone(size: str, method: str, options: argparse.Namespace) -> float:
+    torch.set_num_threads(options.threads)
+    stepper = NeRFStepper(size, method, options)
+    memory = PeakMemory(torch.device(options.device))
+    for _ in range(WARM_UP):
+        stepper.step()
+    return memory.megabytes()
+
+
+def _timed(part: Callable[[], None], calls: int, device: str) -> tuple[float, float]:
+    """Wall and processor seconds of one call, the mean over several; a GPU is waited for before and after all."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(calls):
+        part()
+    wait()
+    return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
+
+
+def _check_never_waits(step: Callable[[], None], what: str) -> None:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    except RuntimeError as error:
+        raise WaitsForDevice(f"{what}: a step waits for the GPU: {str(error).splitlines()[0]}") from error
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def _result(timings: Timings, method: str, peak: float, options: argparse.Namespace) -> dict[str, Any]:
+    """Pairs are of wall and of processor time; a GPU's work is in the former alone."""
+    own = timings[method]
+    fields = own["fields"].ratio_to(own["step"])
+    encoding = own["encoding"].ratio_to(own["step"]) if "encoding" in own else None
+    seconds = median(own["step"].wall)
+    return {
+        "milliseconds": 1000 * seconds,
+        "cpu_milliseconds": 1000 * median(own["step"].cpu),
+        "steps_per_second": 1 / seconds,
+        "/bp": own["step"].ratio_to(timings["bp"]["step"]),
+        "outside": [1 - share for share in fields],
+        "encoding": encoding,
+        "peak_mb": peak,
+        "seconds": {part: timing.wall for part, timing in own.items()},
+        "cpu_seconds": {part: timing.cpu for part, timing in own.items()},
+    }
+
+
+def _table(cases: dict[str, dict[str, Any]], options: argparse.Namespace) -> Table:
+    where = f"threads: {options.threads}" if options.device == "cpu" else hardware()["accelerator"]
+    table = Table(
+        title=f"NeRF, {options.rays} rays × ({options.coarse} + {options.fine}) samples, {options.precision}"
+        f"{', compiled' if options.compile else ''} · {where} · wall (processor) time, medians",
+        caption="outside: the step less the fields' forward and backward; encoding: the fields' own, of the step",
+    )
+    for heading in ("fields", "method", "ms", "steps/s", "/ bp", "outside", "encoding", "peak MB"):
+        table.add_column(heading, justify="left" if heading in ("fields", "method") else "right")
+    for size, results in cases.items():
+        for method, result in results.items():
+            table.add_row(size, method, *_cells(result))
+    return table
+
+
+def _cells(result: dict[str, Any]) -> Iterator[str]:
+    yield f"{result['milliseconds']:.0f} ({result['cpu_milliseconds']:.0f})"
+    yield f"{result['steps_per_second']:.2f}"
+    yield "{:.2f} ({:.2f})".format(*result["/bp"])
+    yield "{:.1%} ({:.1%})".format(*result["outside"])
+    yield "{:.1%} ({:.1%})".format(*result["encoding"]) if result["encoding"] else "–"
+    yield f"{result['peak_mb']:.0f}"
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="python -m benchmarks.speed.nerf_step", description=__doc__.split("\n")[0])
+    parser.add_argument("--rays", type=positive, default=1024, metavar="N", help="a step (1024)")
+    parser.add_argument("--coarse", type=positive, default=64, metavar="N", help="samples of the coarse field (64)")
+    parser.add_argument("--fine", type=positive, default=128, metavar="N", help="further samples of the fine one (128)")
+    parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed rounds (5)")
+    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="threads of PyTorch (2)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: under autocast")
+    parser.add_argument("--device", choices=tuple(BURST), default="cpu")
+    parser.add_argument("--compile", action="store_true", help="compile the fields and the renderer")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
+    options = parser.parse_args(arguments)
+    if options.coarse < 3:
+        parser.error(f"argument --coarse: {options.coarse} is less than 3")
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"argument --json: there is no folder {options.json.parent}")
+    try:
+        torch_device(options.device)
+    except ValueError:
+        parser.error("argument --device: PyTorch finds no CUDA device here")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())
