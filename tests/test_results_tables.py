@@ -124,14 +124,19 @@ def test_scenes_average_and_a_part_is_compared_with_the_same_part():
     assert row(table("table_1", two), "NeRF-Synthetic", "SRN")[:2] == ["–", "22.26"]
 
 
-def test_of_several_published_recipes_the_best_counts_and_says_so():
+def test_every_published_recipe_has_its_row():
+    language = {"domain": "language", "dataset": "wikitext103", "metric": "valid_perplexity"}
     made = [
-        record(60.0, domain="language", architecture="transformer", dataset="wikitext103",
-               metric="valid_perplexity", method="dfa_macro")
-    ]  # fmt: skip
+        record(60.0, architecture="transformer", method="dfa_macro", **language),
+        record(99.0, architecture="transformer_noam", method="dfa_macro", **language),
+    ]
     built = table("table_5", made)
-    assert "52.0" in row(built, "WikiText-103", "Transformer")
-    assert any("best of 4 published recipes: + LR schedule" in note for note in built.notes)
+    papers = {"": "52.0", ", Noam β₂ .98": "95.0", ", Adam β₂ .98": "77.1", ", Adam β₂ .999": "55.0"}
+    for recipe, paper in papers.items():
+        shown = row(built, "WikiText-103", f"Transformer{recipe}")
+        assert paper in shown and ("60.0" in shown) == (recipe == "") and ("99.0" in shown) == ("Noam" in recipe)
+    assert "29.8" in row(built, "WikiText-103", "Transformer") and "428.0" in row(built, "WikiText-103", "Transformer")
+    assert "34.4" in row(built, "WikiText-103", "Transformer, Noam β₂ .98")
 
 
 def test_rebuild_is_byte_identical_whatever_the_order(tmp_path):

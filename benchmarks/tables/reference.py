@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import metrics
 from benchmarks.cells import Cell
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
 PAPER = "arXiv:2006.12878v1"
+#: Recipes of the Transformer, by how their note begins: here each is an architecture. The best one keeps the name.
+RECIPES = {"baseline": "transformer_noam", "+ Adam": "transformer_adam", "+ beta2": "transformer_beta2"}
 
 
 class Published(NamedTuple):
@@ -33,22 +33,26 @@ class Key(NamedTuple):
 
 @cache
 def published(path: Path = FILE) -> dict[Key, Published]:
-    """Every published number. Where several recipes were published for one key, the best one counts.
+    """Every published number.
 
     Raises:
-        ValueError: the file is missing or lacks a column or number; one line naming file and line.
+        ValueError: the file is missing, lacks a column or number, or has two for one key; one line naming file
+            and line.
     """
-    found: dict[Key, list[Published]] = defaultdict(list)
+    found: dict[Key, Published] = {}
     try:
         with path.open(newline="") as file:
             for number, row in enumerate(csv.DictReader(file), start=2):
                 try:
-                    found[_key(row)].append(Published(float(row["value"]), _note(row)))
+                    key, one = _key(row), Published(float(row["value"]), _note(row))
                 except (KeyError, TypeError, ValueError) as error:
                     raise ValueError(f"{path}:{number}: not a reference row ({error!r})") from error
+                if key in found:
+                    raise ValueError(f"{path}:{number}: a second number for {', '.join(key)}; keep one")
+                found[key] = one
     except OSError as error:
         raise ValueError(f"{path}: the paper's numbers are missing ({error.strerror})") from error
-    return {key: _best(values, key.metric) for key, values in found.items()}
+    return found
 
 
 def beside(cell: Cell) -> Published | None:
@@ -60,17 +64,11 @@ def beside(cell: Cell) -> Published | None:
 
 
 def _key(row: dict[str, str]) -> Key:
-    return Key(*(row[name] for name in Key._fields))
+    key = Key(*(row[name] for name in Key._fields))
+    recipe = next((name for start, name in RECIPES.items() if row["note"].startswith(start)), None)
+    return key._replace(architecture=recipe) if recipe and key.architecture == "transformer" else key
 
 
 def _note(row: dict[str, str]) -> str:
     other_source = "" if row["source"].startswith(PAPER) else row["source"]
     return "; ".join(filter(None, (other_source, row["note"])))
-
-
-def _best(values: list[Published], metric: str) -> Published:
-    if len(values) == 1:
-        return values[0]
-    sign = metrics.lookup(metric).sign
-    best = max(values, key=lambda one: sign * one.value)
-    return best._replace(note=f"best of {len(values)} published recipes: {best.note}")
