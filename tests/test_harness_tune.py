@@ -1,0 +1,367 @@
+"""A search gives every method the same points and the same number of them, and sees of its runs validation only."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from benchmarks import compose as compose_module
+from benchmarks import plan as plan_module
+from benchmarks.compose import UsageError, compose, load_plugins, options
+from benchmarks.evidence import read_pack
+from benchmarks.outcome import Outcome
+from benchmarks.plan import PlannedRun
+from benchmarks.pool import Queue
+from benchmarks.records import Record, iterate_records, write_record
+from benchmarks.runs import Run
+from benchmarks.tune import __main__ as command_module
+from benchmarks.tune import named, search, space
+from benchmarks.tune.ranking import Ranking, Result, rank
+from benchmarks.tune.search import Trial
+from benchmarks.tune.validation import blind
+from benchmarks.worker import _perform
+
+METHODS = ("bp", "dfa", "shallow")
+GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=3", "jobs=1")
+SENTINEL = 12345.6  # in place of a test metric: a number that cannot be anything else
+
+
+@pytest.fixture
+def conf(tmp_path_factory, monkeypatch):
+    """A copy of `conf/`, to declare spaces and write tasks in."""
+    copy = tmp_path_factory.mktemp("copy") / "conf"
+    shutil.copytree(compose_module.CONF, copy)
+    for module in (compose_module, plan_module, space, named):
+        monkeypatch.setattr(module, "CONF", copy)
+    load_plugins([])  # forgets what was composed before
+    yield copy
+    monkeypatch.undo()
+    load_plugins([])
+
+
+class Inline:
+    """In place of the pool: does a run in this process, and puts a number into its record that nobody may see."""
+
+    done: list[str]
+
+    def __init__(self, jobs, plugins):
+        self.busy = {}
+
+    def hand_out(self, queue):
+        if not self.busy and (run := queue.take()) is not None:
+            self.busy[run.id] = (run, 0.0)
+
+    def collect(self):
+        collected = [(run, self._do(run)) for run, _ in self.busy.values()]
+        self.busy.clear()
+        return collected
+
+    def _do(self, run):
+        Inline.done.append(run.id)
+        outcome = _perform(run.overrides, lambda: False)
+        outcome.record.metrics["accuracy"] = SENTINEL
+        write_record(outcome.record, Run.plan(run.overrides).records)
+        return outcome
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture
+def tune(command, monkeypatch):
+    """``tune("trials=3", …)``: the command, its runs in this process; `Inline.done` names them."""
+    monkeypatch.setattr(search, "Pool", Inline)
+    Inline.done = []
+    return command(command_module.main)
+
+
+@pytest.fixture
+def declare(tmp_path_factory, monkeypatch):
+    """``declare(name, text)``: a space of the test's own, the only one there is."""
+    conf = tmp_path_factory.mktemp("spaces")
+    (conf / "tune").mkdir()
+    monkeypatch.setattr(space, "CONF", conf)
+    return lambda name, text: (conf / "tune" / f"{name}.yaml").write_text(text)
+
+
+def test_the_points_are_the_same_on_every_start_and_for_every_method():
+    """Otherwise an interrupted search would start anew, and a method could win by drawing better points."""
+    default, feedback = space.load("default"), space.load("feedback")
+    # The sequence's first point is (.40995, .96412, .85765): 10^(−4 + 3·.40995), 10^(−6 + 4·.96412), .8·.85765.
+    first = {"task.optim.lr": 0.0017, "task.optim.weight_decay": 0.00719, "task.model.dropout": 0.686}
+    assert default.points("bp", 5, seed=0)[0] == first
+    for tried in (default, feedback):
+        long = {method: tried.points(method, 20, seed=0) for method in METHODS}
+        assert all(tried.points(method, 5, seed=0) == long[method][:5] for method in METHODS)
+        shared = {m: [{k: p[k] for k in first} for p in points] for m, points in long.items()}
+        assert shared["bp"] == shared["dfa"] == shared["shallow"] and len({str(p) for p in long["bp"]}) == 20
+        assert tried.points("bp", 5, seed=1) != long["bp"][:5]
+    extra = {"method.scale", "method.feedback"}
+    assert extra <= set(feedback.points("dfa", 1, 0)[0]) and not extra & set(feedback.points("shallow", 1, 0)[0])
+
+
+def test_the_points_fill_the_space_evenly():
+    """A logarithm too few would put nine of ten rates into the last decade, and every method's best with them."""
+    points = space.load("feedback").points("dfa", 16, seed=3)
+    position = {
+        "task.optim.lr": lambda v: (math.log10(v) + 4) / 3,
+        "task.optim.weight_decay": lambda v: (math.log10(v) + 6) / 4,
+        "task.model.dropout": lambda v: v / 0.8,
+        "method.scale": lambda v: (math.log10(v) + 1) / 2,
+        "method.feedback": lambda v: ["shared_uniform", "uniform", "gaussian", "orthogonal"].index(v) / 4,
+    }
+    for key, of in position.items():
+        quarters = [int(4 * of(point[key])) for point in points]
+        assert [quarters.count(quarter) for quarter in range(4)] == [4] * 4, key
+
+
+def test_shipped_spaces_compose_at_their_ends():
+    """A space that is out of a setting's range somewhere would fail its users, not us."""
+    for path in (compose_module.CONF / "tune").glob("*.yaml"):
+        for method in METHODS:
+            for point in space.load(path.stem).ends(method):
+                values = [search.override(key, value) for key, value in point.items()]
+                config = compose(["task=citation/gcn_cora", f"method={method}", *values])
+                assert all(OmegaConf.select(config, key) == value for key, value in point.items())
+
+
+def record(trial, seed=0, status="ok", method="bp", **metrics):
+    return Record("t", "geometric", "gcn", "cora", method, "smoke", seed, {}, f"trial{trial}", status=status,
+                  metrics=metrics, primary_metric="accuracy")  # fmt: skip
+
+
+def trial_of(number, records, method="bp", metric="valid_accuracy"):
+    runs = [PlannedRun("t", method, r.seed, (), r.run_id, 1.0, True) for r in records]
+    return Trial(method, number, {"lr": number}, metric, tuple(runs))
+
+
+def ranked(folder, *per_trial, metric="valid_accuracy"):
+    for records in per_trial:
+        for one in records:
+            write_record(one, folder)
+    trials = [trial_of(number, records, metric=metric) for number, records in enumerate(per_trial)]
+    return rank(trials, folder)["bp"]
+
+
+def test_the_test_metric_does_not_count(tmp_path):
+    """Settings chosen on the test set would look better than they are, those of the method tuned longest the most."""
+    ranking = ranked(
+        tmp_path,
+        [record(0, accuracy=50.0, valid_accuracy=70.0)],
+        [record(1, accuracy=99.0, valid_accuracy=10.0)],
+        [record(2, accuracy=1.0, valid_accuracy=60.0)],
+        [record(3, accuracy=55.0, valid_accuracy=40.0)],
+    )
+    assert ranking.best.trial.number == 2 and ranking.best.value == 60.0 and ranking.shipped_is_better
+    assert ranking.growth() == {1: 10.0, 2: 60.0, 3: 60.0}
+    seen = blind(record(1, accuracy=99.0, valid_accuracy=10.0, alignment_cosine_mean=0.9))
+    assert seen.metrics == {"valid_accuracy": 10.0} and seen.primary_metric == "valid_accuracy"
+
+
+def test_a_bad_trial_ranks_last_whatever_its_other_runs_say(tmp_path):
+    """A mean over the seeds that survived would prefer settings that diverge on the hard ones."""
+    ranking = ranked(
+        tmp_path,
+        [record(0, valid_accuracy=70.0)],
+        [record(1, 0, valid_accuracy=95.0), record(1, 1, "diverged", valid_accuracy=94.0)],
+        [record(2, 0, "failed"), record(2, 1, valid_accuracy=95.0)],
+        [record(3, 0, valid_accuracy=30.0), record(3, 1, valid_accuracy=50.0)],
+        [record(4, 0, valid_accuracy=40.0), record(4, 1, valid_accuracy=40.0)],
+        [record(5, valid_accuracy=1e99)],
+    )
+    assert ranking.best.trial.number == 3 and ranking.best.value == 40.0  # the earlier of two equal ones
+    assert ranking.growth() == {1: None, 2: None, 4: 40.0, 5: 40.0}
+    assert (ranking.count("ok"), ranking.count("diverged"), ranking.count("failed")) == (2, 2, 1)
+    with pytest.raises(ValueError, match="no valid_accuracy in its record"):
+        ranked(tmp_path, [record(6, accuracy=1.0)])
+
+
+def test_a_lower_perplexity_is_better(tmp_path):
+    """The worst settings of language models would be written down as the best."""
+    values = [record(n, valid_perplexity=v) for n, v in enumerate([50.0, 80.0, 40.0, 60.0])]
+    values = [dataclasses.replace(one, primary_metric="valid_perplexity") for one in values]
+    ranking = ranked(tmp_path, *([one] for one in values), metric="valid_perplexity")
+    assert ranking.best.value == 40.0 and not ranking.shipped_is_better and ranking.growth()[1] == 80.0
+
+
+def test_a_search_gives_each_method_the_same_budget_and_runs_nothing_twice(tune):
+    """A search that was stopped, or is to go on, must not train for hours what is recorded; nor favour a method."""
+    first = tune(*GCN, "methods=bp,dfa,shallow", "trials=2", "space=rate")
+    assert (first.code, first.err) == (0, "") and len(Inline.done) == 3 * (1 + 2)
+    found = list(iterate_records(Path("results/records")))
+    assert {m: sum(r.method == m for r in found) for m in METHODS} == dict.fromkeys(METHODS, 3)
+    rates = {
+        m: {r.config["task"]["optim"]["lr"] for r in found if r.method == m and "lr" in r.variant} for m in METHODS
+    }
+    assert rates["bp"] == rates["dfa"] == rates["shallow"] and len(rates["bp"]) == 2
+    assert "12345" not in first.out and "valid_accuracy" in first.out  # while it ran, and in the tables
+
+    again = tune(*GCN, "methods=bp,dfa,shallow", "trials=2", "space=rate")
+    assert len(Inline.done) == 9 and "9 of 9 runs are recorded already" in again.out
+    assert again.out.partition("recorded already\n")[2] in first.out  # the tables
+    tune(*GCN, "methods=bp,dfa,shallow", "trials=3", "space=rate")
+    assert len(Inline.done) == 9 + 3 == len(set(Inline.done))
+
+
+def test_the_written_config_is_the_winning_run(conf, tune):
+    """A rounded or misplaced value would give the named task other settings than those that the search found best."""
+    arguments = (*GCN, "methods=bp,dfa,shallow", "trials=3", "task.optim.betas=[0.8,0.99]", "write=mine")
+    result = tune(*arguments)
+    assert (result.code, result.err) == (0, "") and "citation/gcn_cora_mine" in options("task")
+    file = conf / "task" / "citation" / "gcn_cora_mine.yaml"
+    text = file.read_text()
+    records = list(iterate_records(Path("results/records")))
+    for method in METHODS:
+        trials = [r for r in records if r.method == method and "optim.lr" in r.variant]
+        best = max(trials, key=lambda r: r.metrics["valid_accuracy"])
+        base = [f"method={method}", "profile=smoke"]
+        now = Run.plan(["task=citation/gcn_cora_mine", *base])
+        assert len(trials) == 3 and now.config_hash == best.config_hash and now.config.task.epochs == 3
+        assert now.config.task.name == "citation/gcn_cora_mine" and not now.variant
+        assert f"{method} {best.metrics['valid_accuracy']:.1f} (" in text
+    assert now.config.task.profiles == [] and now.config.task.domain == "tuned_geometric"
+    lines = text.splitlines()
+    assert "# python -m benchmarks.run task=citation/gcn_cora_mine method=dfa profile=smoke" in lines
+    (search_line,) = [line for line in lines if line.startswith("# Search: ")]
+    assert "12345" not in text and "results" not in search_line and "seeds=0," in search_line
+    pack = Path("results/evidence/tune_citation_gcn_cora_mine.jsonl.gz")
+    assert sorted(r.run_id for r in read_pack(pack)) == sorted(r.run_id for r in records) and len(records) == 12
+
+    # The header's command finds the same and writes the same; another file is not overwritten.
+    assert tune(*search_line.split()[5:], "jobs=1").code == 0 and file.read_text() == text and len(Inline.done) == 12
+    file.write_text("# my own\n")
+    assert "gcn_cora_mine.yaml exists" in tune(*arguments).err and file.read_text() == "# my own\n"
+
+
+def test_diverged_trials_and_equal_points(declare, tune):
+    """A search over few choices meets a point twice, or the shipped one; what explodes must not end it."""
+    declare("wild", "settings: {task.optim.lr: {choice: [0.01, 1e+30]}}")  # .01 is what ships
+    result = tune(*GCN, "methods=bp,dfa", "trials=4", "space=wild")
+    assert (result.code, result.err) == (0, "") and len(Inline.done) == 4 == len(set(Inline.done))
+    statuses = [r.status for r in iterate_records(Path("results/records"))]
+    assert statuses.count("diverged") == 2 and statuses.count("ok") == 2
+    (row,) = [line for line in result.out.splitlines() if "bp" in line and " 0.01 " in line]
+    assert [cell.strip() for cell in row.split("│")[-3:-1]] == ["2", "0"]  # two of four points, none failed
+
+
+def test_what_cannot_be_written(tmp_path):
+    """Half of a comparison under a name, or one where a method's runs failed, would pass for equal tuning."""
+    asked = search.Search("citation/gcn_cora", METHODS, space.load("rate"), 1, 0, "smoke", (0,))
+    one = trial_of(1, [])
+    good = Ranking("valid_accuracy", Result(one, "ok", 1.0), [Result(one, "ok", 1.0)])
+    for status, message in (("failed", "failed; the same command"), ("diverged", "has a validation value")):
+        bad = dataclasses.replace(good, results=[Result(one, status, None)])
+        with pytest.raises(ValueError, match=message):
+            named.write(asked, [], {"bp": good, "dfa": bad}, "x", tmp_path)
+    for change, message in (
+        ({"methods": ("bp",)}, "search dfa, shallow as well"),
+        ({"space": space.load("feedback")}, "searches method.scale, which no task config holds"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            named.check(dataclasses.replace(asked, **change), "x")
+    with pytest.raises(UsageError, match=r"fern_8x256\.yaml exists"):
+        named.check(dataclasses.replace(asked, task="llff_real/fern"), "8x256")
+    assert not list(tmp_path.iterdir())
+
+
+SPACES = {
+    "{task.optim.lr: {log: [0.1, 0.001]}}": "task.optim.lr: log=[0.1, 0.001]: the first must be less",
+    "{task.optim.lr: {log: [0, 0.1]}}": "both must be greater than 0",
+    "{task.optim.lr: {uniform: [0.1]}}": "give two numbers",
+    "{task.optim.lr: {uniform: [a, b]}}": "give two numbers",
+    "{task.optim.lr: {choice: []}}": "give one value or more",
+    "{task.optim.lr: {choice: [[1]]}}": "give one value or more",
+    "{task.optim.lr: {normal: [0, 1]}}": "give one of log, uniform, choice",
+    "{task.optim.lr: 0.1}": "task.optim.lr: '0.1': write setting",
+    "{}": "declare under settings",
+    "{task.optim.lr: {log: [1e-3, 0.1]}}\nby_method: {dafa: {}}": "unknown method 'dafa': did you mean dfa",
+    "{method.scale: {log: [1, 2]}}\nby_method: {dfa: {method.scale: {log: [1, 3]}}}": "declared for every method and",
+    "{task.optim.lr: {log: [1e-3, 0.1]}}\nother: 1": "unknown part 'other'",
+    "{task.optim.lr: {log: [1e-3": "not readable as YAML",
+}
+MISFITS = {
+    "{task.model.heads: {choice: [1, 2]}}": "space 'mine', citation/gcn_cora, bp: unknown setting 'task.model.heads'",
+    "{task.model.dropout: {uniform: [0.1, 1.2]}}": "task.model.dropout=1.2: must lie between 0 and 1",
+    "{task.model.hidden: {uniform: [8, 32]}}": "task.model.hidden: Value '8.0'",
+    "{method.scale: {log: [1, 2]}}": "citation/gcn_cora, bp: unknown setting 'method.scale'",
+}
+ARGUMENTS = {
+    "task=citation/gcn_core": "unknown task 'citation/gcn_core': did you mean citation/gcn_cora",
+    "task=": "task= is missing",
+    "methods=bp,dfo": "unknown method 'dfo': did you mean dfa",
+    "space=defalt": "unknown space 'defalt': did you mean default",
+    "trials=0": "trials='0': give a whole number, 1 or more",
+    "trials=-2": "trials='-2': give a whole number",
+    "search_seed=x": "search_seed='x'",
+    "profile=smok": "unknown profile 'smok': did you mean smoke",
+    "seeds=none": "seeds='none'",
+    "tasks=citation": "a search takes one task",
+    "oops": "write key=value",
+    "task.optim.lr=0.1": "space 'default' searches it",
+    "task.optim.rate=0.1": "unknown setting 'task.optim.rate'",
+    "write=My/Name": "write='My/Name': give a name",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), SPACES.items(), ids=SPACES.values())
+def test_a_wrong_space_is_refused_in_one_line(text, message, declare):
+    """An inverted range must not be searched as another one."""
+    declare("mine", f"settings: {text}\n")
+    with pytest.raises(UsageError) as caught:
+        space.load("mine")
+    assert message in str(caught.value) and "\n" not in str(caught.value) and "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "message"), MISFITS.items(), ids=MISFITS.values())
+def test_a_space_that_does_not_fit_the_task_ends_in_one_line(text, message, declare, tune):
+    """A setting that the task lacks, or a value that it refuses, must not show after hours."""
+    declare("mine", f"settings: {text}\n")
+    result = tune(*GCN, "methods=bp", "trials=1", "space=mine")
+    assert result.code == 2 and message in result.err and result.err.count("\n") == 1 and not Path("results").exists()
+
+
+@pytest.mark.parametrize(("argument", "message"), ARGUMENTS.items(), ids=ARGUMENTS)
+def test_a_wrong_argument_ends_in_one_line(argument, message, tune):
+    """A mistyped method or space must not be left out of the comparison in silence."""
+    given = [one for one in GCN if one.partition("=")[0] != argument.partition("=")[0]]
+    result = tune(*given, argument)
+    assert result.code == 2 and message in result.err and result.err.count("\n") == 1 and not Path("results").exists()
+
+
+def test_a_method_that_the_task_lacks(tune):
+    """Its runs would be recorded as skipped, and the others tuned against nothing."""
+    assert "does not have it" in tune("task=criteo/fm", "methods=bp,dfa", "space=rate").err
+    assert search.methods_of("criteo/fm", []) == ("bp",)
+
+
+def test_a_run_that_was_not_done_is_asked_for_again(monkeypatch):
+    """Another search has it, or its worker was stopped: dropped, its trial would have no record to be judged by."""
+    outcomes = [Outcome(status) for status in ("busy", "interrupted", "failed")]
+
+    class Script(Inline):
+        def _do(self, run):
+            return outcomes.pop(0)
+
+    monkeypatch.setattr(search, "Pool", Script)
+    monkeypatch.setattr(search, "Queue", lambda runs: Queue(runs, pause=0.0))
+    trial = trial_of(1, [record(1)])
+    waiting = dataclasses.replace(trial, runs=tuple(dataclasses.replace(run, recorded=False) for run in trial.runs))
+    out = io.StringIO()
+    tally = search.perform([waiting], 1, [], Console(file=out, width=200))
+    assert not outcomes and tally.failed == [trial.runs[0].id] and "t trial 1 bp seed 0: failed" in out.getvalue()
+
+
+def test_values_reach_hydra_unchanged():
+    """A number in a notation that Hydra takes for a word would end the search, or a word for null change it."""
+    for value in (1e-05, 3e-4, 7, True, None, "plateau"):
+        text = search.override("task.optim.lr", value)
+        assert json.loads(text.partition("=")[2]) == value
+    assert compose(["task=citation/gcn_cora", search.override("task.optim.lr", 1e-05)]).task.optim.lr == 1e-05
