@@ -20,6 +20,8 @@ from benchmarks.evidence import gather
 from benchmarks.records import iterate_records, write_atomically
 from benchmarks.tables.build import build, text_of
 from benchmarks.tables.files import all_results, index, variants_csv, variants_table
+from benchmarks.tables.gap import NAME as GAP
+from benchmarks.tables.gap import gap_table
 from benchmarks.tables.reference import beside
 from benchmarks.tables.specs import SPECS, method_order
 from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, markdown
@@ -57,6 +59,7 @@ def tables_of(found: CellSet, profile: str, shown_only: bool = False) -> list[Ta
     specs = [spec for spec in SPECS if spec.shown or not shown_only]
     built = [build(spec, found.cells, profile, source) for source in sources for spec in specs]
     built += [variants_table(found.cells, profile, source) for source in sources]
+    built += [gap_table(found.cells, profile, source) for source in sources]
     return [table for table in built if table is not None]
 
 
@@ -106,7 +109,7 @@ def _texts(table: Table) -> list[tuple[str, str]]:
 
 def _remove_former(folder: Path, written: set[Path]) -> None:
     """Delete tables of ours whose records are gone; files under any other name are left alone."""
-    names = {spec.name for spec in SPECS} | {"variants"}
+    names = {spec.name for spec in SPECS} | {"variants", GAP}
     for path in folder.glob("*/*"):
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:

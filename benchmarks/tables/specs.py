@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: How architectures and datasets read in a table; any other stands under its own name.
+#: How architectures, datasets and domains read in a table; any other stands under its own name.
 TITLES = {
     "cheb": "ChebConv",
     "gcn": "GCN",
@@ -35,6 +35,7 @@ TITLES = {
     "wikitext2": "WikiText-2",
     "nerf_synthetic": "NeRF-Synthetic",
     "llff_real": "LLFF-Real",
+    "neural_view_synthesis": "view synthesis",
 }
 #: Left to right in every table; methods that are not listed follow in alphabetical order.
 METHODS = ("bp", "dfa", "dfa_macro", "dfa_micro", "shallow")
@@ -165,7 +166,7 @@ SPECS = (
 
 
 def title(name: str) -> str:
-    """How ``name`` (an architecture, a dataset, a scene) reads in a table."""
+    """How ``name`` (an architecture, a dataset, a scene, a domain) reads in a table."""
     dataset, slash, scene = name.partition("/")
     return TITLES.get(dataset, dataset) + (f" {scene}" if slash else "")
 

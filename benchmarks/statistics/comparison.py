@@ -1,0 +1,147 @@
+"""A method on one task beside bp and shallow: the paired difference to bp, and the gap closed.
+
+    gap closed = (method − shallow) / (bp − shallow)
+
+is 1 for a method as good as backprop and 0 for one that gains nothing from training hidden layers. Both
+differences are means over the seeds that all three have; the bootstrap draws seeds, and a seed brings its three
+runs, because methods of one seed share initial weights, data order and split.
+
+The gap exists where bp is clearly better than shallow: by the metric's ``effect`` at least, and by Student's t
+interval over the paired seeds, whose lower end must be above 0. That is the condition under which a ratio of means
+has a bounded confidence set at all (E. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16,
+1954), and for two or three seeds it is stricter than the bootstrap. Elsewhere there is a reason and no number.
+A single seed has no interval; then only the ``effect`` is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.cells import Cell
+from benchmarks.statistics.bootstrap import resampled_means, student
+from benchmarks.statistics.estimate import Estimate, estimate
+from benchmarks.statistics.scale import Scale, scale_of
+
+BEST, CONTROL = "bp", "shallow"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A method on a task, or on the mean over several; None stands for what does not exist.
+
+    ``bp``, ``own`` and ``shallow`` are means in the metric's unit over all seeds of each, as in every other table.
+    ``difference`` (own − bp, on the metric's scale) and ``gap`` are over the seeds in common.
+    """
+
+    domain: str
+    architecture: str
+    dataset: str
+    method: str
+    metric: str  # "" for a mean over tasks with different ones
+    bp: Estimate | None
+    own: Estimate | None
+    shallow: Estimate | None
+    difference: Estimate | None
+    gap: Estimate | None
+    tasks: int = 1
+    remarks: tuple[str, ...] = ()  # why something is missing, or rests on fewer seeds
+
+    @property
+    def effect(self) -> float:
+        """The smallest difference that matters, in the unit of ``difference``; NaN without metric or bp."""
+        return scale_of(self.metric).effect(self.bp.value) if self.metric and self.bp else math.nan
+
+
+def compare(cells: Mapping[str, Cell]) -> list[Comparison]:
+    """Every method of one task but bp and shallow; ``cells`` are those of the task's primary metric by method.
+
+    Raises:
+        ValueError: a perplexity that is not positive; one line.
+    """
+    return [
+        _comparison(method, cells) for method in cells if method not in (BEST, CONTROL) and not cells[method].skipped
+    ]
+
+
+def _comparison(method: str, cells: Mapping[str, Cell]) -> Comparison:
+    own = cells[method]
+    scale = scale_of(own.key.metric)
+    gap, reason = _gap(method, cells, scale)
+    return Comparison(
+        domain=own.domain,
+        architecture=own.architecture,
+        dataset=own.dataset,
+        method=method,
+        metric=own.key.metric,
+        bp=_level(cells.get(BEST)),
+        own=_level(own),
+        shallow=_level(cells.get(CONTROL)),
+        difference=_difference(method, cells, scale),
+        gap=gap,
+        remarks=tuple(_remarks(method, cells, reason)),
+    )
+
+
+def _level(cell: Cell | None) -> Estimate | None:
+    return estimate(list(cell.values.values()), str(cell.key)) if cell else None
+
+
+def _paired(cells: Mapping[str, Cell], methods: tuple[str, ...], scale: Scale) -> np.ndarray:
+    """Values (seeds, methods) of the seeds that all ``methods`` have, by ascending seed."""
+    seeds = _common(cells, methods)
+    return np.stack([scale.of(cells[name].values[seed] for seed in seeds) for name in methods], axis=1)
+
+
+def _common(cells: Mapping[str, Cell], methods: tuple[str, ...]) -> list[int]:
+    return sorted(set.intersection(*(set(cells[name].values) for name in methods)))
+
+
+def _difference(method: str, cells: Mapping[str, Cell], scale: Scale) -> Estimate | None:
+    if BEST not in cells:
+        return None
+    bp, own = _paired(cells, (BEST, method), scale).T
+    return estimate(own - bp, str(cells[method].key))
+
+
+def _gap(method: str, cells: Mapping[str, Cell], scale: Scale) -> tuple[Estimate | None, str]:
+    """The gap closed, or why there is none."""
+    for name in (BEST, CONTROL, method):
+        if name not in cells or not cells[name].n:
+            return None, f"no gap: {name} has no result"
+    bp, own, shallow = (values := _paired(cells, (BEST, method, CONTROL), scale)).T
+    if not len(values):
+        return None, f"no gap: {BEST}, {method} and {CONTROL} have no seed in common"
+    if not _clearly_positive(scale.metric.sign * (bp - shallow), scale.effect(cells[BEST].mean)):
+        return None, f"no gap: {BEST} is not clearly better than {CONTROL}"
+    value = float((own - shallow).mean() / (bp - shallow).mean())
+    if len(values) == 1:
+        return Estimate(value, math.nan, (1,), None), ""
+    above, below = resampled_means(np.stack([own - shallow, bp - shallow], axis=1), str(cells[method].key)).T
+    exists = below * scale.metric.sign > 0
+    draws = np.divide(above, below, out=np.full_like(above, np.inf), where=exists)
+    return Estimate(value, math.nan, (len(values),), draws), ""
+
+
+def _clearly_positive(differences: np.ndarray, effect: float) -> bool:
+    mean, count = differences.mean(), len(differences)
+    if mean < effect or mean <= 0:
+        return False
+    return count == 1 or mean > student(count - 1) * differences.std(ddof=1) / math.sqrt(count)
+
+
+def _remarks(method: str, cells: Mapping[str, Cell], reason: str) -> Iterator[str]:
+    if reason:
+        yield reason
+    compared = [name for name in (BEST, method, CONTROL) if name in cells and cells[name].n]
+    common = len(_common(cells, tuple(compared))) if compared else 0
+    if common and any(cells[name].n != common for name in compared):
+        counts = ", ".join(f"{name} has {cells[name].n}" for name in compared)
+        yield f"{common} seeds in common: {counts}"
+    for name in (BEST, method, CONTROL):
+        cell = cells.get(name)
+        if cell and cell.n < cell.runs:
+            yield f"{name}: {cell.runs - cell.n} of {cell.runs} runs not ok: {cell.reason}"

@@ -1,0 +1,123 @@
+"""The headline table: the gap between shallow and bp that each method closes, by task, architecture and domain.
+
+It takes the primary metric of every task with the settings as shipped, one row per task and method. Means over an
+architecture's datasets and over a domain's architectures follow where there is more than one.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmarks.cells import NAN, Cell
+from benchmarks.statistics import Comparison, average, compare, scale_of
+from benchmarks.statistics.bootstrap import MANY
+from benchmarks.statistics.comparison import BEST, CONTROL
+from benchmarks.tables.build import STANDIN
+from benchmarks.tables.gap_text import LABELS, LEGEND, Row, number_row, numbers_header, place_of, text_header, text_row
+from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.specs import method_order, title
+from benchmarks.tables.text import Table
+
+NAME = "gap_closed"
+_ORDERED = ("domain", "dataset", "architecture")
+
+
+def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+    """The table over the cells of one profile and data source; None where no method can be compared."""
+    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
+    tasks = _tasks(here)
+    real = source == "real"
+    rows = sorted((_row(one, real) for task in tasks for one in compare(task)), key=_order)
+    if not rows:
+        return None
+    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
+    every = [*rows, *_means(rows)]
+    papers = any(not math.isnan(row.paper) for row in every)
+    return Table(
+        name=NAME if real else f"{NAME}_{source.replace('-', '')}",
+        title="Gap closed: how far each method gets from shallow training to backprop",
+        subtitle=f"{data} · profile {profile} · primary metric of each task, means over seeds",
+        header=text_header(papers),
+        rows=[text_row(row, papers) for row in every],
+        numbers_header=numbers_header(papers),
+        numbers=[number_row(row, papers) for row in every],
+        notes=[*LEGEND, *_notes(every, tasks)],
+        labels=len(LABELS),
+    )
+
+
+def _tasks(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
+    """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
+    tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
+    for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
+        if cell.primary and cell.key.metric and not cell.key.variant:
+            tasks[cell.key.task][cell.key.method] = cell
+    return list(tasks.values())
+
+
+def _row(comparison: Comparison, real: bool) -> Row:
+    """``comparison`` beside what the paper's numbers for bp, the method and shallow say, if it has all three."""
+    names = (BEST, comparison.method, CONTROL)
+    keys = [Key(comparison.domain, comparison.architecture, comparison.dataset, n, comparison.metric) for n in names]
+    found = [published()[key] for key in keys if key in published()]
+    if not real or len(found) != len(keys):
+        return Row(comparison)
+    return Row(comparison, _paper_gap(found, comparison.metric), tuple(one.note for one in found if one.note))
+
+
+def _paper_gap(found: Sequence[Published], metric: str) -> float:
+    bp, own, shallow = scale_of(metric).of(one.value for one in found)
+    return float((own - shallow) / (bp - shallow)) if bp != shallow else NAN
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    """The paper's order of domains, datasets and architectures; others follow by name."""
+    places = []
+    for part in _ORDERED:
+        known = list(dict.fromkeys(getattr(key, part) for key in published()))
+        name = getattr(row.comparison, part)
+        places.append((known.index(name) if name in known else len(known), name))
+    return (*places, method_order(row.comparison.method))
+
+
+def _means(rows: Sequence[Row]) -> Iterator[Row]:
+    """Per domain: a row per architecture with several datasets, then one if there are several architectures."""
+    domains: dict[str, dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        one = row.comparison
+        domains[one.domain][one.architecture, one.method].append(row)
+    for domain, groups in domains.items():
+        means = {key: _mean(group, key[0]) for key, group in groups.items()}
+        yield from (row for row in means.values() if row.comparison.tasks > 1)
+        for method in dict.fromkeys(method for _, method in means):
+            members = [row for key, row in means.items() if key[1] == method]
+            if len(members) > 1:
+                yield _mean(members, domain)
+
+
+def _mean(rows: Sequence[Row], name: str) -> Row:
+    mean = average([row.comparison for row in rows], name)
+    # Beside a mean over some of the tasks the paper's mean over all would mislead.
+    complete = mean.gap is not None and mean.gap.tasks == mean.tasks
+    return Row(mean, statistics.fmean(row.paper for row in rows) if complete else NAN)
+
+
+def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
+    """Remarks below the table: each text once, with the rows it concerns."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        papers = [f"the paper's number: {note}" for note in dict.fromkeys(row.paper_notes)]
+        for text in [*row.comparison.remarks, *papers]:
+            texts[text].append(place_of(row.comparison))
+    few = sorted({size for row in rows if row.comparison.difference for size in row.comparison.difference.sizes})
+    if few and few[0] < MANY:
+        least = math.floor(100 * (1 - 2.0 ** (1 - few[0])))
+        texts[f"intervals of fewer than {MANY} seeds cover less than 95% (of {few[0]}: {least}% at most)"] = []
+    for task in tasks:
+        if not any(method not in (BEST, CONTROL) and not cell.skipped for method, cell in task.items()):
+            first = next(iter(task.values()))
+            texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
+    return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]

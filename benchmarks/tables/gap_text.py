@@ -1,0 +1,119 @@
+"""The headline table's rows as text for a reader and as numbers for a program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from benchmarks.cells import NAN
+from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
+from benchmarks.tables.build import NONE, exact
+from benchmarks.tables.specs import title
+
+LABELS = ("dataset", "architecture", "method")
+_LEVELS = ("bp", "own", "shallow")
+_PARTS = ("mean", "std", "low", "high", "n")
+LEGEND = (
+    "gap closed: (method − shallow) / (bp − shallow) in %, over the seeds in common; perplexities are compared in nats",
+    "[ ]: 95% bootstrap interval, seeds resampled with all their runs; (2/3): two of three tasks have this number",
+    "n effect: seeds until the interval of own − bp is ± the smallest effect that matters; "
+    "n sign: until it excludes 0 (power .8)",
+)
+
+
+class Row(NamedTuple):
+    """A comparison, and the gap that the paper's numbers close (NaN where they do not say) with its notes."""
+
+    comparison: Comparison
+    paper: float = NAN
+    paper_notes: tuple[str, ...] = ()
+
+
+def place_of(one: Comparison) -> str:
+    """How a note names the row of a task or of a mean."""
+    return title(one.architecture) + (f" on {title(one.dataset)}" if one.dataset else "") + f" ({one.method})"
+
+
+def text_header(papers: bool) -> list[str]:
+    """Headings of `text_row`."""
+    paper = ["paper"] if papers else []
+    return [*LABELS, *_LEVELS, "gap closed", *paper, "own − bp", "seeds", "n effect", "n sign"]
+
+
+def text_row(row: Row, papers: bool) -> list[str]:
+    """One row for a reader."""
+    one = row.comparison
+    scale = scale_of(one.metric) if one.metric else None
+    levels = [scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.own, one.shallow)]
+    return [
+        title(one.dataset) if one.dataset else f"mean of {one.tasks}",
+        title(one.architecture),
+        one.method,
+        *levels,
+        _estimate(one.gap, one.tasks, _percent),
+        *([_percent(row.paper)] if papers else []),
+        _estimate(one.difference, one.tasks, scale.difference) if scale else NONE,
+        _seeds(one),
+        *map(_needed_text, _needed(one)),
+    ]
+
+
+def _percent(fraction: float) -> str:
+    return NONE if math.isnan(fraction) else f"{100 * fraction:.1f}".replace("-", "−")
+
+
+def _estimate(found: Estimate | None, tasks: int, text: Callable[[float], str]) -> str:
+    if found is None:
+        return NONE
+    interval = f" [{text(found.interval.low)}, {text(found.interval.high)}]" if found.interval else ""
+    return text(found.value) + interval + (f" ({found.tasks}/{tasks})" if found.tasks < tasks else "")
+
+
+def _seeds(one: Comparison) -> str:
+    """Seeds behind the difference; behind the gap where metrics differ, so that there is no difference."""
+    found = one.difference or one.gap
+    if found is None:
+        return "0"
+    low, high = min(found.sizes), max(found.sizes)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _needed(one: Comparison) -> tuple[float, float]:
+    found = one.difference
+    if found is None:
+        return NAN, NAN
+    return seeds_for_width(found.std, one.effect, found.tasks), seeds_for_sign(found.std, found.value, found.tasks)
+
+
+def _needed_text(seeds: float) -> str:
+    if math.isnan(seeds):
+        return NONE
+    return f">{MOST}" if math.isinf(seeds) else str(seeds)
+
+
+def numbers_header(papers: bool) -> list[str]:
+    """Headings of `number_row`. Gaps are fractions; a perplexity's difference is in nats."""
+    names = [*_LEVELS, "gap", "difference"]
+    estimates = [f"{name} {part}" for name in names for part in _PARTS]
+    return [*LABELS, "domain", "metric", "tasks", *estimates, "seeds effect", "seeds sign", *(["paper gap"] * papers)]
+
+
+def number_row(row: Row, papers: bool) -> list[str]:
+    """One row in full precision."""
+    one = row.comparison
+    estimates = (one.bp, one.own, one.shallow, one.gap, one.difference)
+    return [
+        *(one.dataset, one.architecture, one.method, one.domain, one.metric, str(one.tasks)),
+        *(text for found in estimates for text in _exact(found)),
+        *map(exact, _needed(one)),
+        *([exact(row.paper)] if papers else []),
+    ]
+
+
+def _exact(found: Estimate | None) -> list[str]:
+    """Mean, std, interval and the number of seeds (of the task that has fewest)."""
+    if found is None:
+        return ["", "", "", "", "0"]
+    low, high = found.interval or (NAN, NAN)
+    return [exact(found.value), exact(found.std), exact(low), exact(high), str(min(found.sizes))]
