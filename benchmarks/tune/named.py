@@ -52,14 +52,15 @@ def write(
 ) -> tuple[Path, Path]:
     """Write config and evidence; returns both files.
 
-    The pack holds whole records, test metrics included: evidence of the runs as they were.
+    The pack holds whole records, test metrics included: evidence of the runs as they were. It lies in a folder of its
+    own, which tables do not read: nobody is to choose among trials by their test metrics.
 
     Raises:
         ValueError: runs failed, so that the methods did not have the same budget; a method without a winner; a pack
             that is too large; a written config that does not give the winning runs. The config is not kept then.
     """
     winners = {method: _winner(method, ranking) for method, ranking in rankings.items()}
-    evidence = results / "evidence" / f"tune_{_task(search, name).replace('/', '_')}.jsonl.gz"
+    evidence = results / "evidence" / "tune" / f"{_task(search, name).replace('/', '_')}.jsonl.gz"
     runs = sorted({run.id for trial in trials for run in trial.runs})
     pack((read_record(results / "records" / f"{run}.json") for run in runs), evidence)
     path = config_path(search, name)
@@ -118,7 +119,7 @@ def _header(search: Search, rankings: Mapping[str, Ranking], name: str, evidence
         f"Best of {search.trials} trials each by {metric}, mean over seeds {', '.join(map(str, search.seeds))} "
         f"(shipped settings): {best}",
         f"Diverged trials: {diverged}",
-        f"Runs: {evidence.name}",
+        f"Runs: {evidence.parent.name}/{evidence.name}",
     ]
     return "".join(f"# {line}\n" for line in lines)
 
