@@ -19,18 +19,17 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks.compose import UsageError, fail, load_plugins, plugins_named_in
 from benchmarks.console import make_console
-from benchmarks.interrupt import stop_signal
 from benchmarks.outcome import Outcome, failures
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
-from benchmarks.pool import Pool, Queue
-from benchmarks.progress import Display, Estimate
+from benchmarks.progress import Display
+from benchmarks.workload import Tally, work_through
 
 _KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
 _SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
@@ -44,14 +43,6 @@ class Arguments:
     jobs: int
     results: Path
     plugins: list[str]
-
-
-@dataclass
-class Tally:
-    """What came of a sweep."""
-
-    failed: list[str] = field(default_factory=list)
-    interrupted: bool = False
 
 
 def main() -> None:
@@ -121,53 +112,28 @@ def _jobs(text: str) -> int:
 
 
 def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:
-    """Do all runs that are not recorded, in parallel processes."""
-    queue = Queue(run for run in runs if not run.recorded)
-    tally = Tally()
-    jobs = max(1, min(arguments.jobs, len(queue)))
-    estimate, pool = Estimate(jobs), Pool(jobs, arguments.plugins)
-    with Display(console, len(runs), len(runs) - len(queue)) as display, stop_signal() as stop:
-        rows = TaskRows(runs, arguments, display)
-        try:
-            while (queue or pool.busy) and not stop.requested:
-                pool.hand_out(queue)
-                display.running([run for run, _ in pool.busy.values()], estimate.left(queue, pool.busy))
-                for run, outcome in pool.collect():
-                    if outcome.status in ("busy", "interrupted"):  # another sweep has it, or its worker was stopped
-                        queue.put_back(run)
-                        continue
-                    estimate.finished(run, outcome.seconds)
-                    display.finished(run, outcome, estimate.left(queue, pool.busy))
-                    _note(run, outcome, tally, rows)
-        finally:
-            tally.interrupted = stop.requested
-            pool.stop()
-    return tally
-
-
-def _note(run: PlannedRun, outcome: Outcome, tally: Tally, rows: TaskRows) -> None:
-    rows.finished(run, outcome)
-    if outcome.status == "failed":
-        tally.failed.append(run.id)
+    """Do all runs that are not recorded, in parallel processes, with a row for each task that is done."""
+    rows = TaskRows(runs, arguments)
+    return work_through(runs, arguments.jobs, arguments.plugins, console, on_recorded=rows.recorded)
 
 
 class TaskRows:
     """Prints a task's table row as soon as its last run is done."""
 
-    def __init__(self, runs: Sequence[PlannedRun], arguments: Arguments, display: Display) -> None:
-        self._arguments, self._display = arguments, display
+    def __init__(self, runs: Sequence[PlannedRun], arguments: Arguments) -> None:
+        self._arguments = arguments
         self._open: dict[str, int] = {}
         for run in runs:
             self._open[run.task] = self._open.get(run.task, 0) + (not run.recorded)
 
-    def finished(self, run: PlannedRun, outcome: Outcome) -> None:
+    def recorded(self, run: PlannedRun, outcome: Outcome, display: Display) -> None:
         """One more run of a task is recorded."""
         from benchmarks.tables import task_row
 
         self._open[run.task] -= 1
         is_variant = outcome.record is not None and outcome.record.variant != ""  # those have a table of their own
         if self._open[run.task] == 0 and not is_variant:
-            self._display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task))
+            display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task))
 
 
 def _show_tables(arguments: Arguments, console: Console) -> None:

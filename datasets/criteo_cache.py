@@ -1,22 +1,16 @@
 """Encoded rows of Criteo are made once per file and settings, and kept in the cache; every later load maps them.
 
-A folder `<cache>/criteo/<key>` is complete or does not exist: it is written under another name, beginning with a
-dot, and renamed. Of several processes one works and the others wait for it. What a killed process has left is
-removed by the next one that writes.
+A folder `<cache>/criteo/<key>` is complete or does not exist (`sole_writer`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import shutil
-import uuid
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 from datasets.criteo_batches import CriteoData
 from datasets.criteo_format import FIELD_NAMES, FIELDS, FILE, GZIP_FILE
@@ -25,6 +19,7 @@ from datasets.criteo_text import TextFile
 from datasets.errors import DataError
 from datasets.manifest import check_file
 from datasets.registry import find_dataset
+from datasets.sole_writer import sole_writer
 from datasets.source import Source, cache_root, prepare, remedy
 
 log = logging.getLogger(__name__)
@@ -57,35 +52,16 @@ def cache_folder(source: Source, preprocessing: Preprocessing) -> Path:
 
 
 def _make(source: Source, preprocessing: Preprocessing, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_lock_file(folder)):
+    with sole_writer(folder) as new_draft:
         if folder.is_dir():  # another process was faster
             return
-        _remove_leftovers(folder)
         file = _checked_file(source)
-        draft = folder.with_name(f".{folder.name}~{uuid.uuid4().hex}")
+        draft = new_draft()
         draft.mkdir()
-        try:
-            log.info("encoding %s into %s, once", file.path, folder)
-            about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
-            preprocess(file, draft, preprocessing, about | {"file": file.path.name})
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-
-
-def _lock_file(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the drafts that nobody works on; called with this folder's lock held."""
-    for draft in folder.parent.glob(".*~*"):
-        owner = folder.with_name(draft.name[1:].partition("~")[0])
-        with contextlib.suppress(Timeout):
-            lock = contextlib.nullcontext() if owner == folder else FileLock(_lock_file(owner), timeout=0)
-            with lock:
-                shutil.rmtree(draft, ignore_errors=True)
+        log.info("encoding %s into %s, once", file.path, folder)
+        about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
+        preprocess(file, draft, preprocessing, about | {"file": file.path.name})
+        draft.rename(folder)
 
 
 def _checked_file(source: Source) -> TextFile:

@@ -1,23 +1,18 @@
 """WikiText is encoded once per content and settings, and kept in the cache; every later load maps the ids.
 
-A folder `<cache>/wikitext/<key>` is complete or does not exist: it is written under another name, beginning with a dot,
-and renamed. Of several processes one works and the others wait for it. What a killed process has left is removed by the
-next one that writes, and a folder that is damaged is made anew.
+A folder `<cache>/wikitext/<key>` is complete or does not exist (`sole_writer`); one that is damaged is made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
-import uuid
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from datasets.errors import DataError
 from datasets.manifest import RemoteFile, check_file
 from datasets.registry import find_dataset
+from datasets.sole_writer import sole_writer
 from datasets.source import Source, cache_root, prepare, remedy
 from datasets.wikitext_corpus import WikiText
 from datasets.wikitext_encode import ENCODER, encode, open_encoded
@@ -61,46 +56,22 @@ def cache_folder(source: Source, tokenization: Tokenization) -> Path:
 
 
 def _make(source: Source, tokenization: Tokenization, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_lock_file(folder)):
+    with sole_writer(folder) as new_draft:
         if folder.is_dir():
             try:
                 open_encoded(folder, tokenization, None)
                 return  # another process was faster
             except ValueError as error:
                 log.warning("%s is damaged (%s) and is made anew", folder, error)
-        _remove_leftovers(folder)
         texts = _checked_texts(source)
-        draft, damaged = _draft(folder), _draft(folder)
+        draft = new_draft()
         draft.mkdir()
-        try:
-            log.info("encoding %s into %s, once", source.folder, folder)
-            about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
-            encode(texts, draft, tokenization, about)
-            if folder.exists():  # damaged; what another process has mapped of it stays mapped
-                folder.rename(damaged)
-            draft.rename(folder)
-        finally:
-            for leftover in (draft, damaged):
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _draft(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}~{uuid.uuid4().hex}")
-
-
-def _lock_file(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the drafts that nobody works on; called with this folder's lock held."""
-    for draft in folder.parent.glob(".*~*"):
-        owner = folder.with_name(draft.name[1:].partition("~")[0])
-        with contextlib.suppress(Timeout):
-            lock = contextlib.nullcontext() if owner == folder else FileLock(_lock_file(owner), timeout=0)
-            with lock:
-                shutil.rmtree(draft, ignore_errors=True)
+        log.info("encoding %s into %s, once", source.folder, folder)
+        about = {"source": source.kind, "dataset": source.name, "fingerprint": source.fingerprint}
+        encode(texts, draft, tokenization, about)
+        if folder.exists():  # damaged; what another process has mapped of it stays mapped
+            folder.rename(new_draft())
+        draft.rename(folder)
 
 
 def _checked_texts(source: Source) -> dict[str, TextFile]:

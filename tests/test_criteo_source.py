@@ -51,7 +51,7 @@ def cached() -> list[str]:
 def in_a_process(before: str, **options: object) -> subprocess.Popen[str]:
     """Load in a process of its own, after some lines of Python."""
     program = (
-        "from datasets import criteo_cache, criteo_preprocess\nfrom datasets.criteo import *\n"
+        "from datasets import criteo_cache, criteo_preprocess, sole_writer\nfrom datasets.criteo import *\n"
         f"from datasets.source import resolve\n{before}\n"
         "load_criteo(resolve('criteo'), Preprocessing(threshold=2))\n"
     )
@@ -157,11 +157,11 @@ def test_of_two_processes_one_encodes_and_the_other_waits(root: Path) -> None:
     hook = (
         f"import os, pathlib, time\nwanted = pathlib.Path({str(root.parent / 'wanted')!r})\n"
         "wanted.mkdir(exist_ok=True)\n"
-        "lock, encode = criteo_cache.FileLock, criteo_cache.preprocess\n"
+        "lock, encode = sole_writer.FileLock, criteo_cache.preprocess\n"
         "def noted(path):\n    (wanted / str(os.getpid())).touch()\n    return lock(path)\n"
         "def patient(*args):\n    print('encodes', flush=True)\n"
         "    while len(list(wanted.iterdir())) < 2: time.sleep(0.01)\n    encode(*args)\n"
-        "criteo_cache.FileLock, criteo_cache.preprocess = noted, patient"
+        "sole_writer.FileLock, criteo_cache.preprocess = noted, patient"
     )
     workers = [in_a_process(hook, stdout=subprocess.PIPE) for _ in range(2)]
     outputs = [worker.communicate(timeout=60)[0] for worker in workers]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import pool, sweep, worker
+from benchmarks import pool, sweep, worker, workload
 from benchmarks.execute import execute
 from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun, Selection, plan
@@ -99,8 +99,8 @@ def test_a_run_that_was_not_done_is_asked_for_again(folder, monkeypatch):
     statuses = ["busy", "interrupted", "ok", "failed", "ok", "ok"]
     outcomes = [Outcome(s, 1.0, record if s == "ok" else None) for s in statuses]
     scripts = []
-    monkeypatch.setattr(sweep, "Pool", lambda *a: scripts.append(Script(outcomes, *a)) or scripts[0])
-    monkeypatch.setattr(sweep, "Queue", functools.partial(Queue, pause=0.0))
+    monkeypatch.setattr(workload, "Pool", lambda *a: scripts.append(Script(outcomes, *a)) or scripts[0])
+    monkeypatch.setattr(workload, "Queue", functools.partial(Queue, pause=0.0))
     runs = plan(selection("dfa", seeds=(0, 1, 2, 3)))
     out = io.StringIO()
     tally = sweep.sweep(runs, sweep.parse(["profile=smoke"]), Console(file=out, width=200))

@@ -10,23 +10,22 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness_trials import record, trial_of
 from omegaconf import OmegaConf
 from rich.console import Console
 
 from benchmarks import compose as compose_module
 from benchmarks import plan as plan_module
+from benchmarks import workload
 from benchmarks.compose import UsageError, compose, load_plugins, options
 from benchmarks.evidence import read_pack
 from benchmarks.outcome import Outcome
-from benchmarks.plan import PlannedRun
 from benchmarks.pool import Queue
-from benchmarks.records import Record, iterate_records, write_record
+from benchmarks.records import iterate_records, write_record
 from benchmarks.runs import Run
 from benchmarks.tune import __main__ as command_module
 from benchmarks.tune import named, search, space
-from benchmarks.tune.ranking import Ranking, Result, rank
-from benchmarks.tune.search import Trial
-from benchmarks.tune.validation import blind
+from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.worker import _perform
 
 METHODS = ("bp", "dfa", "shallow")
@@ -78,7 +77,7 @@ class Inline:
 @pytest.fixture
 def tune(command, monkeypatch):
     """``tune("trials=3", …)``: the command, its runs in this process; `Inline.done` names them."""
-    monkeypatch.setattr(search, "Pool", Inline)
+    monkeypatch.setattr(workload, "Pool", Inline)
     Inline.done = []
     return command(command_module.main)
 
@@ -131,65 +130,6 @@ def test_shipped_spaces_compose_at_their_ends():
                 values = [search.override(key, value) for key, value in point.items()]
                 config = compose(["task=citation/gcn_cora", f"method={method}", *values])
                 assert all(OmegaConf.select(config, key) == value for key, value in point.items())
-
-
-def record(trial, seed=0, status="ok", method="bp", **metrics):
-    return Record("t", "geometric", "gcn", "cora", method, "smoke", seed, {}, f"trial{trial}", status=status,
-                  metrics=metrics, primary_metric="accuracy")  # fmt: skip
-
-
-def trial_of(number, records, method="bp", metric="valid_accuracy"):
-    runs = [PlannedRun("t", method, r.seed, (), r.run_id, 1.0, True) for r in records]
-    return Trial(method, number, {"lr": number}, metric, tuple(runs))
-
-
-def ranked(folder, *per_trial, metric="valid_accuracy"):
-    for records in per_trial:
-        for one in records:
-            write_record(one, folder)
-    trials = [trial_of(number, records, metric=metric) for number, records in enumerate(per_trial)]
-    return rank(trials, folder)["bp"]
-
-
-def test_the_test_metric_does_not_count(tmp_path):
-    """Settings chosen on the test set would look better than they are, those of the method tuned longest the most."""
-    ranking = ranked(
-        tmp_path,
-        [record(0, accuracy=50.0, valid_accuracy=70.0)],
-        [record(1, accuracy=99.0, valid_accuracy=10.0)],
-        [record(2, accuracy=1.0, valid_accuracy=60.0)],
-        [record(3, accuracy=55.0, valid_accuracy=40.0)],
-    )
-    assert ranking.best.trial.number == 2 and ranking.best.value == 60.0 and ranking.shipped_is_better
-    assert ranking.growth() == {1: 10.0, 2: 60.0, 3: 60.0}
-    seen = blind(record(1, accuracy=99.0, valid_accuracy=10.0, alignment_cosine_mean=0.9))
-    assert seen.metrics == {"valid_accuracy": 10.0} and seen.primary_metric == "valid_accuracy"
-
-
-def test_a_bad_trial_ranks_last_whatever_its_other_runs_say(tmp_path):
-    """A mean over the seeds that survived would prefer settings that diverge on the hard ones."""
-    ranking = ranked(
-        tmp_path,
-        [record(0, valid_accuracy=70.0)],
-        [record(1, 0, valid_accuracy=95.0), record(1, 1, "diverged", valid_accuracy=94.0)],
-        [record(2, 0, "failed"), record(2, 1, valid_accuracy=95.0)],
-        [record(3, 0, valid_accuracy=30.0), record(3, 1, valid_accuracy=50.0)],
-        [record(4, 0, valid_accuracy=40.0), record(4, 1, valid_accuracy=40.0)],
-        [record(5, valid_accuracy=1e99)],
-    )
-    assert ranking.best.trial.number == 3 and ranking.best.value == 40.0  # the earlier of two equal ones
-    assert ranking.growth() == {1: None, 2: None, 4: 40.0, 5: 40.0}
-    assert (ranking.count("ok"), ranking.count("diverged"), ranking.count("failed")) == (2, 2, 1)
-    with pytest.raises(ValueError, match="no valid_accuracy in its record"):
-        ranked(tmp_path, [record(6, accuracy=1.0)])
-
-
-def test_a_lower_perplexity_is_better(tmp_path):
-    """The worst settings of language models would be written down as the best."""
-    values = [record(n, valid_perplexity=v) for n, v in enumerate([50.0, 80.0, 40.0, 60.0])]
-    values = [dataclasses.replace(one, primary_metric="valid_perplexity") for one in values]
-    ranking = ranked(tmp_path, *([one] for one in values), metric="valid_perplexity")
-    assert ranking.best.value == 40.0 and not ranking.shipped_is_better and ranking.growth()[1] == 80.0
 
 
 def test_a_search_gives_each_method_the_same_budget_and_runs_nothing_twice(tune):
@@ -350,8 +290,8 @@ def test_a_run_that_was_not_done_is_asked_for_again(monkeypatch):
         def _do(self, run):
             return outcomes.pop(0)
 
-    monkeypatch.setattr(search, "Pool", Script)
-    monkeypatch.setattr(search, "Queue", lambda runs: Queue(runs, pause=0.0))
+    monkeypatch.setattr(workload, "Pool", Script)
+    monkeypatch.setattr(workload, "Queue", lambda runs: Queue(runs, pause=0.0))
     trial = trial_of(1, [record(1)])
     waiting = dataclasses.replace(trial, runs=tuple(dataclasses.replace(run, recorded=False) for run in trial.runs))
     out = io.StringIO()

@@ -54,7 +54,7 @@ def cached() -> list[str]:
 def in_a_process(before: str, **options: object) -> subprocess.Popen[str]:
     """Load in a process of its own, after some lines of Python."""
     program = (
-        "from datasets import wikitext_cache, wikitext_encode\nfrom datasets.wikitext import *\n"
+        "from datasets import wikitext_cache, wikitext_encode, sole_writer\nfrom datasets.wikitext import *\n"
         f"from datasets.source import resolve\n{before}\n"
         "load_wikitext(resolve('wikitext103'), Tokenization(290))\n"
     )
@@ -168,11 +168,11 @@ def test_of_two_processes_one_encodes_and_the_other_waits(root: Path) -> None:
     hook = (
         f"import os, pathlib, time\nwanted = pathlib.Path({str(root.parent / 'wanted')!r})\n"
         "wanted.mkdir(exist_ok=True)\n"
-        "lock, encode = wikitext_cache.FileLock, wikitext_cache.encode\n"
+        "lock, encode = sole_writer.FileLock, wikitext_cache.encode\n"
         "def noted(path):\n    (wanted / str(os.getpid())).touch()\n    return lock(path)\n"
         "def patient(*args):\n    print('encodes', flush=True)\n"
         "    while len(list(wanted.iterdir())) < 2: time.sleep(0.01)\n    encode(*args)\n"
-        "wikitext_cache.FileLock, wikitext_cache.encode = noted, patient"
+        "sole_writer.FileLock, wikitext_cache.encode = noted, patient"
     )
     workers = [in_a_process(hook, stdout=subprocess.PIPE) for _ in range(2)]
     outputs = [worker.communicate(timeout=120)[0] for worker in workers]

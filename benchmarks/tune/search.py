@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from benchmarks.compose import UsageError, compose, nearest, options
-from benchmarks.interrupt import stop_signal
 from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun, Selection, plan
-from benchmarks.pool import Pool, Queue
-from benchmarks.progress import Display, Estimate
-from benchmarks.sweep import Tally
 from benchmarks.tune.space import Space, Value
 from benchmarks.tune.validation import blind, validation_metric
+from benchmarks.workload import Tally, work_through
 
 
 @dataclass(frozen=True)
@@ -124,26 +121,7 @@ def perform(trials: Iterable[Trial], jobs: int, plugins: Sequence[str], console:
 
     What is shown of a run is its validation metric.
     """
-    runs = _distinct(trials)
-    queue = Queue(run for run in runs if not run.recorded)
-    jobs = max(1, min(jobs, len(queue)))
-    estimate, pool, tally = Estimate(jobs), Pool(jobs, plugins), Tally()
-    with Display(console, len(runs), len(runs) - len(queue)) as display, stop_signal() as stop:
-        try:
-            while (queue or pool.busy) and not stop.requested:
-                pool.hand_out(queue)
-                display.running([run for run, _ in pool.busy.values()], estimate.left(queue, pool.busy))
-                for run, outcome in pool.collect():
-                    if outcome.status in ("busy", "interrupted"):  # another search has it, or its worker was stopped
-                        queue.put_back(run)
-                        continue
-                    estimate.finished(run, outcome.seconds)
-                    display.finished(run, _blinded(outcome), estimate.left(queue, pool.busy))
-                    tally.failed += [run.id] if outcome.status == "failed" else []
-        finally:
-            tally.interrupted = stop.requested
-            pool.stop()
-    return tally
+    return work_through(_distinct(trials), jobs, plugins, console, shown=_blinded)
 
 
 def _distinct(trials: Iterable[Trial]) -> list[PlannedRun]:
