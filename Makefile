@@ -13,10 +13,11 @@ ARGS ?=
 PIP_FLAGS ?=
 SWEEP = $(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(TASKS) methods=$(METHODS) $(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS)
 BASELINE := results/baselines/smoke.json
+HISTORY := results/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves compare regression baseline data clean
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,16 +70,23 @@ curves: setup  ## learning and alignment curves of the recorded runs
 compare: setup  ## compare two record sets: make compare A=results B=other
 	$(PY) -m benchmarks.compare $(A) $(B) $(ARGS)
 
-# The gate judges the code as it is, so it runs in a folder of its own that holds no older records.
-regression: setup  ## smoke runs of the code as it is, against the committed baseline
+# The gate judges the code as it is, so it runs in a folder of its own that holds no older records. A sweep that ends
+# with 1 has failed runs: the gate names them, and its summary is written.
+regression: setup  ## smoke runs of the code as it is, against the committed baseline (SEEDS=10,11,12: others than its)
 	rm -rf $(GATE)
-	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
-	$(PY) -m benchmarks.baseline check --results $(GATE) --out $(BASELINE)
+	@status=0; $(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE) || status=$$?; \
+	[ $$status -le 1 ] || exit $$status; \
+	$(PY) -m benchmarks.baseline check --results $(GATE) --out $(BASELINE) --seeds $(or $(SEEDS),3) \
+		--markdown $(GATE)/summary.md || exit $$?; \
+	exit $$status
 
-baseline: setup  ## rewrite the committed baseline from fresh smoke runs
+baseline: setup  ## rewrite the committed baseline from fresh smoke runs, and add it to the history
 	rm -rf $(GATE)
 	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
-	$(PY) -m benchmarks.baseline write --results $(GATE) --out $(BASELINE)
+	$(PY) -m benchmarks.baseline write --results $(GATE) --out $(BASELINE) --history $(HISTORY)
+
+trend: setup  ## how results moved over the landed baselines
+	$(PY) -m benchmarks.history $(ARGS)
 
 data: setup  ## what data there are (fetch: python -m benchmarks.data fetch cora)
 	$(PY) -m benchmarks.data status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.cells import Cell, CellKey
@@ -37,6 +38,8 @@ class Comparison:
     changes: list[Change]
     warnings: list[str] = field(default_factory=list)
     failing: frozenset[str] = FAILING
+    #: Method → factor by which its training time grew, relative to backprop's; empty where nobody asked.
+    speed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[Change]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellKey
@@ -21,8 +21,13 @@ from benchmarks.compare.changes import (
 from benchmarks.compare.stats import Difference, Pair, Rules, difference, typical_noise
 
 
-def compare(before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None = None) -> Comparison:
-    """Judge every cell that either side has."""
+def compare(
+    before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None = None, seeds: Sequence[int] | None = None
+) -> Comparison:
+    """Judge every cell that either side has.
+
+    ``seeds`` are those that every cell of ``after`` was meant to be run with; not given, as many as ``before`` has.
+    """
     rules = rules or Rules()
     left = {cell.key: cell for cell in before if not cell.skipped}
     right = {cell.key: cell for cell in after if not cell.skipped}
@@ -31,7 +36,7 @@ def compare(before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None =
     noise = typical_noise(judged)
     found = {pair.before.key: difference(pair, noise, rules, len(judged)) for pair in pairs}
     keys = sorted(key for key in left.keys() | right.keys() if not _follows(key, left, right))
-    changes = [_judge(key, left.get(key), right.get(key), found.get(key)) for key in keys]
+    changes = [_judge(key, left.get(key), right.get(key), found.get(key), seeds) for key in keys]
     return Comparison(changes, speed_warnings(left.values(), right.values()))
 
 
@@ -44,7 +49,9 @@ def _follows(key: CellKey, left: dict[CellKey, Cell], right: dict[CellKey, Cell]
     return primary != key and (primary not in other or not other[primary].n)
 
 
-def _judge(key: CellKey, before: Cell | None, after: Cell | None, found: Difference | None) -> Change:
+def _judge(
+    key: CellKey, before: Cell | None, after: Cell | None, found: Difference | None, seeds: Sequence[int] | None
+) -> Change:
     if before is None or after is None:
         verdict = ADDED if before is None else MISSING
         return Change(key, before, after, verdict)
@@ -55,10 +62,16 @@ def _judge(key: CellKey, before: Cell | None, after: Cell | None, found: Differe
     if before.primary and verdict != WORSE:
         if after.runs - after.n > before.runs - before.n:
             return Change(key, before, after, NEWLY_FAILED, found, after.reason)
-        if after.n < before.n:
-            lost = sorted(before.values.keys() - after.values.keys())
+        if lost := _lost(before, after, seeds):
             return Change(key, before, after, RUNS_MISSING, found, f"seeds {', '.join(map(str, lost))}")
     return Change(key, before, after, verdict, found)
+
+
+def _lost(before: Cell, after: Cell, seeds: Sequence[int] | None) -> list[int]:
+    """Seeds whose runs are missing; those of ``before`` count only where ``after`` has fewer runs."""
+    if seeds is not None:
+        return sorted(set(seeds) - after.values.keys())
+    return sorted(before.values.keys() - after.values.keys()) if after.n < before.n else []
 
 
 def _verdict(found: Difference, sign: int) -> str:

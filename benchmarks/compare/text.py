@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -12,12 +13,12 @@ from tabulate import tabulate
 
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellKey
-from benchmarks.compare.changes import Change, Comparison
+from benchmarks.compare.changes import BETTER, NOT_JUDGED, WITHIN, WORSE, Change, Comparison
 
 HEADER = ("verdict", "cell", "A", "B", "B − A", "noise allows", "judged by")
-_QUIET = ("within noise", "not judged")
-_STYLES = {"better": "green", "added": "cyan", "within noise": "dim", "not judged": "dim"}
-#: Rows of the summary's open table; a pull request needs the worst, the file has the rest folded away.
+_QUIET = (WITHIN, NOT_JUDGED)
+_STYLES = {"better": "green", "added": "cyan", WITHIN: "dim", NOT_JUDGED: "dim"}
+#: Open rows under a heading of the summary; the rest is folded away.
 _OPEN_ROWS = 30
 #: Columns a terminal needs for the table; a narrower one gets plain lines.
 _WIDE = 110
@@ -58,19 +59,66 @@ def _grid(rows: Sequence[Sequence[str]], comparison: Comparison, changes: Sequen
 
 
 def markdown(comparison: Comparison, title: str) -> str:
-    """A summary for a pull-request comment or a job's page: the verdict, what is notable, the rest folded."""
+    """A summary for a pull request or a job's page: a line and a small table if all is well.
+
+    Otherwise what failed comes first, then improvements, then other changes; speed is last, since it never fails.
+    """
     state = "❌" if comparison.failures else "✅"
     parts = [f"### {state} {_safe(title)}", summary(comparison)]
-    parts += [f"> {_safe(warning)}" for warning in comparison.warnings]
-    ordered = _worst_first(comparison)
-    notable = [change for change in ordered if change.verdict not in _QUIET]
-    rest = notable[_OPEN_ROWS:] + [change for change in ordered if change.verdict in _QUIET]
-    if notable:
-        parts.append(_pipe(notable[:_OPEN_ROWS]))
-    if rest:
-        heading = f"<summary>{len(rest)} more cells</summary>"
-        parts.append(f"<details>{heading}\n\n{_pipe(rest)}\n\n</details>")
+    for heading, found in _sections(comparison):
+        parts += [f"#### {len(found)} {heading}", _pipe(found[:_OPEN_ROWS])]
+        if rest := found[_OPEN_ROWS:]:
+            parts.append(f"<details><summary>{len(rest)} more</summary>\n\n{_pipe(rest)}\n\n</details>")
+    parts.append(_by_domain(comparison))
+    if comparison.speed:
+        factors = " · ".join(f"{method} {factor:.2f}×" for method, factor in comparison.speed.items())
+        parts.append(f"Training time relative to bp's, as a multiple of the baseline's: {factors}")
+    parts += [f"> ⚠️ {_safe(warning)}" for warning in comparison.warnings]
     return "\n\n".join(parts) + "\n"
+
+
+def _sections(comparison: Comparison) -> Iterator[tuple[str, list[Change]]]:
+    """What is notable, under its headings; headings without changes are left out."""
+    notable = [change for change in _worst_first(comparison) if change.verdict not in _QUIET]
+    failed = [change for change in notable if change.verdict in comparison.failing]
+    better = [change for change in notable if change not in failed and change.verdict == BETTER]
+    other = [change for change in notable if change not in failed and change not in better]
+    sections = (("that fail", failed), ("improvements", better), ("other changes", other))
+    return ((heading, found) for heading, found in sections if found)
+
+
+def _by_domain(comparison: Comparison) -> str:
+    """A row per domain: how much was judged, what came of it, and how near the nearest cell came to its limit."""
+    rows = []
+    for domain, changes in itertools.groupby(sorted(comparison.changes, key=_domain), key=_domain):
+        found = list(changes)
+        judged = [c for c in found if c.difference and c.verdict != NOT_JUDGED]
+        rows.append(
+            [
+                domain,
+                len({change.key.task for change in found}),
+                len(judged),
+                sum(change.verdict in comparison.failing for change in found),
+                sum(change.verdict == BETTER for change in found),
+                _nearest(judged),
+            ]
+        )
+    head = ("domain", "tasks", "cells judged", "failing", "better", "nearest to its limit")
+    return tabulate(rows, head, tablefmt="pipe", colalign=["left", *["right"] * 4, "left"], disable_numparse=True)
+
+
+def _nearest(judged: Sequence[Change]) -> str:
+    """The cell whose difference takes the largest share of what noise allows."""
+    shares = [(abs(c.difference.value) / c.difference.threshold, c) for c in judged if c.difference.threshold > 0]
+    if not shares:
+        return "–"
+    share, change = max(shares, key=lambda pair: pair[0])
+    return _safe(f"{share:.0%}: {change.key.task} {change.key.method} {change.key.metric}")
+
+
+def _domain(change: Change) -> str:
+    cell = change.after or change.before
+    return cell.domain if cell else ""
 
 
 def _pipe(changes: Sequence[Change]) -> str:
@@ -84,12 +132,13 @@ def _safe(text: str) -> str:
 
 
 def _worst_first(comparison: Comparison) -> list[Change]:
-    """Failing cells first, what is within noise last; within a verdict the order of the keys."""
+    """Failing cells first, of these the worse ones; within noise last; within a verdict the order of the keys."""
 
-    def rank(change: Change) -> tuple[bool, bool, str, CellKey]:
+    def rank(change: Change) -> tuple[bool, bool, bool, str, CellKey]:
         return (
             change.verdict not in comparison.failing,
             change.verdict in _QUIET,
+            change.verdict != WORSE,
             change.verdict,
             change.key,
         )

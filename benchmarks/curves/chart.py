@@ -61,6 +61,7 @@ class Chart:
     x_label: str
     panels: tuple[Panel, ...]
     by_depth: bool = False
+    counts: bool = False  # the horizontal axis counts: ticks at whole numbers, a mark at each vertex
 
 
 def over_seeds(

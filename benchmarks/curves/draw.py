@@ -98,7 +98,7 @@ def _side_by_side(chart: Chart) -> Figure:
         axes = _axes(figure, chart, panel, rows, columns, place)
         for series in panel.series:
             look = looks[series.name]
-            handles[series.name] = _line(axes, panel, series, look.colour, look.dashes)
+            handles[series.name] = _line(axes, panel, series, look.colour, look.dashes, chart.counts)
             if series.seeds > 1:
                 axes.fill_between(series.x, series.low, series.high, color=look.colour, alpha=0.15, linewidth=0)
     shown, top = [handles[name] for name in labels], 1 - head / figure.get_figheight()
@@ -146,7 +146,7 @@ def _axes(
     axes.set_title(panel.title, loc="left", size=9)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(panel.label)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=chart.counts))
     axes.xaxis.set_major_formatter(_PLAIN)
     if panel.logarithmic:
         axes.set_yscale("log")
@@ -156,8 +156,8 @@ def _axes(
     return axes
 
 
-def _line(axes: Axes, panel: Panel, series: Series, colour: object, dashes: Dashes) -> Line2D:
-    marker = "o" if len(series.x) == 1 else ""  # a line of one vertex is invisible
+def _line(axes: Axes, panel: Panel, series: Series, colour: object, dashes: Dashes, marked: bool = False) -> Line2D:
+    marker = "o" if marked or len(series.x) == 1 else ""  # a line of one vertex is invisible
     (line,) = axes.plot(series.x, series.mean, color=colour, linestyle=dashes, marker=marker, markersize=4)
     line.set_gid(line_id(panel, series))
     return line

@@ -1,0 +1,60 @@
+"""The command `python -m benchmarks.history`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.curves import write as draw
+from benchmarks.history import file, text
+from benchmarks.history.backfill import landings_in_git
+from benchmarks.history.chart import chart_of
+from benchmarks.history.trend import trends
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (2 for bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.history", description="Show how the results of landed baselines moved over time."
+    )
+    parser.add_argument("command", nargs="?", choices=["trend", "backfill"], default="trend", help="default: trend")
+    parser.add_argument("--profile", default="smoke", help="whose baseline (default: smoke)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    parser.add_argument("--last", type=int, default=4, metavar="N", help="landings in the table (default: 4)")
+    chosen = parser.parse_args(arguments)
+    path = chosen.results / "history" / f"{chosen.profile}.jsonl"
+    try:
+        if chosen.command == "backfill":
+            _backfill(chosen.results / "baselines" / f"{chosen.profile}.json", path)
+        else:
+            _trend(chosen, path)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _backfill(baseline: Path, path: Path) -> None:
+    if path.exists():
+        raise ValueError(f"{path}: there is a history, which knows more than git does; remove it to write it anew")
+    landings = landings_in_git(baseline)
+    file.write(path, landings)
+    sys.stdout.write(f"{path}: {len(landings)} landings\n")
+
+
+def _trend(chosen: argparse.Namespace, path: Path) -> None:
+    if chosen.last < 1:
+        raise ValueError(f"--last {chosen.last}: show 1 landing or more")
+    landings = file.read(path)
+    if not landings:
+        raise ValueError(f"{path}: no landings; make baseline adds one, python -m benchmarks.history backfill git's")
+    found = trends(landings)
+    figures = draw([chart_of(chosen.profile, landings, found)], chosen.results / "figures")
+    sys.stdout.write(f"{text.table(landings, found, chosen.last)}\n\n{text.NOTE}\n")
+    sys.stdout.write(f"{text.summary(landings, found)}\n{figures[0]}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The trend as a chart: a panel for each architecture, a line for each method, drawn like the learning curves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.curves.chart import Chart, Panel, Series
+from benchmarks.history.landing import Landing
+from benchmarks.history.trend import Trend
+
+
+def chart_of(profile: str, landings: Sequence[Landing], found: Sequence[Trend]) -> Chart:
+    """``history/<profile>``; a method's line breaks where tasks, settings or data changed."""
+    first, newest = landings[0], landings[-1]
+    subtitle = f"1: {first.label}" + (f" … {len(landings)}: {newest.label}" if len(landings) > 1 else "")
+    panels = [_panel(list(lines)) for _, lines in itertools.groupby(found, key=lambda trend: trend.line[:2])]
+    return Chart(
+        name=f"history/{profile}",
+        title=f"Landings of the {profile} baseline",
+        subtitle=f"{subtitle} · means of the primary metric over tasks and seeds · lines break where settings changed",
+        x_label="landing",
+        panels=(*panels, *_speed_panel(landings)),
+        counts=True,
+    )
+
+
+def _panel(found: Sequence[Trend]) -> Panel:
+    architecture, metric = found[0].line.architecture, found[0].metric
+    unit = f" ({metric.unit})" if metric.unit else ""
+    series = tuple(_series(trend) for trend in found)
+    return Panel(architecture, architecture, metric.title + unit, series)
+
+
+def _series(trend: Trend) -> Series:
+    """The means over the landings' numbers, from 1; NaN, where a line ends, before each restart."""
+    places: list[float] = []
+    means: list[float] = []
+    for number, level in enumerate(trend.levels):
+        if level is None:
+            continue
+        if trend.restarted(number):
+            places.append(number + 0.5)
+            means.append(np.nan)
+        places.append(number + 1)
+        means.append(level.mean)
+    return _line(trend.line.method, places, means)
+
+
+def _speed_panel(landings: Sequence[Landing]) -> Iterator[Panel]:
+    methods = landings[-1].speed
+    series = []
+    for method in methods:
+        known = [(number, one.speed[method]) for number, one in enumerate(landings, start=1) if method in one.speed]
+        series.append(_line(method, *zip(*known, strict=True)))
+    if series:
+        yield Panel("speed", "training time, all tasks", "multiple of backprop's", tuple(series))
+
+
+def _line(method: str, places: Sequence[float], values: Sequence[float]) -> Series:
+    x, y = np.array(places, dtype=float), np.array(values, dtype=float)
+    return Series(method, method, x, y, y, y, seeds=1)

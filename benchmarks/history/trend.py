@@ -1,0 +1,77 @@
+"""The trend over landings: how far each line moved, and whether it drifts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import metrics
+from benchmarks.history.landing import Landing, Level, Line
+
+DRIFT, STEP = "drift", "step"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One line over all landings; None where a landing does not have it."""
+
+    line: Line
+    metric: metrics.Metric
+    levels: tuple[Level | None, ...]
+
+    @property
+    def stretch(self) -> list[float]:
+        """The means since tasks, settings or data last changed: only these differ by the code alone."""
+        backwards = [level for level in reversed(self.levels) if level is not None]
+        same = itertools.takewhile(lambda level: level.settings == backwards[0].settings, backwards)
+        return [level.mean for level in same][::-1]
+
+    @property
+    def since_first(self) -> float:
+        """Change over the `stretch`."""
+        return self.stretch[-1] - self.stretch[0]
+
+    @property
+    def since_last(self) -> float:
+        """Change by the newest landing; 0 if that is the first of its `stretch`."""
+        return self.stretch[-1] - self.stretch[-2:][0]
+
+    @property
+    def tolerance(self) -> float:
+        """What the gate lets pass if every seed moves by it; a mean over tasks moves further only if some task did."""
+        return self.metric.tolerance("rerun", self.stretch[0])
+
+    @property
+    def verdict(self) -> str:
+        """`DRIFT`: beyond the tolerance though no single landing was; `STEP`: some single landing was; or nothing."""
+        steps = [abs(after - before) for before, after in itertools.pairwise(self.stretch)]
+        if max(steps, default=0.0) > self.tolerance:
+            return STEP
+        return DRIFT if abs(self.since_first) > self.tolerance else ""
+
+    @property
+    def worse(self) -> bool:
+        """Whether it moved to the worse since the first."""
+        return self.metric.sign * self.since_first < 0
+
+    def restarted(self, number: int) -> bool:
+        """Whether landing ``number`` (from 0) has other tasks, settings or data than the one before it."""
+        level = self.levels[number]
+        former = next((one for one in reversed(self.levels[:number]) if one is not None), None)
+        return level is not None and former is not None and level.settings != former.settings
+
+
+def trends(landings: Sequence[Landing]) -> list[Trend]:
+    """A trend for each line that the newest landing has, by domain, architecture and method."""
+    newest = landings[-1]
+    return [
+        Trend(line, metrics.lookup(level.metric), tuple(_level(landing, line, level) for landing in landings))
+        for line, level in sorted(newest.levels.items())
+    ]
+
+
+def _level(landing: Landing, line: Line, newest: Level) -> Level | None:
+    """The line's level in ``landing``; one of another metric cannot be compared with the newest."""
+    found = landing.levels.get(line)
+    return found if found is not None and found.metric == newest.metric else None

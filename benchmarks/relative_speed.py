@@ -1,0 +1,47 @@
+"""Speed as each method's training time relative to backprop's in the same set of runs.
+
+Seconds differ between machines and with their load; ratios of runs that were made side by side hardly do.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+
+from benchmarks.cells import Cell
+
+#: Method → factor.
+Factors = dict[str, float]
+
+
+def times_of_backprop(cells: Iterable[Cell]) -> Factors:
+    """Each method's training time as a multiple of backprop's: geometric mean over the tasks that have both."""
+    return _means(_ratios(cells))
+
+
+def changes(before: Iterable[Cell], after: Iterable[Cell]) -> Factors:
+    """By which factor each method's multiple of backprop's time grew: geometric mean over the tasks of both sides."""
+    old, new = _ratios(before), _ratios(after)
+    return _means({run: new[run] / old[run] for run in sorted(old.keys() & new.keys())})
+
+
+def _ratios(cells: Iterable[Cell]) -> dict[tuple[str, str], float]:
+    """Training time over backprop's by (task, method), for every other method."""
+    seconds = {
+        (cell.key.task, cell.key.method): cell.train_seconds
+        for cell in cells
+        if cell.primary and not cell.key.variant and cell.train_seconds > 0
+    }
+    return {
+        (task, method): value / seconds[task, "bp"]
+        for (task, method), value in seconds.items()
+        if method != "bp" and (task, "bp") in seconds
+    }
+
+
+def _means(ratios: dict[tuple[str, str], float]) -> Factors:
+    by_method: dict[str, list[float]] = defaultdict(list)
+    for (_, method), ratio in ratios.items():
+        by_method[method].append(ratio)
+    return {method: statistics.geometric_mean(found) for method, found in sorted(by_method.items())}
