@@ -1,8 +1,8 @@
 """Scales: on which axis differences of a metric are taken.
 
-A metric is compared as it is, or by its logarithm if it says so, as perplexities do. A perplexity is the exponential of the loss per
-token: its differences at 400 and at 30 mean different things, and an arithmetic mean over seeds follows the worst
-one. In nats a gap closed is that of the cross-entropy, and a ratio of 1.01 is .01 whatever the level.
+A metric is compared as it is, or by its logarithm if it says so, as perplexities do. A perplexity is the exponential
+of the loss per token: its differences at 400 and at 30 mean different things, and an arithmetic mean over seeds follows
+the worst one. In nats a gap closed is that of the cross-entropy, and a ratio of 1.01 is .01 whatever the level.
 """
 
 from __future__ import annotations
