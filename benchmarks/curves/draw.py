@@ -96,6 +96,8 @@ def _side_by_side(chart: Chart) -> Figure:
     handles = {}
     for place, panel in enumerate(chart.panels):
         axes = _axes(figure, chart, panel, rows, columns, place)
+        if chart.counts:  # all panels count the same things, whichever of them they have
+            axes.set_xlim(0.7, 0.3 + max(one.x[-1] for other in chart.panels for one in other.series))
         for series in panel.series:
             look = looks[series.name]
             handles[series.name] = _line(axes, panel, series, look.colour, look.dashes, chart.counts)
