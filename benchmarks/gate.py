@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from benchmarks import metrics
 from benchmarks.cells import NAN, Cell
 from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
 from benchmarks.compare.judge import compare
 from benchmarks.compare.stats import Difference, Pair, Rules
 from benchmarks.relative_speed import changes as speed_changes
-from benchmarks.reproduction import MEAN_LOSS
+from benchmarks.reproduction import MEAN_LOSS, tolerance
 
 SETTINGS_CHANGED = "settings changed"
 DATA_CHANGED = "data changed"
@@ -45,19 +44,17 @@ def check(
     """
     rules, baseline, current = rules or Rules(), list(baseline), list(current)
     found = compare(baseline, current, rules, seeds)
-    failing = FAILING | {SETTINGS_CHANGED, DATA_CHANGED, NOT_REPRODUCED}
-    if not allow_better:
-        failing |= {UNEXPECTED}
+    failing = FAILING | {SETTINGS_CHANGED, DATA_CHANGED, NOT_REPRODUCED, UNEXPECTED}
     factors = speed_changes(baseline, current)
     slower = [
         f"speed: {method} takes {factor:.2f}× its former share of backprop's time"
         for method, factor in factors.items()
         if factor > SLOWER
     ]
-    return Comparison([_stricter(change, rules) for change in found.changes], slower, failing, factors)
+    return Comparison([_stricter(change, rules, allow_better) for change in found.changes], slower, failing, factors)
 
 
-def _stricter(change: Change, rules: Rules) -> Change:
+def _stricter(change: Change, rules: Rules, allow_better: bool) -> Change:
     before, after = change.before, change.after
     if before is None or after is None:
         return change
@@ -69,7 +66,7 @@ def _stricter(change: Change, rules: Rules) -> Change:
     if change.key.metric == MEAN_LOSS and not rules.unpaired and (found := _straying(Pair(before, after), rules)):
         reason = f"a bug, or other draws? then {REMEDY}"
         return dataclasses.replace(change, verdict=NOT_REPRODUCED, difference=found, reason=reason)
-    if change.verdict == BETTER:
+    if change.verdict == BETTER and not allow_better:
         return dataclasses.replace(change, verdict=UNEXPECTED, reason=f"a leak, or progress? then {REMEDY}")
     return change
 
@@ -79,7 +76,7 @@ def _straying(pair: Pair, rules: Rules) -> Difference | None:
     if not pair.shared:
         return None
     value, seed = min(((move, seed) for move, seed in zip(pair.by_seed, pair.shared, strict=True)), key=_size)
-    allowed = rules.rerun * metrics.lookup(MEAN_LOSS).tolerance("rerun", pair.before.values[seed])
+    allowed = rules.rerun * tolerance(pair.before.domain, pair.before.values[seed])
     return Difference(value, NAN, allowed, "every seed") if abs(value) > allowed else None
 
 

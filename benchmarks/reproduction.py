@@ -5,10 +5,10 @@ former: networks learn with it as well as before, and no test of means would eve
 path of each single run. The mean of a run's training loss over all its evaluations follows that path, is
 continuous where an accuracy counts nodes, and hardly feels the order of floating-point sums.
 
-Its tolerance of 1e-4 (relative; the gate wants every seed beyond it) stands between what was seen of both: with
-kernels for another processor (SSE in place of AVX-512) it moved by 1e-6 or less on GCN and the autoencoder and by
-5e-5 in one diverging run of DCN; with one test label among 140 training nodes by 3e-4 or more on every seed; with one
-flipped feedback matrix by 8e-3 or more.
+How much it moves on another processor was seen with SSE kernels in place of AVX-512 ones, relative: 1e-6 or less on
+GCN, GAT and the autoencoder, 5e-5 in one diverging run of DCN, 5e-4 on the Transformer, whose 271 steps at a high rate
+amplify rounding. What bugs do on the citation graphs: one test label among 140 training nodes moves every seed by 3e-4
+or more, one flipped feedback matrix by 8e-3 or more. Tolerances stand between, and the gate wants every seed beyond.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import metrics
 from benchmarks.cells import Cell, aggregate
 from benchmarks.evidence import histories_of
 from benchmarks.histories import History
@@ -27,6 +28,15 @@ from benchmarks.records import Record, run_id
 
 #: The metric's name.
 MEAN_LOSS = "train_loss_mean"
+#: Relative tolerances of domains whose runs hardly amplify rounding; the metric's own is for the others.
+_STEADY = {"geometric": 1e-4}
+
+
+def tolerance(domain: str, value: float) -> float:
+    """How far the mean loss of a run may be from ``value`` on another machine."""
+    if domain in _STEADY:
+        return _STEADY[domain] * abs(value)
+    return metrics.lookup(MEAN_LOSS).tolerance("rerun", value)
 
 
 def with_mean_losses(records: Sequence[Record], results: Path) -> list[Cell]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from conftest import REPOSITORY
 from results_samples import record, records, save
 
 from benchmarks import baseline, gate
 from benchmarks.cells import aggregate
 from benchmarks.compare.changes import Change, Comparison
+from benchmarks.compare.judge import compare
 from benchmarks.compare.stats import Rules
 from benchmarks.compare.text import markdown
-from benchmarks.evidence import gather
+from benchmarks.evidence import gather, read_pack
 from benchmarks.relative_speed import changes, times_of_backprop
-from benchmarks.reproduction import MEAN_LOSS, with_mean_losses
+from benchmarks.reproduction import MEAN_LOSS, tolerance, with_mean_losses
 
 
 def smoke(values, **fields):
@@ -44,7 +46,8 @@ def test_the_mean_loss_is_that_of_all_evaluations_by_seed(tmp_path):
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        ([[2.0002, 2.0], [3.0, 2.0]], "not judged"),  # one seed repeats itself: the other is chaos
+        ([[2.0006, 2.0], [3.0, 2.0]], "not judged"),  # one seed repeats itself: the other is chaos
+        ([[1.9994, 2.0], [3.0, 2.0]], "not judged"),
         ([[2.0002, 2.0], [3.0, 2.0004]], "not judged"),  # 5e-5 and 8e-5: another processor
         ([[2.0006, 2.0], [3.0, 2.0006]], gate.NOT_REPRODUCED),  # 1.5e-4 and 1.2e-4
         ([[2.0006, 2.0], [3.0, 1.9994]], gate.NOT_REPRODUCED),  # each its own way: a flipped sign does that
@@ -56,6 +59,12 @@ def test_every_seed_must_stray_whichever_way(tmp_path, second, expected):
     after = with_losses(tmp_path / "b", second)
     assert verdicts(gate.check(before, after)) == {"accuracy": "within noise", MEAN_LOSS: expected}
     assert not gate.check(before, after, Rules(unpaired=True)).failures
+
+
+def test_domains_that_amplify_rounding_are_allowed_more():
+    """One tolerance for all would cry wolf on another processor, or overlook a leaked label on the graphs."""
+    assert tolerance("geometric", 2.0) == pytest.approx(2e-4)
+    assert tolerance("language", -5.0) == pytest.approx(1e-2)
 
 
 def test_other_seeds_have_no_path_to_repeat(tmp_path):
@@ -79,6 +88,18 @@ def test_runs_are_missing_by_the_seeds_that_were_asked_for():
     one = aggregate(smoke([80.5])).cells
     assert not gate.check(before, one, seeds=[0]).failures
     assert [change.reason for change in gate.check(before, one).failures] == ["seeds 1, 2"]
+
+
+def test_seeds_in_two_clusters_raise_no_alarm():
+    """Real runs: DNA on Cora lies near 88 with splits 0, 2 and 5 and near 83 with 1, 3 and 8, each closely together."""
+    pack = read_pack(REPOSITORY / "results" / "evidence" / "citation_paper.jsonl")
+
+    def side(*seeds):
+        made = aggregate(one for one in pack if one.seed in seeds and not one.variant).cells
+        return [cell for cell in made if not cell.key.task.startswith("citation/dna_pubmed")]  # it has three seeds
+
+    found = compare(side(0, 2, 5), side(1, 3, 8)).changes
+    assert {change.verdict for change in found} == {"within noise", "not judged"}
 
 
 def test_seeds_on_the_command_line(tmp_path, capsys):
@@ -135,22 +156,23 @@ def test_failures_come_before_improvements_and_speed_is_last():
         for one in smoke([80.0 + gain, 82.0 + gain], architecture=name, train_seconds=9.0)
     ]
     after += [one for name in names for one in smoke([90.0, 91.0], architecture=name, method="bp")]
-    found = compared(before, after)
-    allowed = Comparison(found.changes, found.warnings, found.failing - {gate.UNEXPECTED}, found.speed)
-    text = markdown(found, "a | b")
+    text = markdown(compared(before, after), "a | b")
     order = [
         "### ❌ a \\| b",
         "FAILED",
-        "that fail",
+        "#### 2 that fail",
         "| worse",
-        gate.UNEXPECTED + " |",
+        f"| {gate.UNEXPECTED}",
         "| domain",
         "dfa 4.50×",
-        "> ⚠️ speed",
+        "> ⚠️",
     ]
     places = [text.index(part) for part in order]
     assert places == sorted(places), text
-    assert "#### 1 that fail" in markdown(allowed, "t")
+    text = markdown(gate.check(aggregate(before).cells, aggregate(after).cells, allow_better=True), "t")
+    order = ["#### 1 that fail", "| worse", "#### 1 improvements", "| better", "| domain"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places), text
 
 
 def test_a_long_list_is_folded_and_hostile_names_do_not_break_the_table():

@@ -110,9 +110,9 @@ def _by_domain(comparison: Comparison) -> str:
 def _nearest(judged: Sequence[Change]) -> str:
     """The cell whose difference takes the largest share of what noise allows."""
     shares = [(abs(c.difference.value) / c.difference.threshold, c) for c in judged if c.difference.threshold > 0]
-    if not shares:
+    share, change = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+    if not share or change is None:
         return "–"
-    share, change = max(shares, key=lambda pair: pair[0])
     return _safe(f"{share:.0%}: {change.key.task} {change.key.method} {change.key.metric}")
 
 
