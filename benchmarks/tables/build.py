@@ -49,7 +49,8 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
     seeds = usual_n(ours)
     header = ["dataset", "architecture"]
     numbers_header = ["dataset", "architecture"]
-    paper = ["paper"] if source == "real" else []
+    compared = any(place.paper for place in grid.places.values())
+    paper = ["paper"] if compared else []
     for column in grid.columns:
         header += [_heading(spec, column), *paper]
         numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
@@ -58,9 +59,9 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         title=spec.title,
         subtitle=subtitle(ours, profile, source, seeds),
         header=header,
-        rows=[_text_row(spec, grid, row, seeds, source) for row in grid.rows],
+        rows=[_text_row(spec, grid, row, seeds, compared) for row in grid.rows],
         numbers_header=numbers_header,
-        numbers=[_number_row(grid, row, source) for row in grid.rows],
+        numbers=[_number_row(grid, row, compared) for row in grid.rows],
         notes=_notes(grid),
     )
 
@@ -151,7 +152,7 @@ def _heading(spec: TableSpec, column: Column) -> str:
     return f"{metrics.lookup(column.metric).heading} {column.method}" if many else column.method
 
 
-def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, source: str) -> list[str]:
+def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, compared: bool) -> list[str]:
     cells = [title(row[0]), title(row[1])]
     for column in grid.columns:
         place = grid.places[row, column]
@@ -160,7 +161,7 @@ def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, sou
             cells.append(_absence(grid, row, column))
         else:
             cells.append(text_of(place.cell, seeds, spec.decimals) + place.scenes)
-        if source == "real":
+        if compared:
             cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
     return cells
 
@@ -193,13 +194,13 @@ def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
     return next((text_of(cell, cell.n) for cell in siblings if not cell.n), NONE if siblings else NOT_RUN)
 
 
-def _number_row(grid: Grid, row: tuple[str, str], source: str) -> list[str]:
+def _number_row(grid: Grid, row: tuple[str, str], compared: bool) -> list[str]:
     numbers = list(row)
     for column in grid.columns:
         place = grid.places[row, column]
         cell = place.cell
         numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
-        if source == "real":
+        if compared:
             numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
 
