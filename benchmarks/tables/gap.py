@@ -17,18 +17,17 @@ from benchmarks.statistics.bootstrap import MANY
 from benchmarks.statistics.comparison import BEST, CONTROL
 from benchmarks.tables.build import STANDIN
 from benchmarks.tables.gap_text import LABELS, LEGEND, Row, number_row, numbers_header, place_of, text_header, text_row
-from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
-_ORDERED = ("domain", "dataset", "architecture")
 
 
 def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no method can be compared."""
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    tasks = _tasks(here)
+    tasks = primary_by_task(here)
     real = source == "real"
     rows = sorted((_row(one, real) for task in tasks for one in compare(task)), key=_order)
     if not rows:
@@ -49,7 +48,7 @@ def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     )
 
 
-def _tasks(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
+def primary_by_task(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
     """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
     tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
@@ -74,13 +73,8 @@ def _paper_gap(found: Sequence[Published], metric: str) -> float:
 
 
 def _order(row: Row) -> tuple[object, ...]:
-    """The paper's order of domains, datasets and architectures; others follow by name."""
-    places = []
-    for part in _ORDERED:
-        known = list(dict.fromkeys(getattr(key, part) for key in published()))
-        name = getattr(row.comparison, part)
-        places.append((known.index(name) if name in known else len(known), name))
-    return (*places, method_order(row.comparison.method))
+    one = row.comparison
+    return (*paper_order(one.domain, one.dataset, one.architecture), method_order(one.method))
 
 
 def _means(rows: Sequence[Row]) -> Iterator[Row]:
