@@ -127,12 +127,16 @@ _perplexity("valid_perplexity", "validation perplexity per token", "per token")
 _perplexity("valid_perplexity_word", "validation perplexity per word", "per word")
 _perplexity("test_perplexity", "test perplexity per token")
 _perplexity("test_perplexity_word", "test perplexity per word")
-_cosine("weight_alignment_cosine", "alignment of the weight gradient as a whole", short="weights as one")
-for _level, _of, _short in (("", "alignment", ""), ("weight_", "weight-gradient alignment", "weights' ")):
-    _cosine(f"{_level}alignment_cosine_mean", f"{_of}, mean cosine", short=f"{_short}mean")
-    _cosine(f"{_level}alignment_cosine_std", f"{_of}, std of the cosine", NEITHER, f"{_short}std")
-    for _quantile in ("05", "50", "95"):
-        _cosine(f"{_level}alignment_cosine_q{_quantile}", f"{_of}, {int(_quantile)}% quantile of the cosine", NEITHER)
+_cosine("alignment_cosine_mean", "alignment, mean cosine", short="mean")
+_cosine("alignment_cosine_std", "alignment, std of the cosine", NEITHER, short="std")
+_cosine("weight_alignment_cosine", "weight-gradient alignment, cosine", short="weights")
+_cosine("weight_alignment_cosine_mean", "weight-gradient alignment, mean cosine of rows", NEITHER, short="rows' mean")
+_cosine("weight_alignment_cosine_std", "weight-gradient alignment, std of rows' cosine", NEITHER, short="rows' std")
+for _quantile in ("05", "50", "95"):
+    _cosine(f"alignment_cosine_q{_quantile}", f"alignment, {int(_quantile)}% quantile", NEITHER)
+    _cosine(
+        f"weight_alignment_cosine_q{_quantile}", f"weight-gradient alignment, rows' {int(_quantile)}% quantile", NEITHER
+    )
 _cosine("cosine_bottleneck", "cosine at the bottleneck")
 _cosine("cosine_tanh1", "cosine at the first hidden layer")
 _cosine("cosine_tanh3", "cosine at the third hidden layer")

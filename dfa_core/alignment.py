@@ -40,7 +40,10 @@ class WeightAlignment:
         rows: of each row θ[j] (flattened) of the parameters with two or more dims, ``(rows,)`` on the CPU: of a
             linear map the weights into unit j, of an embedding those of entry j, of weights stacked by kernel or
             group a whole slice. Without angle, and left out, are rows that are zero in either gradient: an
-            embedding's entries that the batch does not hold.
+            embedding's entries that the batch does not hold. Of a matrix alone, ``cosine`` is Σ_j w_j rows_j with
+            w_j = |sent_j| |true_j| / (|g_sent| |g_true|): a row of little gradient counts little there, and as
+            much as any in a mean of ``rows``. Where the signals of a unit have one sign over most samples its row
+            is near ±1, so that rows say which units learn and which unlearn.
         parameters: of each parameter; one without angle is left out.
     """
 

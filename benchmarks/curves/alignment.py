@@ -1,21 +1,33 @@
 """Alignment over training: a line per feedback point, deepest (nearest the input) first, at two levels.
 
 arXiv:2006.12878, appendix A, reports the deepest point at the end of training; here is every point on the way: the
-mean cosine over samples (activations) and over rows of the weights below (weight gradients). The band says how far
-the deepest point's samples, or rows, spread: from the 5% to the 95% quantile, each a mean over the seeds.
+mean cosine over samples (activations), and the cosine of the gradient of all weights below (weight gradients). The
+band says how far the deepest point's samples, or the rows of its weights, spread: from the 5% to the 95% quantile,
+each a mean over the seeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from benchmarks.curves.chart import Axis, Chart, Panel, Series, over_seeds, vertices_per_line
 from benchmarks.curves.runs import Line, TaskRuns
 from benchmarks.histories import ALIGNMENT, WEIGHT_ALIGNMENT
 
-#: What a panel is called and which columns it shows, by level.
-LEVELS = {"activations": ALIGNMENT, "weight gradients": WEIGHT_ALIGNMENT}
+
+class Level(NamedTuple):
+    """What a panel's lines and the band are: beginnings of the history's columns."""
+
+    line: str
+    band: str
+
+
+LEVELS = {
+    "activations": Level(f"{ALIGNMENT}_mean", ALIGNMENT),
+    "weight gradients": Level(WEIGHT_ALIGNMENT, WEIGHT_ALIGNMENT),
+}
 BAND = "band: 5 to 95% of the deepest point's samples or rows"
 
 
@@ -52,25 +64,25 @@ def _panels(line: Line, usual: int, axis: Axis, several: bool, most: int) -> lis
     """The panels of one method; its name stands above them where other methods have panels as well."""
     panels = []
     for network, points in by_network(_points(line)).items():
-        levels = {level: _series(line, network, points, columns, axis, most) for level, columns in LEVELS.items()}
-        shown = {level: series for level, series in levels.items() if series}
+        levels = {name: _series(line, network, points, level, axis, most) for name, level in LEVELS.items()}
+        shown = {name: series for name, series in levels.items() if series}
         names = [line.label(usual)] * several + [network] * bool(network)
         for level, series in shown.items():
             title = " · ".join([*names, *[level] * (len(shown) > 1)])
-            name = f"{line.name} {network}".strip() + ("" if level == "activations" else f" {level}")
-            panels.append(Panel(name, title, "mean cosine", series, row=f"{line.name} {network}"))
+            name = " ".join(filter(None, [line.name, network, level if level != "activations" else ""]))
+            panels.append(Panel(name, title, "cosine", series, row=f"{line.name} {network}"))
     return panels
 
 
-def _series(line: Line, network: str, points: Sequence[str], columns: str, axis: Axis, most: int) -> tuple[Series, ...]:
+def _series(line: Line, network: str, points: Sequence[str], level: Level, axis: Axis, most: int) -> tuple[Series, ...]:
     """One level's line of each point that has it, the first one with its band."""
     found: list[Series] = []
     for point in points:
         label = point.removeprefix(f"{network}.") if network else point
-        mean = _over_seeds(line, f"{columns}_mean/{point}", axis, point, label, most)
+        mean = _over_seeds(line, f"{level.line}/{point}", axis, point, label, most)
         if mean is not None:
             low, high = (
-                None if found else _over_seeds(line, f"{columns}_{quantile}/{point}", axis, point, label, most)
+                None if found else _over_seeds(line, f"{level.band}_{quantile}/{point}", axis, point, label, most)
                 for quantile in ("q05", "q95")
             )
             known = low is not None and high is not None and len(low.x) == len(high.x) == len(mean.x)

@@ -71,7 +71,7 @@ class TableSpec:
 
 _ALIGNMENT = (
     *("alignment_cosine_mean", "alignment_cosine_std"),
-    *("weight_alignment_cosine_mean", "weight_alignment_cosine_std", "weight_alignment_cosine"),
+    *("weight_alignment_cosine", "weight_alignment_cosine_mean", "weight_alignment_cosine_std"),
 )
 _SHALLOW = ("shallow",)
 
