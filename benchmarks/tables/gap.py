@@ -17,18 +17,17 @@ from benchmarks.statistics.bootstrap import MANY
 from benchmarks.statistics.comparison import BEST, CONTROL
 from benchmarks.tables.build import STANDIN
 from benchmarks.tables.gap_text import LABELS, LEGEND, Row, number_row, numbers_header, place_of, text_header, text_row
-from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
-_ORDERED = ("domain", "dataset", "architecture")
 
 
 def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no method can be compared."""
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    tasks = _tasks(here)
+    tasks = primary_by_task(here)
     real = source == "real"
     rows = sorted((_row(one, real) for task in tasks for one in compare(task)), key=_order)
     if not rows:
@@ -49,12 +48,16 @@ def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     )
 
 
-def _tasks(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
-    """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
-    tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
-        if cell.primary and cell.key.metric and not cell.key.variant:
-            tasks[cell.key.task][cell.key.method] = cell
+def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
+    """Per architecture and dataset the primary cells by method, as shipped.
+
+    Tasks of one architecture on one dataset are taken together: placements of the feedback have a task each, and
+    backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
+    """
+    tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.n)):
+        if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
+            tasks[cell.domain, cell.architecture, cell.dataset][cell.key.method] = cell
     return list(tasks.values())
 
 
@@ -74,13 +77,8 @@ def _paper_gap(found: Sequence[Published], metric: str) -> float:
 
 
 def _order(row: Row) -> tuple[object, ...]:
-    """The paper's order of domains, datasets and architectures; others follow by name."""
-    places = []
-    for part in _ORDERED:
-        known = list(dict.fromkeys(getattr(key, part) for key in published()))
-        name = getattr(row.comparison, part)
-        places.append((known.index(name) if name in known else len(known), name))
-    return (*places, method_order(row.comparison.method))
+    one = row.comparison
+    return (*paper_order(one.domain, one.dataset, one.architecture), method_order(one.method))
 
 
 def _means(rows: Sequence[Row]) -> Iterator[Row]:
@@ -117,7 +115,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
         least = math.floor(100 * (1 - 2.0 ** (1 - few[0])))
         texts[f"intervals of fewer than {MANY} seeds cover less than 95% (of {few[0]}: {least}% at most)"] = []
     for task in tasks:
-        if not any(method not in (BEST, CONTROL) and not cell.skipped for method, cell in task.items()):
+        if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))
             texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
     return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]

@@ -55,6 +55,16 @@ def published(path: Path = FILE) -> dict[Key, Published]:
     return found
 
 
+def paper_order(domain: str, dataset: str, architecture: str) -> tuple[tuple[int, str], ...]:
+    """Sort key: the paper's order of domains, datasets and architectures; others follow by name."""
+    parts = {"domain": domain, "dataset": dataset, "architecture": architecture}
+    places = []
+    for part, name in parts.items():
+        known = list(dict.fromkeys(getattr(key, part) for key in published()))
+        places.append((known.index(name) if name in known else len(known), name))
+    return tuple(places)
+
+
 def beside(cell: Cell) -> Published | None:
     """What may stand beside ``cell``: nothing unless the cell comes from real data."""
     if cell.key.data_source != "real":
