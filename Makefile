@@ -59,6 +59,8 @@ speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
 	$(PY) -m benchmarks.speed $(ARGS)
 	$(PY) -m benchmarks.speed.criteo_step
 	$(PY) -m benchmarks.speed.nerf_step
+	$(PY) -m benchmarks.speed.language_step
+	$(PY) -m benchmarks.speed.language_loss
 
 tables: setup  ## rebuild all tables from the records
 	$(PY) -m benchmarks.tables
