@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,6 +40,14 @@ class CellKey(NamedTuple):
         return f"{self.profile}:{self.task}:{self.method}:{self.metric}{variant} ({self.data_source})"
 
 
+class Timing(NamedTuple):
+    """How long one run's steps took, and what may be compared with it."""
+
+    step_seconds: float  # mean over the run, training alone
+    hardware: str  # in words
+    commit: str  # of the code
+
+
 @dataclass(frozen=True)
 class Cell:
     """One metric of one task and method over the seeds; times and memory are those of the runs behind it."""
@@ -60,6 +68,8 @@ class Cell:
     peak_memory_mb: float = NAN  # largest of the ok runs: what a machine must have
     budget: int | None = None  # epochs or steps done, mean over the ok runs
     budget_unit: str = ""
+    alignment_seconds: float = NAN  # mean over the ok runs that were probed with the clock on
+    timings: dict[int, Timing] = field(default_factory=dict, compare=False)  # by seed; a baseline does not keep them
 
     @property
     def n(self) -> int:
@@ -218,6 +228,7 @@ def _cost_of(ok: list[Record]) -> dict[str, object]:
     """Time, throughput, memory and budget of the runs that finished."""
     if not ok:
         return {}
+    probes = [record.alignment_seconds for record in ok if record.alignment_seconds]
     unit = "epochs" if any(record.budget.get("epochs", 0) and _counts_epochs(record) for record in ok) else "steps"
     return {
         "train_seconds": statistics.fmean(record.train_seconds for record in ok),
@@ -225,4 +236,21 @@ def _cost_of(ok: list[Record]) -> dict[str, object]:
         "peak_memory_mb": max(float(record.peak_memory_mb) for record in ok),
         "budget": round(statistics.fmean(record.budget.get(unit, 0) for record in ok)),
         "budget_unit": unit,
+        "alignment_seconds": statistics.fmean(probes) if probes else NAN,
+        "timings": {record.seed: _timing(record) for record in ok if record.budget.get("steps")},
     }
+
+
+def _timing(record: Record) -> Timing:
+    steps = record.budget["steps"]
+    return Timing(record.train_seconds / steps, _hardware(record.hardware), str(record.code.get("commit", "")))
+
+
+def _hardware(found: Mapping[str, object]) -> str:
+    """Processor or accelerator, cores, threads, precision: what makes seconds comparable, if anything does."""
+    accelerator = found.get("accelerator", "none")
+    parts = [str(found.get("processor", "unknown hardware")), f"{found.get('cores', '?')} cores"]
+    if found.get("device", "cpu") != "cpu" and accelerator != "none":
+        parts.insert(0, str(accelerator))
+    threads = found.get("threads", "?")
+    return ", ".join([*parts, f"{threads} thread{'s' * (threads != 1)}", str(found.get("precision", "fp32"))])

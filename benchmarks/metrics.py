@@ -129,8 +129,14 @@ _perplexity("test_perplexity", "test perplexity per token")
 _perplexity("test_perplexity_word", "test perplexity per word")
 _cosine("alignment_cosine_mean", "alignment, mean cosine", short="mean")
 _cosine("alignment_cosine_std", "alignment, std of the cosine", NEITHER, short="std")
-_cosine("weight_alignment_cosine_mean", "weight-gradient alignment, mean cosine")
-_cosine("weight_alignment_cosine_std", "weight-gradient alignment, std of the cosine", NEITHER)
+_cosine("weight_alignment_cosine", "weight-gradient alignment, cosine", short="weights")
+_cosine("weight_alignment_cosine_mean", "weight-gradient alignment, mean cosine of rows", NEITHER, short="rows' mean")
+_cosine("weight_alignment_cosine_std", "weight-gradient alignment, std of rows' cosine", NEITHER, short="rows' std")
+for _quantile in ("05", "50", "95"):
+    _cosine(f"alignment_cosine_q{_quantile}", f"alignment, {int(_quantile)}% quantile", NEITHER)
+    _cosine(
+        f"weight_alignment_cosine_q{_quantile}", f"weight-gradient alignment, rows' {int(_quantile)}% quantile", NEITHER
+    )
 _cosine("cosine_bottleneck", "cosine at the bottleneck")
 _cosine("cosine_tanh1", "cosine at the first hidden layer")
 _cosine("cosine_tanh3", "cosine at the third hidden layer")

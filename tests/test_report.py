@@ -82,6 +82,16 @@ def test_a_number_leads_to_exactly_its_records(page):
     assert linked_runs(page, row["gap closed"]) == runs["dfa"] | runs["bp"] | runs["shallow"]
 
 
+def test_a_cost_leads_to_its_runs_and_a_ratio_to_backprops_too(page):
+    """A step's time over backprop's rests on both; with half of it shown it could not be worked out again."""
+    (row,) = [row for row in table(page, "table-paper-cost") if row["architecture"].text == "GCN"
+              and row["method"].text == "dfa"]  # fmt: skip
+    own = {f"paper/citation/gcn_cora/dfa/seed{seed}-aaaadfa" for seed in (0, 1)}
+    assert linked_runs(page, row["train s"]) == linked_runs(page, row["quality"]) == own
+    both = linked_runs(page, row["step / bp"])
+    assert own < both and {name.split("/")[3] for name in both} == {"bp", "dfa"}
+
+
 def test_provenance_says_what_the_records_say(page):
     """An entry without commit, data or seeds' values could not be checked."""
     (entry,) = [

@@ -187,11 +187,15 @@ def test_points_stand_from_the_input_upwards():
     order = ("points.2", "the_first", "points.10", "another")
     (figure,) = depth([aligned(means, 0, deepest="the_first")], {"citation/gcn_cora": order})
     assert [line.label for line in figure.groups[0].lines] == ["points.2", "the_first", "points.10"]
+    made = aligned(means, 0, deepest="the_first")
+    made.alignment["order"] = ["points.10", "the_first", "points.2"]  # newer records say it themselves
+    (figure,) = depth([made], {"citation/gcn_cora": order})
+    assert [line.label for line in figure.groups[0].lines] == made.alignment["order"]
 
 
 def test_weight_gradients_are_shown_where_records_have_them():
     """Two marks in one place, or one on the other's line, could not be told apart."""
-    weights = {"mean": 0.7, "std": 0.1, "quantiles": [0.5, 0.6, 0.7, 0.8, 0.9]}
+    weights = {"cosine": 0.7, "rows": 9, "mean": 0.6, "std": 0.1, "quantiles": [0.5, 0.6, 0.7, 0.8, 0.9]}
     (figure,) = depth([aligned({"point": 0.2}, 0, weights=weights)])
     first, second = figure.groups[0].lines[0].marks
     assert (first.value, second.value) == (0.2, 0.7) and second.hollow and second.shift and second.shape == "square"

@@ -1,7 +1,8 @@
 """Alignment over depth: at every feedback point, at the end of training (arXiv:2006.12878, appendix A, all points).
 
 A line is a feedback point: the mean cosine over samples, the middle half and the 5% to 95% quantiles of the samples,
-each averaged over the seeds. Where records hold the weight gradients' cosines they stand below, hollow.
+each averaged over the seeds. Where records hold the cosine of the weights' gradients below the point it stands below,
+hollow, with the same quantiles of its rows.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from benchmarks.curves.draw import colours
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.build import STANDIN
-from benchmarks.tables.gap import paper_place
 from benchmarks.tables.headline import profile_order
+from benchmarks.tables.reference import paper_order
 from benchmarks.tables.specs import method_order, title
 
 _GREY = "#444444"
@@ -31,7 +32,7 @@ def depth_figures(
 ) -> Iterator[Forest]:
     """A figure per profile, data source and domain with alignment.
 
-    ``orders`` are the points of a task from the input upwards, as far as known.
+    ``orders`` are the points of a task from the input upwards, for records that do not say it themselves.
     """
     chosen = sorted((cell for cell in cells if cell.primary and not cell.key.variant), key=_order)
     for (profile, source, domain), members in groupby(chosen, key=_where):
@@ -68,7 +69,7 @@ def _where(cell: Cell) -> tuple[str, str, str]:
 
 
 def _order(cell: Cell) -> tuple[object, ...]:
-    places = (paper_place(part, getattr(cell, part)) for part in ("domain", "dataset", "architecture"))
+    places = paper_order(cell.domain, cell.dataset, cell.architecture)
     source = cell.key.data_source
     return (
         source != "real",
@@ -87,11 +88,12 @@ def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str
     colour = colours([cell.key.method])[cell.key.method]
     anchor = provenance.anchor([cell])
     lines = []
-    for name in _points(runs[0].alignment["points"], runs[0].metrics, orders.get(cell.key.task, ())):
+    known = runs[0].alignment.get("order") or orders.get(cell.key.task, ())
+    for name in _points(runs[0].alignment["points"], runs[0].metrics, known):
         found = [record.alignment["points"][name] for record in runs if name in record.alignment["points"]]
         weights = [one["weights"] for one in found if isinstance(one.get("weights"), dict)]
-        mark = _mark(found, colour)
-        marks = [mark, _mark(weights, colour, shape="square", hollow=True, shift=6)] if weights else [mark]
+        mark = _mark(found, "mean", colour)
+        marks = [mark, _mark(weights, "cosine", colour, shape="square", hollow=True, shift=6)] if weights else [mark]
         text = f"{mark.value:.2f} ± {statistics.fmean(one['std'] for one in found):.2f}".replace("-", "−")
         if weights:
             text += f" · weights {marks[1].value:.2f}".replace("-", "−")
@@ -100,11 +102,11 @@ def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str
     return Group(f"{title(cell.architecture)} on {title(cell.dataset)} · {cell.key.method} · {seeds}", tuple(lines))
 
 
-def _mark(found: Sequence[Mapping[str, Any]], colour: str, **look: Any) -> Mark:
+def _mark(found: Sequence[Mapping[str, Any]], value: str, colour: str, **look: Any) -> Mark:
     quantiles = [one["quantiles"] for one in found if len(one.get("quantiles") or ()) == _QUANTILES]
     ends = [statistics.fmean(column) for column in zip(*quantiles, strict=True)] if quantiles else [NAN] * _QUANTILES
     low, inner_low, _, inner_high, high = ends
-    return Mark(statistics.fmean(one["mean"] for one in found), low, high, inner_low, inner_high, colour, **look)
+    return Mark(statistics.fmean(one[value] for one in found), low, high, inner_low, inner_high, colour, **look)
 
 
 def _points(points: Mapping[str, Any], scores: Mapping[str, float], known: Sequence[str]) -> list[str]:

@@ -21,8 +21,8 @@ from benchmarks.report.grid import Grid, grid
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import Picture
 from benchmarks.tables import tables_of
-from benchmarks.tables.gap import paper_place
 from benchmarks.tables.headline import headline_rows, headline_table
+from benchmarks.tables.reference import paper_place
 from benchmarks.tables.specs import title
 from benchmarks.tables.text import Table
 

@@ -28,18 +28,11 @@ from benchmarks.tables.gap_text import (
     text_header,
     text_row,
 )
-from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
-_ORDERED = ("domain", "dataset", "architecture")
-
-
-def paper_place(part: str, name: str) -> tuple[int, str]:
-    """Sort key of a domain, dataset or architecture (``part``): the paper's order, then others by name."""
-    known = list(dict.fromkeys(getattr(key, part) for key in published()))
-    return (known.index(name) if name in known else len(known), name)
 
 
 def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
@@ -76,10 +69,13 @@ def _rows(tasks: Sequence[dict[str, Cell]], real: bool) -> list[Row]:
 
 
 def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, Cell]]:
+    return primary_by_task([cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)])
+
+
+def primary_by_task(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
     """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
-    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(here, key=lambda cell: method_order(cell.key.method)):
+    for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
         if cell.primary and cell.key.metric and not cell.key.variant:
             tasks[cell.key.task][cell.key.method] = cell
     return list(tasks.values())
@@ -103,9 +99,8 @@ def _paper_gap(found: Sequence[Published], metric: str) -> float:
 
 
 def _order(row: Row) -> tuple[object, ...]:
-    """The paper's order of domains, datasets and architectures; others follow by name."""
-    places = (paper_place(part, getattr(row.comparison, part)) for part in _ORDERED)
-    return (*places, method_order(row.comparison.method))
+    one = row.comparison
+    return (*paper_order(one.domain, one.dataset, one.architecture), method_order(one.method))
 
 
 def _means(rows: Sequence[Row]) -> Iterator[Row]:

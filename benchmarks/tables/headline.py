@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from benchmarks.cells import Cell
 from benchmarks.statistics import Comparison
-from benchmarks.tables.gap import gap_rows, paper_place
+from benchmarks.tables.gap import gap_rows
 from benchmarks.tables.gap_text import LEGEND, Row, number_row, numbers_header, source_row, text_header, text_row
+from benchmarks.tables.reference import paper_place
 from benchmarks.tables.specs import method_order, title
 from benchmarks.tables.text import Table
 
@@ -41,9 +42,7 @@ class Pick(NamedTuple):
     def name(self) -> str:
         """What it is about, for a reader."""
         return (
-            f"all {title(self.row.comparison.architecture)}"
-            if self.mean
-            else title(self.row.comparison.architecture)
+            f"all {title(self.row.comparison.architecture)}" if self.mean else title(self.row.comparison.architecture)
         )
 
     @property
