@@ -17,6 +17,7 @@ from benchmarks.report import write
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a browser is here")
 
+A4 = 718  # pixels between the margins
 TABLE = "table-paper-overview_citation"
 VALUES = {"gcn": [81.0], "gat": [100.0, 101.0], "cheb": [9.5], "dna": [-3.0], "spline": None}
 
@@ -169,6 +170,8 @@ def test_print_hides_what_paper_cannot_do(page):
         "return [style('nav').display, style('.scroll').overflowX, style('tr').breakInside, style('h2').breakAfter]"
     )
     assert styles == ["none", "visible", "avoid", "avoid"]
+    resize(page, A4)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= A4
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert printed.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", printed)) >= 2

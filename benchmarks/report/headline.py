@@ -63,7 +63,7 @@ def _label(pick: Pick) -> str:
 
 def _number(pick: Pick) -> str:
     text = text_row(pick.row, papers=True)[_TEXT.index("gap closed")]
-    return pick.reason.partition(": ")[2] if pick.reason else text
+    return pick.reason.removeprefix("no gap: ") or text
 
 
 def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bool) -> Line:

@@ -27,6 +27,18 @@ from benchmarks.tables.specs import title
 from benchmarks.tables.text import Table
 
 _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
+_HEADLINE = (
+    "0 is training the top layer only, 100 is backpropagation: (method − shallow) / (bp − shallow). "
+    "Every number links to the records it came from."
+)
+_TABLES = "Select a column's heading to sort by it. Notation: see How to read."
+_CURVES = "Mean over seeds; the band is what they span."
+_COST = "Training time without evaluation and alignment, on the machine named with each record."
+_DEPTH = "At the end of training, at every feedback point; from the input upwards as far as the records say."
+_OVER_TIME = "Mean cosine at each feedback point while training goes on."
+_EMBEDDINGS = "Hidden layers of classifiers, projected to the plane."
+_RENDERINGS = "Test views after training, beside the photographs. The seed shown is the first that has a picture."
+_SAMPLES = "Continuations by the trained model, of the first seed that has them."
 
 
 @dataclass(frozen=True)
@@ -73,20 +85,6 @@ def sections_of(material: Material) -> list[Section]:
     return [section for section in made if any(group.blocks for group in section.groups)]
 
 
-_HEADLINE = (
-    "0 is training the top layer only, 100 is backpropagation: (method − shallow) / (bp − shallow). "
-    "Every number links to the records it came from."
-)
-_TABLES = "Select a column's heading to sort by it. Notation: see How to read."
-_CURVES = "Mean over seeds; the band is what they span."
-_COST = "Training time without evaluation and alignment, on the machine named with each record."
-_DEPTH = "At the end of training, at every feedback point; from the input upwards as far as the records say."
-_OVER_TIME = "Mean cosine at each feedback point while training goes on."
-_EMBEDDINGS = "Hidden layers of classifiers, projected to the plane."
-_RENDERINGS = "Test views after training, beside the photographs. The seed shown is the first that has a picture."
-_SAMPLES = "Continuations by the trained model, of the first seed that has them."
-
-
 def _tables(material: Material) -> list[tuple[str, Table]]:
     """Every table with its profile: real data first, then the best profile."""
     found = [(profile, table) for profile in material.profiles for table in tables_of(material.found, profile)]
@@ -95,6 +93,10 @@ def _tables(material: Material) -> list[tuple[str, Table]]:
 
 def _is_cost(table: Table) -> bool:
     return table.name.startswith("cost")
+
+
+def _is_variants(table: Table) -> bool:
+    return table.name.startswith("variants")
 
 
 def _headline(material: Material) -> Iterator[Group]:
@@ -110,12 +112,12 @@ def _drawing(figure: Forest) -> Drawing:
 
 def _by_domain(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
     """Tables over several domains, those of each domain, and at the end runs with overrides."""
-    shipped = [pair for pair in tables if not pair[1].name.startswith("variants")]
+    shipped = [pair for pair in tables if not _is_variants(pair[1])]
     domains = sorted({table.domain for _, table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
     for domain in domains:
         blocks = tuple(_grid(material, *pair) for pair in shipped if pair[1].domain == domain)
         yield Group(title(domain).capitalize() if domain else "All domains", blocks)
-    if variants := tuple(_grid(material, *pair) for pair in tables if pair not in shipped):
+    if variants := tuple(_grid(material, *pair) for pair in tables if _is_variants(pair[1])):
         yield Group("Variants", variants)
 
 
