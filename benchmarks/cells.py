@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks import metrics
 from benchmarks.records import DONE, Record
+from benchmarks.timing import Timing, timing_of
 
 STATUSES = (*DONE, "failed")
 NAN = float("nan")
@@ -38,14 +39,6 @@ class CellKey(NamedTuple):
     def __str__(self) -> str:
         variant = f" [{self.variant}]" if self.variant else ""
         return f"{self.profile}:{self.task}:{self.method}:{self.metric}{variant} ({self.data_source})"
-
-
-class Timing(NamedTuple):
-    """How long one run's steps took, and what may be compared with it."""
-
-    step_seconds: float  # mean over the run, training alone
-    hardware: str  # in words
-    commit: str  # of the code
 
 
 @dataclass(frozen=True)
@@ -237,20 +230,5 @@ def _cost_of(ok: list[Record]) -> dict[str, object]:
         "budget": round(statistics.fmean(record.budget.get(unit, 0) for record in ok)),
         "budget_unit": unit,
         "alignment_seconds": statistics.fmean(probes) if probes else NAN,
-        "timings": {record.seed: _timing(record) for record in ok if record.budget.get("steps")},
+        "timings": {record.seed: timing for record in ok if (timing := timing_of(record))},
     }
-
-
-def _timing(record: Record) -> Timing:
-    steps = record.budget["steps"]
-    return Timing(record.train_seconds / steps, _hardware(record.hardware), str(record.code.get("commit", "")))
-
-
-def _hardware(found: Mapping[str, object]) -> str:
-    """Processor or accelerator, cores, threads, precision: what makes seconds comparable, if anything does."""
-    accelerator = found.get("accelerator", "none")
-    parts = [str(found.get("processor", "unknown hardware")), f"{found.get('cores', '?')} cores"]
-    if found.get("device", "cpu") != "cpu" and accelerator != "none":
-        parts.insert(0, str(accelerator))
-    threads = found.get("threads", "?")
-    return ", ".join([*parts, f"{threads} thread{'s' * (threads != 1)}", str(found.get("precision", "fp32"))])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import metrics
 from benchmarks.config import HardwareConfig, TaskConfig
 from benchmarks.interrupt import Interrupted
 from benchmarks.optim import Schedule, build_optimizer, clip_gradients
@@ -63,7 +64,7 @@ class Loop:
         measure_more: Callable[[int], Row] = lambda evaluation: {},
     ) -> None:
         self.task, self.method, self.config = task, method, config
-        self.higher_is_better = not task.selection.endswith(("_loss", "_perplexity"))
+        self.higher_is_better = metrics.lookup(task.selection).better == metrics.HIGHER
         self.optimizer = build_optimizer(task, config.optim)
         self.schedule = Schedule(self.optimizer, config.optim, self.higher_is_better)
         self.progress = Progress()

@@ -21,7 +21,7 @@ class Metric:
     ``effect`` is the smallest change of a mean worth acting on; ``rerun`` is how far a single run of the same
     settings and seed may move on another machine (floating-point order, not luck). Both are absolute, in the
     metric's unit, unless ``relative``: then they are fractions of the reference value, as for perplexities,
-    whose scale runs from 30 to 400.
+    whose scale runs from 30 to 400. Differences and means of a ``logarithmic`` metric are those of its logarithm.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Metric:
     effect: float = 0.01
     rerun: float = 0.05
     relative: bool = False
+    logarithmic: bool = False
     short: str = ""  # for table headings; the title where it is not given
 
     @property
@@ -108,7 +109,7 @@ def _cosine(name: str, title: str, better: str = HIGHER, short: str = "") -> Non
 
 
 def _perplexity(name: str, title: str, short: str = "") -> None:
-    register(Metric(name, title, LOWER, 1, effect=0.01, rerun=0.05, relative=True, short=short))
+    register(Metric(name, title, LOWER, 1, effect=0.01, rerun=0.05, relative=True, logarithmic=True, short=short))
 
 
 _accuracy("accuracy", "accuracy")

@@ -17,7 +17,7 @@ class Task(ABC):
     """
 
     model: nn.Module
-    selection: str  #: validation metric that picks the best weights (higher is better unless it ends in _loss)
+    selection: str  #: validation metric that picks the best weights, by its direction in `benchmarks.metrics`
     keeps_last: bool = False  #: the weights of the last evaluation are tested instead, whatever `selection` says
     about_data: str = ""  #: what of the dataset was used, in words, where settings alone do not say it
     shows_progress: bool = False  #: whether someone is watching: long evaluations may draw a bar on a terminal

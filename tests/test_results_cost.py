@@ -14,6 +14,7 @@ from benchmarks.cells import aggregate
 from benchmarks.cells_io import read_baseline, write_baseline
 from benchmarks.tables import rebuild
 from benchmarks.tables.cost import cost_table, row_of
+from benchmarks.tables.gap import gap_table
 from benchmarks.tables.text import for_terminal
 
 HERE = {"processor": "A", "cores": 2, "accelerator": "none", "device": "cpu", "precision": "fp32", "threads": 1}
@@ -80,6 +81,18 @@ def test_other_code_is_compared_and_said():
     assert not any("different commits" in note for note in same.notes)
     assert shown(other)["dfa"]["step / bp"] == "0.90"
     assert any("different commits" in note and note.endswith("GCN on Cora (dfa)") for note in other.notes)
+
+
+def test_placements_share_the_backprop_of_their_architecture():
+    """Else micro placement, whose task skips backprop, would be compared with nothing, in cost and in the gap."""
+    made = timed([10.0]) + timed([8.0], method="dfa_macro") + timed([5.0], method="dfa_micro")
+    made += [record(None, status="skipped", reason="see macro"), record(30.0, method="shallow")]
+    for one in made[2:4]:
+        one.task = "citation/gcn_micro"
+    cells = aggregate(made).cells
+    assert shown(cost_table(cells, "paper", "real"))["dfa_micro"]["step / bp"] == "0.50"
+    gaps = {row[2]: row for row in gap_table(cells, "paper", "real").rows}
+    assert gaps["dfa_micro"][6] == gaps["dfa_macro"][6] == "100.0"
 
 
 def test_what_is_unknown_is_a_dash():

@@ -134,7 +134,7 @@ def test_perplexity_is_compared_in_nats():
     assert one.gap.value == pytest.approx(0.75) and one.difference.value == pytest.approx(math.log(2))
     assert one.bp.value == 30.0 and one.effect == 0.01
     assert line(table(made), "Cora")["own − bp"] == "+.693 [+.693, +.693]"
-    with pytest.raises(ValueError, match="no perplexity"):
+    with pytest.raises(ValueError, match="no logarithm"):
         compared(runs([30.0], [0.0], [480.0], metric="valid_perplexity"))
 
 

@@ -1,8 +1,8 @@
 """Scales: on which axis differences of a metric are taken.
 
-A metric is compared as it is, a perplexity by its logarithm. A perplexity is the exponential of the loss per
-token: its differences at 400 and at 30 mean different things, and an arithmetic mean over seeds follows the worst
-one. In nats a gap closed is that of the cross-entropy, and a ratio of 1.01 is .01 whatever the level.
+A metric is compared as it is, or by its logarithm if it says so, as perplexities do. A perplexity is the exponential
+of the loss per token: its differences at 400 and at 30 mean different things, and an arithmetic mean over seeds follows
+the worst one. In nats a gap closed is that of the cross-entropy, and a ratio of 1.01 is .01 whatever the level.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ class Scale:
     """How the values of one metric are compared."""
 
     metric: metrics.Metric
-    logarithmic: bool
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.metric.logarithmic
 
     def of(self, values: Iterable[float]) -> np.ndarray:
         """``values`` on this scale.
@@ -32,7 +35,7 @@ class Scale:
         if not self.logarithmic:
             return found
         if (found <= 0).any():
-            raise ValueError(f"{self.metric.name} is {found.min():g}, which no perplexity can be; run it again")
+            raise ValueError(f"{self.metric.name} is {found.min():g}, which has no logarithm; run it again")
         return np.log(found)
 
     def effect(self, reference: float) -> float:
@@ -49,4 +52,4 @@ class Scale:
 
 def scale_of(name: str) -> Scale:
     """The scale of the metric called ``name``."""
-    return Scale(metrics.lookup(name), logarithmic="perplexity" in name)
+    return Scale(metrics.lookup(name))

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks import metrics
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics.comparison import BEST
 from benchmarks.tables.build import NONE, STANDIN, exact, text_of
@@ -100,7 +99,7 @@ def _order(task: Mapping[str, Cell]) -> tuple[object, ...]:
 
 
 def _names(cell: Cell) -> list[str]:
-    return [title(cell.dataset), title(cell.architecture), cell.key.method, metrics.lookup(cell.key.metric).heading]
+    return [title(cell.dataset), title(cell.architecture), cell.key.method, cell.key.metric.replace("_", " ")]
 
 
 def _text(row: Row) -> list[str]:

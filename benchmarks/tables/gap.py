@@ -72,12 +72,16 @@ def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, C
     return primary_by_task([cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)])
 
 
-def primary_by_task(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
-    """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
-    tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
-        if cell.primary and cell.key.metric and not cell.key.variant:
-            tasks[cell.key.task][cell.key.method] = cell
+def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
+    """Per architecture and dataset the primary cells by method, as shipped.
+
+    Tasks of one architecture on one dataset are taken together: placements of the feedback have a task each, and
+    backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
+    """
+    tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.n)):
+        if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
+            tasks[cell.domain, cell.architecture, cell.dataset][cell.key.method] = cell
     return list(tasks.values())
 
 
@@ -138,7 +142,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
         least = math.floor(100 * (1 - 2.0 ** (1 - few[0])))
         texts[f"intervals of fewer than {MANY} seeds cover less than 95% (of {few[0]}: {least}% at most)"] = []
     for task in tasks:
-        if not any(method not in (BEST, CONTROL) and not cell.skipped for method, cell in task.items()):
+        if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))
             texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
     return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]
