@@ -16,7 +16,7 @@ BASELINE := results/baselines/smoke.json
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves report compare regression baseline data clean
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ tables: setup  ## rebuild all tables from the records
 
 curves: setup  ## learning and alignment curves of the recorded runs
 	$(PY) -m benchmarks.curves $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
+
+embeddings: setup  ## hidden layers of the recorded citation runs, as t-SNE and PCA
+	$(PY) -m benchmarks.embeddings $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
 
 report: setup  ## one self-contained page of everything: results/report.html
 	$(PY) -m benchmarks.report $(ARGS)

@@ -100,8 +100,8 @@ def lookup(name: str) -> Metric:
     )
 
 
-def _accuracy(name: str, title: str) -> None:
-    register(Metric(name, title, HIGHER, 1, "%", effect=0.5, rerun=2.0))
+def _accuracy(name: str, title: str, short: str = "") -> None:
+    register(Metric(name, title, HIGHER, 1, "%", effect=0.5, rerun=2.0, short=short))
 
 
 def _cosine(name: str, title: str, better: str = HIGHER, short: str = "") -> None:
@@ -115,7 +115,7 @@ def _perplexity(name: str, title: str, short: str = "") -> None:
 _accuracy("accuracy", "accuracy")
 _accuracy("train_accuracy", "training accuracy")
 _accuracy("test_accuracy", "test accuracy")
-_accuracy("knn_accuracy", "1-nearest-neighbour accuracy")
+_accuracy("knn_accuracy", "1-nearest-neighbour accuracy", "1-NN")
 register(Metric("auc", "AUC", HIGHER, 4, effect=0.002, rerun=0.01))
 register(Metric("average_precision", "average precision", HIGHER, 4, effect=0.002, rerun=0.01, short="AP"))
 register(Metric("log_loss", "log loss", LOWER, 4, effect=0.002, rerun=0.01))

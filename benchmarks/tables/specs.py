@@ -130,6 +130,13 @@ SPECS = (
         _ALIGNMENT,
     ),
     TableSpec(
+        "embeddings_citation",
+        "Citation networks, hidden layer of the test nodes: silhouette and 1-nearest-neighbour accuracy (%)",
+        "geometric",
+        ("silhouette", "knn_accuracy"),
+        shown=False,
+    ),
+    TableSpec(
         "table_a3",
         "Table A.3: click-through rate prediction, shallow training",
         "recommendation",
