@@ -16,7 +16,7 @@ BASELINE := results/baselines/smoke.json
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings compare regression baseline data clean
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ curves: setup  ## learning and alignment curves of the recorded runs
 
 embeddings: setup  ## hidden layers of the recorded citation runs, as t-SNE and PCA
 	$(PY) -m benchmarks.embeddings $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
+
+report: setup  ## one self-contained page of everything: results/report.html
+	$(PY) -m benchmarks.report $(ARGS)
 
 compare: setup  ## compare two record sets: make compare A=results B=other
 	$(PY) -m benchmarks.compare $(A) $(B) $(ARGS)

@@ -188,3 +188,8 @@ def _looks(names: Iterable[str]) -> dict[str, _Look]:
     others = [name for name in names if name not in _METHODS]
     turns = {name: _OTHERS[number % len(_OTHERS)] for number, name in enumerate(others)}
     return {name: _METHODS.get(name) or turns[name] for name in names}
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour of each method, for pictures that are drawn elsewhere."""
+    return {name: look.colour for name, look in _looks(names).items()}

@@ -23,11 +23,12 @@ class Column(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One place of a table: our cell, the paper's number, and how many scenes of how many it covers."""
+    """One place of a table: our cell, the paper's number, how many scenes of how many it covers, and their cells."""
 
     cell: Cell | None
     paper: Published | None
     scenes: str = ""
+    sources: tuple[Cell, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -63,6 +64,8 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         numbers_header=numbers_header,
         numbers=[_number_row(grid, row) for row in grid.rows],
         notes=_notes(grid),
+        domain=spec.domain,
+        sources=[_source_row(grid, row) for row in grid.rows],
     )
 
 
@@ -116,7 +119,7 @@ def _place(group: list[Cell], dataset: str, real: bool) -> Place:
         cell, covered, count = group[0], [dataset], ""
     else:
         cell, covered, count = mean_over_scenes(group, dataset)
-    return Place(cell, _paper_of(cell, covered) if real else None, count)
+    return Place(cell, _paper_of(cell, covered) if real else None, count, tuple(group))
 
 
 def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
@@ -166,6 +169,14 @@ def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int) -> 
         if column.metric in grid.published:
             cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
     return cells
+
+
+def _source_row(grid: Grid, row: tuple[str, str]) -> list[tuple[Cell, ...]]:
+    """The cells behind each place of `_text_row`; the paper's column has none."""
+    sources: list[tuple[Cell, ...]] = [(), ()]
+    for column in grid.columns:
+        sources += [grid.places[row, column].sources, *([()] if column.metric in grid.published else [])]
+    return sources
 
 
 def text_of(cell: Cell, usual: int, decimals: int | None = None) -> str:

@@ -44,6 +44,7 @@ class Row(NamedTuple):
 
     cell: Cell
     pairs: Mapping[int, tuple[float, float]]
+    bp: Cell | None = None
     commits_differ: bool = False
     hardware_differs: bool = False
 
@@ -72,6 +73,7 @@ def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None
         numbers=[_exact(row) for row in rows],
         notes=[*LEGEND, *_notes(rows)],
         labels=len(_LABELS),
+        sources=[_source_row(row) for row in rows],
     )
 
 
@@ -85,6 +87,7 @@ def row_of(cell: Cell, bp: Cell | None) -> Row:
     return Row(
         cell,
         {seed: (own.step_seconds, other.step_seconds) for seed, (own, other) in same.items()},
+        bp,
         commits_differ=any(own.commit != other.commit for own, other in same.values()),
         hardware_differs=len(same) < len(both),
     )
@@ -109,6 +112,12 @@ def _text(row: Row) -> list[str]:
         NONE if math.isnan(row.ratio) else f"{row.ratio:.2f}{compared}",
         _short(cell.alignment_seconds),
     ]
+
+
+def _source_row(row: Row) -> list[tuple[Cell, ...]]:
+    """The cells behind each place of a row: a ratio rests on backprop's as well."""
+    ratio = (row.cell, row.bp) if row.bp else (row.cell,)
+    return [*[()] * len(_LABELS), *(ratio if name == "step / bp" else (row.cell,) for name in _TEXT)]
 
 
 def _short(value: float) -> str:
