@@ -17,7 +17,11 @@ HISTORY := results/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves compare regression baseline trend data clean
+=======
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline data clean
+>>>>>>> origin/main
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,12 +64,20 @@ speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
 	$(PY) -m benchmarks.speed $(ARGS)
 	$(PY) -m benchmarks.speed.criteo_step
 	$(PY) -m benchmarks.speed.nerf_step
+	$(PY) -m benchmarks.speed.language_step
+	$(PY) -m benchmarks.speed.language_loss
 
 tables: setup  ## rebuild all tables from the records
 	$(PY) -m benchmarks.tables
 
 curves: setup  ## learning and alignment curves of the recorded runs
 	$(PY) -m benchmarks.curves $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
+
+embeddings: setup  ## hidden layers of the recorded citation runs, as t-SNE and PCA
+	$(PY) -m benchmarks.embeddings $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
+
+report: setup  ## one self-contained page of everything: results/report.html
+	$(PY) -m benchmarks.report $(ARGS)
 
 compare: setup  ## compare two record sets: make compare A=results B=other
 	$(PY) -m benchmarks.compare $(A) $(B) $(ARGS)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from benchmarks import metrics
 from benchmarks.records import DONE, Record
+from benchmarks.timing import Timing, timing_of
 
 STATUSES = (*DONE, "failed")
 NAN = float("nan")
@@ -60,6 +61,8 @@ class Cell:
     peak_memory_mb: float = NAN  # largest of the ok runs: what a machine must have
     budget: int | None = None  # epochs or steps done, mean over the ok runs
     budget_unit: str = ""
+    alignment_seconds: float = NAN  # mean over the ok runs that were probed with the clock on
+    timings: dict[int, Timing] = field(default_factory=dict, compare=False)  # by seed; a baseline does not keep them
 
     @property
     def n(self) -> int:
@@ -218,6 +221,7 @@ def _cost_of(ok: list[Record]) -> dict[str, object]:
     """Time, throughput, memory and budget of the runs that finished."""
     if not ok:
         return {}
+    probes = [record.alignment_seconds for record in ok if record.alignment_seconds]
     unit = "epochs" if any(record.budget.get("epochs", 0) and _counts_epochs(record) for record in ok) else "steps"
     return {
         "train_seconds": statistics.fmean(record.train_seconds for record in ok),
@@ -225,4 +229,6 @@ def _cost_of(ok: list[Record]) -> dict[str, object]:
         "peak_memory_mb": max(float(record.peak_memory_mb) for record in ok),
         "budget": round(statistics.fmean(record.budget.get(unit, 0) for record in ok)),
         "budget_unit": unit,
+        "alignment_seconds": statistics.fmean(probes) if probes else NAN,
+        "timings": {record.seed: timing for record in ok if (timing := timing_of(record))},
     }

@@ -20,7 +20,7 @@ from benchmarks.evidence import gather, is_pack, read_pack
 from benchmarks.records import iterate_records, write_atomically
 
 SCHEMA = 1
-_NUMBERS = ("train_seconds", "samples_per_second", "peak_memory_mb")
+_NUMBERS = ("train_seconds", "samples_per_second", "peak_memory_mb", "alignment_seconds")
 
 
 def load(place: Path) -> CellSet:
@@ -70,6 +70,7 @@ def _to_json(cell: Cell) -> dict[str, Any]:
     """The fields of ``cell`` with the key's beside them; NaN is no JSON, so unknown numbers are left out."""
     values = dataclasses.asdict(cell)
     values.pop("key")
+    values.pop("timings")  # of every run by itself: not needed to compare, and never twice the same
     known = {name: value for name, value in values.items() if value == value}
     known["values"] = {str(seed): value for seed, value in cell.values.items()}
     return {**cell.key._asdict(), **known}

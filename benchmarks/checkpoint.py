@@ -45,7 +45,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with loop.clock_stopped():
-            state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": _random_state()}
+            state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": random_state()}
             torch.save(state, temporary)
             temporary.replace(self.path)
         self._saved = time.monotonic()
@@ -54,7 +54,7 @@ class Checkpoint:
         """Continue from the file if there is one that fits; one that does not is removed, with a warning."""
         if not self.path.exists():
             return False
-        fresh = copy.deepcopy(loop.state_dict()), _random_state()
+        fresh = copy.deepcopy(loop.state_dict()), random_state()
         try:
             state = torch.load(self.path, weights_only=True)
             if state["code"] != machine.source_hash():
@@ -75,7 +75,7 @@ class Checkpoint:
 
 def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:
     loop.load_state_dict(state)
-    _set_random_state(generators)
+    set_random_state(generators)
 
 
 def seed_everything(seed: int) -> None:
@@ -85,7 +85,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """Where the generators of Python, NumPy and PyTorch stand."""
     kind, keys, *rest = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),
@@ -95,7 +96,8 @@ def _random_state() -> dict[str, Any]:
     }
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the generators back to where `random_state` found them."""
     torch.set_rng_state(state["torch"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -11,11 +11,12 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks import machine
+from benchmarks.alignment import alignment_row, has_alignment
 from benchmarks.checkpoint import Checkpoint, seed_everything
 from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Loop
-from benchmarks.measure import alignment_now, fill, has_alignment
+from benchmarks.measure import fill
 from benchmarks.records import Record, artefact_path, write_atomically, write_record
 from benchmarks.registry import architectures
 from benchmarks.runs import Run, determining
@@ -67,7 +68,7 @@ def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[in
     """What to measure at an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
     if not every or not has_alignment(method):
         return lambda evaluation: {}
-    return lambda evaluation: {} if evaluation % every else alignment_now(task, method)
+    return lambda evaluation: {} if evaluation % every else alignment_row(task, method)
 
 
 def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:

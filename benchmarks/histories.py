@@ -1,8 +1,9 @@
 """Histories: a run's evaluations, a row each, as its CSV or an evidence pack holds them.
 
 The CSV lies beside the record (``results/records/<run id>.csv``): ``step``, ``epoch``, ``train_loss``, ``lr``,
-``valid_…``, ``train_seconds``, and ``alignment_cosine_mean/<point>`` in the rows in which alignment was measured,
-feedback points from the input upwards. What a row does not have is empty there, ``null`` in a pack, NaN here.
+``valid_…``, ``train_seconds``, and in the rows in which alignment was measured ``alignment_cosine_mean/<point>`` and
+more of that family (`benchmarks.alignment`), feedback points from the input upwards. What a row does not have is
+empty there, ``null`` in a pack, NaN here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 
 from benchmarks.records import Record, write_atomically
 
-ALIGNMENT = "alignment_cosine_mean/"
+#: Beginnings of the columns and metrics of alignment, at the activations and at the weights.
+ALIGNMENT, WEIGHT_ALIGNMENT = "alignment_cosine", "weight_alignment_cosine"
+_MEAN = f"{ALIGNMENT}_mean/"
 #: Columns that count: exact in a pack, whatever their size.
 _COUNTS = ("step", "epoch")
 _DIGITS = 5  # significant, of all other columns in a pack
@@ -44,7 +47,7 @@ class History:
     @property
     def points(self) -> tuple[str, ...]:
         """The feedback points whose alignment was measured, from the input upwards."""
-        return tuple(name.removeprefix(ALIGNMENT) for name in self.columns if name.startswith(ALIGNMENT))
+        return tuple(name.removeprefix(_MEAN) for name in self.columns if name.startswith(_MEAN))
 
 
 def read_history(path: Path) -> History:
@@ -110,7 +113,7 @@ def thin(history: History, most: int) -> History:
         raise ValueError(f"a history of {most} rows: must be 2 or more, for its first and its last row")
     if len(history) <= most:
         return history
-    aligned = [name.startswith(ALIGNMENT) for name in history.columns]
+    aligned = [name.startswith(_MEAN) for name in history.columns]
     measured = np.isfinite(history.values[:, aligned]).any(axis=1)
     inner = range(1, len(history) - 1)
     kept = spread([row for row in inner if measured[row]], most - 2)

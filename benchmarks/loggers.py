@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from benchmarks.records import Record
 
@@ -111,52 +111,15 @@ class ConsoleLogger:
             _say(f"  {record.status}: {metrics}  in {record.train_seconds:.1f} s of training")
 
 
-class WandbLogger:
-    """Weights & Biases: settings, every row, the final metrics; runs grouped by task and method."""
-
-    def __init__(self, config: DictConfig) -> None:
-        self._config = config
-        self._run: Any = None
-
-    def start(self, record: Record, history: Sequence[Row]) -> None:
-        import wandb
-
-        folder = (Path(self._config.results) / "work").resolve()  # wandb's service has a current folder of its own
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._run = wandb.init(
-                project=self._config.logger.project,
-                mode=self._config.logger.mode,
-                dir=str(folder),
-                group=f"{record.task}/{record.method}",
-                name=f"{record.task}/{record.method}/seed{record.seed}",
-                job_type=record.method,
-                tags=[record.profile, record.data["source"]],
-                config={**OmegaConf.to_container(self._config, resolve=True), "config_hash": record.config_hash},
-                reinit="finish_previous",
-                settings=wandb.Settings(silent=True),
-            )
-        except wandb.Error as error:  # not logged in, or not reachable
-            raise ValueError(f"logger=wandb: {error} (logger.mode=offline needs no account)") from error
-        for row in history:
-            self.log(row)
-
-    def log(self, row: Row) -> None:
-        self._run.log(row, step=int(row["step"]), commit=True)  # not held back until after the final metrics
-
-    def finish(self, record: Record | None) -> None:
-        if record is not None:
-            self._run.summary.update({**record.metrics, "status": record.status})
-        self._run.finish(exit_code=0 if record is not None else 1)
-
-
 def make_loggers(config: DictConfig, stem: Path, console: bool) -> Loggers:
     """The loggers that ``config`` asks for; ``stem`` is the record's path without suffix."""
     loggers: list[RunLogger] = [CsvLogger(stem.with_name(f"{stem.name}.csv"))]
     if console:
         loggers.append(ConsoleLogger())
     if config.logger.name == "wandb":
-        loggers.append(WandbLogger(config))
+        from benchmarks.wandb_logging.logger import WandbLogger
+
+        loggers.append(WandbLogger(config, stem))
     return Loggers(loggers)
 
 

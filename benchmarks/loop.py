@@ -37,6 +37,7 @@ class Progress:
     samples: int = 0
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    alignment_seconds: float = 0.0  # of `measure_more`
     history: list[Row] = field(default_factory=list)
 
 
@@ -182,14 +183,17 @@ class Loop:
         patience = self.config.patience
         out_of_patience = patience is not None and progress.evaluations_since_best >= patience
         progress.finished = progress.diverged or last or out_of_patience
-        progress.eval_seconds += time.perf_counter() - started
+        evaluated = time.perf_counter()
+        progress.eval_seconds += evaluated - started
+        more = {} if progress.diverged else self._measure_more(len(progress.history) + 1)
+        progress.alignment_seconds += time.perf_counter() - evaluated
         row = {
             "step": progress.step,
             "epoch": progress.epoch,
             "train_loss": train_loss,
             "lr": self.optimizer.param_groups[0]["lr"],
             **metrics,
-            **({} if progress.diverged else self._measure_more(len(progress.history) + 1)),
+            **more,
             "train_seconds": round(progress.train_seconds, 4),
         }
         progress.history.append(row)

@@ -100,8 +100,8 @@ def lookup(name: str) -> Metric:
     )
 
 
-def _accuracy(name: str, title: str) -> None:
-    register(Metric(name, title, HIGHER, 1, "%", effect=0.5, rerun=2.0))
+def _accuracy(name: str, title: str, short: str = "") -> None:
+    register(Metric(name, title, HIGHER, 1, "%", effect=0.5, rerun=2.0, short=short))
 
 
 def _cosine(name: str, title: str, better: str = HIGHER, short: str = "") -> None:
@@ -115,7 +115,7 @@ def _perplexity(name: str, title: str, short: str = "") -> None:
 _accuracy("accuracy", "accuracy")
 _accuracy("train_accuracy", "training accuracy")
 _accuracy("test_accuracy", "test accuracy")
-_accuracy("knn_accuracy", "1-nearest-neighbour accuracy")
+_accuracy("knn_accuracy", "1-nearest-neighbour accuracy", "1-NN")
 register(Metric("auc", "AUC", HIGHER, 4, effect=0.002, rerun=0.01))
 register(Metric("average_precision", "average precision", HIGHER, 4, effect=0.002, rerun=0.01, short="AP"))
 register(Metric("log_loss", "log loss", LOWER, 4, effect=0.002, rerun=0.01))
@@ -132,8 +132,14 @@ _perplexity("test_perplexity", "test perplexity per token")
 _perplexity("test_perplexity_word", "test perplexity per word")
 _cosine("alignment_cosine_mean", "alignment, mean cosine", short="mean")
 _cosine("alignment_cosine_std", "alignment, std of the cosine", NEITHER, short="std")
-_cosine("weight_alignment_cosine_mean", "weight-gradient alignment, mean cosine")
-_cosine("weight_alignment_cosine_std", "weight-gradient alignment, std of the cosine", NEITHER)
+_cosine("weight_alignment_cosine", "weight-gradient alignment, cosine", short="weights")
+_cosine("weight_alignment_cosine_mean", "weight-gradient alignment, mean cosine of rows", NEITHER, short="rows' mean")
+_cosine("weight_alignment_cosine_std", "weight-gradient alignment, std of rows' cosine", NEITHER, short="rows' std")
+for _quantile in ("05", "50", "95"):
+    _cosine(f"alignment_cosine_q{_quantile}", f"alignment, {int(_quantile)}% quantile", NEITHER)
+    _cosine(
+        f"weight_alignment_cosine_q{_quantile}", f"weight-gradient alignment, rows' {int(_quantile)}% quantile", NEITHER
+    )
 _cosine("cosine_bottleneck", "cosine at the bottleneck")
 _cosine("cosine_tanh1", "cosine at the first hidden layer")
 _cosine("cosine_tanh3", "cosine at the third hidden layer")

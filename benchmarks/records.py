@@ -38,6 +38,7 @@ class Record:
     budget: dict[str, int] = field(default_factory=dict)  # epochs and steps done
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    alignment_seconds: float = 0.0  # in neither of the two above
     samples_per_second: float = 0.0
     peak_memory_mb: float = 0.0
     parameters: int = 0

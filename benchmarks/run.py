@@ -60,6 +60,7 @@ def _hydra_main(config: DictConfig) -> Any:
 def _run(overrides: list[str]) -> None:
     """Execute one run and say what came of it."""
     from benchmarks.runs import Busy, Run, claimed
+    from benchmarks.wandb_logging.connection import check_account
 
     try:
         run = Run.plan(overrides)
@@ -68,6 +69,7 @@ def _run(overrides: list[str]) -> None:
                 shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
                 sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
                 return
+            check_account(run.config.logger)
             from benchmarks.execute import execute  # imports PyTorch, which takes seconds
 
             execute(run, lambda: stop.requested, console=True)

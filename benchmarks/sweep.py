@@ -22,13 +22,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.console import Console
 
-from benchmarks.compose import UsageError, fail, load_plugins, plugins_named_in
+from benchmarks.compose import UsageError, compose, fail, load_plugins, plugins_named_in
 from benchmarks.console import make_console
 from benchmarks.outcome import Outcome, failures
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
 from benchmarks.progress import Display
+from benchmarks.wandb_logging.connection import check_account
 from benchmarks.workload import Tally, work_through
 
 _KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
@@ -58,10 +60,15 @@ def main() -> None:
         runs = plan(
             arguments.selection, lambda task, reason: console.print(f"left out: {task}: {reason}", markup=False)
         )
+        logger = compose(runs[0].overrides).logger if runs else None
+        if logger:
+            check_account(logger)
         tally = sweep(runs, arguments, console)
         if tally.interrupted:
             raise KeyboardInterrupt
         _show_tables(arguments, console)
+        if logger and logger.name == "wandb":
+            _send_tables(arguments, logger)
     except ValueError as error:  # settings, data, records, plugins: one line each
         fail(error)
     except KeyboardInterrupt:
@@ -143,6 +150,12 @@ def _show_tables(arguments: Arguments, console: Console) -> None:
     show(arguments.results, arguments.selection.profile, console)
     folders = sorted({str(path.parent) for path in written})
     console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
+
+
+def _send_tables(arguments: Arguments, logger: DictConfig) -> None:
+    from benchmarks.wandb_logging.tables import send_tables
+
+    send_tables(arguments.results, arguments.selection.profile, logger)
 
 
 def _listed(text: str) -> list[str]:

@@ -7,7 +7,7 @@ The model passes activations through :class:`FeedbackPoint` and its output throu
     method.backward(loss)  # in place of loss.backward()
 """
 
-from dfa_core.alignment import Alignment, measure_alignment
+from dfa_core.alignment import Alignment, WeightAlignment, measure_alignment
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import KINDS, SCALINGS, FeedbackMatrices
 from dfa_core.marks import ErrorTap, FeedbackPoint
@@ -29,6 +29,7 @@ __all__ = [
     "Method",
     "Pass",
     "Shallow",
+    "WeightAlignment",
     "make_method",
     "measure_alignment",
     "method_class",

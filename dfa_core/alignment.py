@@ -1,12 +1,14 @@
 """Alignment: how far the feedback points where backprop would.
 
 DFA learns when B_i e comes to lie within 90° of the true gradient dL/dh_i. The probe measures the angle on
-*one* forward pass, so both gradients see the same dropout mask.
+*one* forward pass, so both gradients see the same dropout mask: at the activations, sample by sample, and at the
+weights below them, which is where a training step is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +24,35 @@ Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by
 
 
 @dataclass(frozen=True)
+class WeightAlignment:
+    """Cosines between the gradients that one feedback point's weights get from its signal and from backprop.
+
+    Let h be the point's activation, θ the parameters that h depends on down to the next cuts, and δ the signal
+    (``dfa``: B e). With what the cuts pass on held constant, and summed over samples and forward passes,
+
+        g_sent = (∂h/∂θ)ᵀ δ        g_true = (∂h/∂θ)ᵀ dL/dh
+
+    are what θ learns from through this point. Of a parameter that is also used elsewhere (a tied embedding) only
+    this part counts; `Alignment.parameters` has the whole.
+
+    Attributes:
+        cosine: of g_sent and g_true, the parameters' entries all in one vector.
+        rows: of each row θ[j] (flattened) of the parameters with two or more dims, ``(rows,)`` on the CPU: of a
+            linear map the weights into unit j, of an embedding those of entry j, of weights stacked by kernel or
+            group a whole slice. Without angle, and left out, are rows that are zero in either gradient: an
+            embedding's entries that the batch does not hold. Of a matrix alone, ``cosine`` is Σ_j w_j rows_j with
+            w_j = |sent_j| |true_j| / (|g_sent| |g_true|): a row of little gradient counts little there, and as
+            much as any in a mean of ``rows``. Where the signals of a unit have one sign over most samples its row
+            is near ±1, so that rows say which units learn and which unlearn.
+        parameters: of each parameter; one without angle is left out.
+    """
+
+    cosine: float
+    rows: Tensor
+    parameters: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Alignment:
     """Cosines between a method's signals and backprop's gradients.
 
@@ -30,15 +61,23 @@ class Alignment:
             CPU. A sample whose signal or gradient is zero has no angle and is left out.
         parameters: per parameter, the cosine of the two gradients. A parameter that gets none from either
             side is left out.
+        weights: per feedback point, in the same order, the cosines of the weights below it. A point without
+            such weights, or with zero gradients, is left out.
     """
 
     points: dict[str, Tensor]
     parameters: dict[str, float]
+    weights: dict[str, WeightAlignment]
+
+    @property
+    def deepest_point(self) -> str:
+        """The point farthest from the error tap, the one the paper reports."""
+        return next(iter(self.points))
 
     @property
     def deepest(self) -> Tensor:
-        """The cosines of the point farthest from the error tap, the one the paper reports."""
-        return next(iter(self.points.values()))
+        """The cosines of the deepest point's samples."""
+        return self.points[self.deepest_point]
 
     def quantiles(self, point: str, q: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> list[float]:
         """Quantiles of one point's cosines over the samples."""
@@ -68,11 +107,17 @@ def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> 
     if not any(signal is not None for sent in signals for signal in sent.values()):
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
 
-    sent = _sum(above, _gradients(*local_roots(passes, signals), list(parameters.values())))
-    true = _chained(above, visits, [*parameters.values(), *leaves])
+    local_roots(passes, signals)  # refuses what a training step would refuse
+    true, true_below = _chained(above, visits, [*parameters.values(), *leaves])
+    starts = {p: above[p] for p in parameters.values() if p in above} | _starts(passes, signals)
+    sent, sent_below = _chained(starts, visits, list(parameters.values()))
+    points = _point_cosines(method, passes, signals, true)
+    below = {name: (true_below.get(name, {}), sent_below.get(name, {})) for name in points}
+    weights = {name: _weight_alignment(parameters, *both) for name, both in below.items()}
     return Alignment(
-        _point_cosines(method, passes, signals, true),
+        points,
         {name: _cosine(true[p], sent[p]) for name, p in parameters.items() if p in true and p in sent},
+        {name: found for name, found in weights.items() if found is not None},
     )
 
 
@@ -102,17 +147,36 @@ def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tup
     return loss, probe.take()
 
 
-def _chained(above: Gradients, visits: Sequence[Visit], inputs: Sequence[Tensor]) -> Gradients:
-    """Backprop's gradients of ``inputs``, put together from the pieces between the cuts.
+def _starts(passes: Sequence[Pass], signals: Sequence[Signals]) -> Gradients:
+    """With what a training step's second half starts at each mark: the signals at the points, e at the taps."""
+    starts: Gradients = {}
+    for forward_pass, sent in zip(passes, signals, strict=True):
+        starts[forward_pass.passed_on] = forward_pass.error
+        for name, signal in sent.items():
+            if signal is not None:
+                leaf = forward_pass.leaves[name]
+                starts[leaf] = signal.to(leaf.dtype)
+    return starts
 
-    Whatever was computed from a mark's leaf ran after the mark did. So in reverse order of the visits, a leaf
-    has gathered the whole of dL/d(leaf) when its turn comes to hand it on through the tensor it stands for.
+
+def _chained(
+    starts: Gradients, visits: Sequence[Visit], inputs: Sequence[Tensor]
+) -> tuple[Gradients, dict[str, Gradients]]:
+    """Gradients of ``inputs``, put together from the pieces between the cuts: the sum, and each mark's part.
+
+    ``starts`` holds gradients at the marks' leaves, and of what lies above the taps. If the leaves are among the
+    inputs it need hold the taps' alone, and the result is backprop's. Whatever was computed from a mark's leaf
+    ran after the mark did. So in reverse order of the visits, a leaf has gathered the whole of dL/d(leaf) when
+    its turn comes to hand it on through the tensor it stands for.
     """
-    total = above
+    total = starts
+    parts: dict[str, Gradients] = {}
     for visit in reversed(visits):
         if visit.passed_on in total and visit.arrived.requires_grad:
-            total = _sum(total, _gradients([visit.arrived], [total[visit.passed_on]], inputs))
-    return total
+            found = _gradients([visit.arrived], [total[visit.passed_on]], inputs)
+            total = _sum(total, found)
+            parts[visit.name] = _sum(parts.get(visit.name, {}), found)
+    return total, parts
 
 
 def _gradients(roots: Sequence[Tensor], root_gradients: Sequence[Tensor] | None, inputs: Sequence[Tensor]) -> Gradients:
@@ -136,6 +200,31 @@ def _point_cosines(
                 width = method.layout.points[name].width
                 cosines.setdefault(name, []).append(_row_cosines(true[leaf], signal, width))
     return {name: torch.cat(parts) for name, parts in cosines.items()}
+
+
+def _weight_alignment(parameters: Mapping[str, Tensor], true: Gradients, sent: Gradients) -> WeightAlignment | None:
+    """The cosines of one point's weights; None where it has none, or either gradient is zero."""
+    pairs = {name: (true[p].float(), sent[p].float()) for name, p in parameters.items() if p in true and p in sent}
+    if not pairs:
+        return None
+    # Three sums a parameter: in one vector, large embedding tables would be copied.
+    sums = {name: torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]).double() for name, (a, b) in pairs.items()}
+    whole = _angle(torch.stack([*sums.values()]).sum(0))
+    if whole is None:
+        return None
+    rows = [_row_cosines(a, b, a[0].numel()) for a, b in pairs.values() if a.ndim > 1]
+    angles = {name: _angle(parts) for name, parts in sums.items()}
+    return WeightAlignment(
+        whole,
+        torch.cat(rows) if rows else torch.empty(0),
+        {name: cosine for name, cosine in angles.items() if cosine is not None},
+    )
+
+
+def _angle(sums: Tensor) -> float | None:
+    """The cosine from the sums (a·b, a·a, b·b); None where a or b is zero."""
+    inner, a, b = sums.tolist()
+    return inner / math.sqrt(a * b) if a * b > 0 else None
 
 
 def _row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:

@@ -38,27 +38,28 @@ def records(path: Path) -> Iterator[Record]:
         at += 7 + length
 
 
-def read_run(folder: Path, patience: float = 60.0) -> dict[str, Any]:
-    """The only run below ``folder``: its settings, history rows, summary and grouping.
+def read_runs(folder: Path, count: int, patience: float = 60.0) -> list[dict[str, Any]]:
+    """The runs below ``folder``, as they were started: settings, history rows, summary, files and grouping.
 
-    wandb's own process writes the file and may be a moment behind; the exit code comes last.
+    wandb's own process writes the files and may be a moment behind; the exit code comes last.
     """
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        for path in folder.rglob("run-*.wandb"):
-            if (found := _read(path))["exit"] is not None:
-                return found
+        found = [_read(path) for path in folder.rglob("run-*.wandb")]
+        if len(found) == count and all(run["exit"] is not None for run in found):
+            return sorted(found, key=lambda run: run["started"])
         time.sleep(0.1)
-    raise AssertionError(f"no finished run in {folder}")
+    raise AssertionError(f"no {count} finished runs in {folder}")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "exit": None}
+    found: dict[str, Any] = {"config": {}, "history": [], "summary": {}, "exit": None, "files": path.parent / "files"}
     for record in records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             run = record.run
             found |= {"group": run.run_group, "name": run.display_name, "project": run.project, "tags": list(run.tags)}
+            found |= {"id": run.run_id, "started": run.start_time.ToNanoseconds()}
             found["config"] |= _items(run.config.update)
         elif kind == "history":
             found["history"].append(_items(record.history.item))

@@ -28,7 +28,7 @@ def outcome(loop):
     """Everything a run leaves behind but the time it took: plain values, and tensors by name."""
     plain = dataclasses.asdict(loop.progress) | {"schedule": loop.schedule.state_dict()}
     plain["history"] = without_time(plain["history"])
-    for clock in ("train_seconds", "eval_seconds"):
+    for clock in ("train_seconds", "eval_seconds", "alignment_seconds"):
         del plain[clock]
     last = {f"last {name}": value.clone() for name, value in loop.task.model.state_dict().items()}
     best = {f"best {name}": value for name, value in loop.best_weights.items()}

@@ -76,6 +76,15 @@ def test_unknown_methods_architectures_and_datasets_get_their_place():
     assert "random_direction" not in table("table_a4", [*made, record(30.0, method="shallow")]).header
 
 
+def test_what_the_paper_never_gave_has_no_column():
+    """Without it half of such a table would be empty columns under the paper's name."""
+    made = [record(None, method=method, metrics={"silhouette": 0.2, "knn_accuracy": 75}) for method in ("bp", "dfa")]
+    built = table("embeddings_citation", made)
+    assert list(built.header[2:]) == ["silhouette bp", "silhouette dfa", "1-NN bp", "1-NN dfa"]
+    assert row(built, "Cora", "GCN") == ["0.20", "0.20", "75.0", "75.0"] and len(built.numbers_header) == 14
+    assert {len(line) for line in built.numbers} == {14}
+
+
 def test_cells_say_how_many_runs_they_rest_on():
     made = [
         *records([80.0, 81.0, 82.0]),

@@ -24,6 +24,9 @@ from benchmarks.citation.gat import GAT
 from benchmarks.citation.gcn import GCN
 from benchmarks.citation.graph import Graph
 from benchmarks.citation.spline import Spline
+from benchmarks.embeddings import files
+from benchmarks.embeddings.hidden import copied_weights, hidden_layer
+from benchmarks.embeddings.separation import separation, some_of
 from benchmarks.task import Task
 from datasets.planetoid import load_citation
 from datasets.source import Source
@@ -39,7 +42,10 @@ load_once = lru_cache(maxsize=3)(load_citation)  # a worker runs many seeds and 
 
 
 class NodeClassification(Task):
-    """Cross-entropy on the training nodes, accuracy in percent on the others."""
+    """Cross-entropy on the training nodes, accuracy in percent on the others.
+
+    The hidden layer is judged and shown on test nodes: training has told those of the training nodes apart already.
+    """
 
     selection = "valid_accuracy"
 
@@ -49,6 +55,8 @@ class NodeClassification(Task):
         self.train, self.valid, self.held_out = _split(data, config.split, seed)
         network, model_config = NETWORKS[config.architecture]
         self.model = network(model_config(**config.model), self.graph.x.width, self.graph.classes)
+        self._initial_weights = copied_weights(self.model)
+        self._shown = some_of(self.held_out)
         # A tap that wraps log-softmax hands out log-probabilities: a second log-softmax would restore the error.
         self._loss = F.nll_loss if getattr(self.model, "log_softmax_tap", False) else F.cross_entropy
 
@@ -62,7 +70,16 @@ class NodeClassification(Task):
         return {"valid_accuracy": self._accuracy(self.valid)}
 
     def test(self) -> dict[str, float]:
-        return {"accuracy": self._accuracy(self.held_out)}
+        hidden = self._hidden()
+        apart = {} if hidden is None else separation(hidden, self.graph.y[self._shown])
+        return {"accuracy": self._accuracy(self.held_out), **apart}
+
+    def artefacts(self) -> dict[str, bytes]:
+        trained, initial = self._hidden(), self._hidden(self._initial_weights)
+        if trained is None or initial is None:
+            return {}
+        embedding = files.Embedding.of(self._shown, self.graph.y[self._shown], trained, initial)
+        return {files.SUFFIX: files.packed(embedding)}
 
     def alignment_loss(self) -> Tensor:
         """The paper measures alignment over all nodes, so that every node has an error."""
@@ -70,6 +87,11 @@ class NodeClassification(Task):
 
     def first_layer(self) -> list[nn.Module]:
         return self.model.first_layer()
+
+    def _hidden(self, weights: dict[str, Tensor] | None = None) -> Tensor | None:
+        """Hidden vectors of the nodes to show, ``(nodes, width)``; None for a model without feedback points."""
+        hidden = hidden_layer(self.model, self.graph, weights=weights)
+        return None if hidden is None else hidden[self._shown]
 
     def _accuracy(self, nodes: Tensor) -> float:
         correct = self.model(self.graph)[nodes].argmax(1) == self.graph.y[nodes]

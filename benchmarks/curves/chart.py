@@ -28,7 +28,11 @@ AXES = {"step": Axis("step", "steps"), "seconds": Axis("train_seconds", "trainin
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One line: mean, least and largest value over the seeds, each (points,), over ``x``."""
+    """One line, each (points,): the mean over the seeds over ``x``, and between what it varies.
+
+    ``low`` and ``high`` are the least and the largest seed; of a feedback point quantiles over samples, or the mean
+    itself where there are none.
+    """
 
     name: str  # a method (and variant), or a feedback point
     label: str  # in the legend: the name, and a remark where runs are missing
@@ -49,6 +53,7 @@ class Panel:
     label: str  # of the vertical axis, with unit
     series: tuple[Series, ...]
     logarithmic: bool = False
+    row: str = ""  # of a chart by depth: panels of one row stand side by side and share the points' legend
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 from typing import NamedTuple
 
@@ -109,21 +109,40 @@ def _side_by_side(chart: Chart) -> Figure:
 
 
 def _stacked(chart: Chart) -> Figure:
-    """Feedback points: one panel below the other, each with its points beside it, the deepest first and darkest."""
-    rows = len(chart.panels)
+    """Feedback points: one row below the other, each with its points beside it, the deepest first and darkest."""
+    rows: dict[str, list[Panel]] = {}
+    for panel in chart.panels:
+        rows.setdefault(panel.row, []).append(panel)
+    columns = max(map(len, rows.values()))
     most = max(len(panel.series) for panel in chart.panels)
-    figure, _ = _figure(chart, rows * max(PANEL_HEIGHT, 0.8 + 0.18 * most))  # as high as the longest legend
-    first = None
-    for place, panel in enumerate(chart.panels):
-        axes = first = _axes(figure, chart, panel, rows, 1, place, shared=first)
-        axes.axhline(0, color=_GREY, linewidth=0.8)
-        for depth, series in enumerate(panel.series):
-            shade = 0.88 * depth / max(len(panel.series) - 1, 1)  # the map's end is too pale for a white ground
-            _line(axes, panel, series, matplotlib.colormaps["viridis"](shade), _SOLID)
-        labels = [series.label for series in panel.series]
+    figure, _ = _figure(chart, len(rows) * max(PANEL_HEIGHT, 0.8 + 0.18 * most))  # as high as the longest legend
+    shared = None
+    for row, panels in enumerate(rows.values()):
+        points = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
+        lines: dict[str, Line2D] = {}
+        for column, panel in enumerate(panels):
+            axes = _axes(figure, chart, panel, len(rows), columns, row * columns + column, shared=shared)
+            shared = shared or axes
+            axes.axhline(0, color=_GREY, linewidth=0.8)
+            if column:
+                axes.set_ylabel("")  # that of its neighbour
+            lines |= _points_of(axes, panel, points)
+        labels = [next(one.label for panel in panels for one in panel.series if one.name == name) for name in points]
         beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.09), "title": "deepest first", "alignment": "left"}
-        axes.legend(axes.get_lines()[1:], labels, **beside)
+        axes.legend([lines[name] for name in points], labels, **beside)
     return figure
+
+
+def _points_of(axes: Axes, panel: Panel, points: Sequence[str]) -> dict[str, Line2D]:
+    """Draw a panel's lines, each in the shade of its place among the row's ``points``; returns them by point."""
+    lines = {}
+    for series in panel.series:
+        shade = 0.88 * points.index(series.name) / max(len(points) - 1, 1)  # the map's end is too pale on white
+        colour = matplotlib.colormaps["viridis"](shade)
+        lines[series.name] = _line(axes, panel, series, colour, _SOLID)
+        if (series.low < series.high).any():
+            axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.15, linewidth=0)
+    return lines
 
 
 def _figure(chart: Chart, height: float, legend: float = 0.0) -> tuple[Figure, float]:
@@ -171,3 +190,8 @@ def _looks(names: Iterable[str]) -> dict[str, _Look]:
     others = [name for name in names if name not in _METHODS]
     turns = {name: _OTHERS[number % len(_OTHERS)] for number, name in enumerate(others)}
     return {name: _METHODS.get(name) or turns[name] for name in names}
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """The colour of each method, for pictures that are drawn elsewhere."""
+    return {name: look.colour for name, look in _looks(names).items()}

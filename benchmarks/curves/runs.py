@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cells import Cell, aggregate
 from benchmarks.evidence import gather, histories_of, select
 from benchmarks.histories import History
-from benchmarks.records import run_id
+from benchmarks.records import Record, run_id
 from benchmarks.tables.build import STANDIN, text_of
 from benchmarks.tables.specs import method_order
 
@@ -78,21 +79,28 @@ def task_runs(results: Path, profile: str, tasks: str, variants: bool) -> list[T
     records = select(gather(results), profile, tasks)
     if not records:
         raise ValueError(f"{results}: no record matches --profile and --tasks; run a sweep first or choose others")
-    if not variants:
-        records = [record for record in records if not record.variant]
-    histories = histories_of(records, results)
-    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
-    for cell in aggregate(records).cells:
-        if cell.primary and not cell.skipped:
-            groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
-    found = [_task(*group, cells, histories) for group, cells in sorted(groups.items())]
-    shown = [runs for runs in found if runs.lines]
+    shown = with_histories([record for record in records if variants or not record.variant], results)
     if not shown:
         raise ValueError(
             f"{results}: no run that ended well has a history (runs made here do, and packs made with --histories; "
             "overridden settings need --variants)"
         )
     return shown
+
+
+def with_histories(records: Sequence[Record], results: Path) -> list[TaskRuns]:
+    """The runs to show among ``records``, which `gather` found in ``results``; empty where none has a history.
+
+    Raises:
+        ValueError: a record, pack or history cannot be read; one line.
+    """
+    histories = histories_of(records, results)
+    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
+    for cell in aggregate(records).cells:
+        if cell.primary and not cell.skipped:
+            groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
+    found = [_task(*group, cells, histories) for group, cells in sorted(groups.items())]
+    return [runs for runs in found if runs.lines]
 
 
 def _task(profile: str, task: str, source: str, cells: list[Cell], histories: dict[str, History]) -> TaskRuns:

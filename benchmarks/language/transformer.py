@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.language.config import TransformerConfig
+from benchmarks.language.dropout import Dropout
 from benchmarks.language.vocabulary_loss import vocabulary_loss
 from dfa_core import ErrorTap, FeedbackPoint
 
@@ -41,7 +42,7 @@ class Transformer(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.register_buffer("positions", sinusoids(config.context, config.width), persistent=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, last=layer == config.layers - 1) for layer in range(config.layers))
         self.norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
         self.projection = nn.Linear(config.width, vocabulary)
@@ -114,7 +115,7 @@ class Block(nn.Module):
         self.leave = nn.Linear(config.hidden, config.width)
         self.feed_forward_norm = nn.LayerNorm(config.width)
         self.point = optional_point(config.width, used=not last or config.top == "feedback")
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, time, width)`` → the same."""
@@ -137,7 +138,7 @@ class Attention(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.dropout = config.attention_dropout
+        self.dropout = Dropout(config.attention_dropout)
         self.query_key_value = nn.Linear(config.width, 3 * config.width)
         self.merge = nn.Linear(config.width, config.width)
 
@@ -145,8 +146,19 @@ class Attention(nn.Module):
         """``(batch, time, width)`` → the same."""
         by_head = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))  # (batch, time, 3, heads, width / heads)
         q, k, v = by_head.permute(2, 0, 3, 1, 4)  # (batch, heads, time, width / heads) each
-        seen = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout * self.training, is_causal=True)
+        if self.dropout.active and x.device.type == "cpu":
+            seen = self._attended(q, k, v)
+        else:
+            p = self.dropout.p if self.dropout.active else 0.0
+            seen = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         return self.merge(seen.transpose(1, 2).flatten(2))
+
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The same as PyTorch's function, which has no fast path with dropout on a CPU, but for the random numbers."""
+        time, size = q.shape[-2:]
+        later = torch.full((time, time), -math.inf, dtype=q.dtype).triu(1)
+        scores = (q / math.sqrt(size)) @ k.transpose(-1, -2) + later  # (batch, heads, time, time)
+        return self.dropout(scores.softmax(-1)) @ v
 
 
 def optional_point(width: int, used: bool) -> nn.Module:

@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,9 +26,7 @@ from benchmarks.console import make_console
 from benchmarks.machine import PeakMemory, hardware, torch_device, tune_process, versions
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.nerf_stepper import METHODS, SIZES, NeRFStepper
-
-WARM_UP = 3  # rounds: compiled code is captured as a CUDA graph in the second one
-BURST = {"cpu": 1, "cuda": 10}  # calls between two looks at the clock: a GPU works behind the host's back
+from benchmarks.speed.rounds import BURST, WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
 
 Timings = dict[str, dict[str, Timing]]  # by method and part
 
@@ -42,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases: dict[str, dict[str, Any]] = {}
     for size in SIZES:
         # In processes that give freed memory back, unlike this one.
-        peaks = {method: peak_megabytes(size, method, options) for method in METHODS}
+        peaks = {method: in_own_process(_peak_megabytes, size, method, options) for method in METHODS}
         tune_process(options.threads)
         try:
             timings = measure(size, options)
@@ -58,66 +53,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-class WaitsForDevice(RuntimeError):
-    """A training step made the host wait for the GPU."""
-
-
 def measure(size: str, options: argparse.Namespace) -> Timings:
     """Timings of all parts under all methods, in turn, so that a disturbance meets all of them."""
     steppers = {method: NeRFStepper(size, method, options) for method in METHODS}
     parts = {(method, name): part for method, stepper in steppers.items() for name, part in stepper.parts().items()}
-    burst = BURST[options.device]
     for _ in range(WARM_UP):
         for part in parts.values():
             part()
     if options.device == "cuda":
         for method, stepper in steppers.items():
-            _check_never_waits(stepper.step, f"{size}, {method}")
-    taken: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in parts}
-    for _ in range(options.repeats):
-        for key, part in parts.items():
-            taken[key].append(_timed(part, burst, options.device))
+            check_never_waits(stepper.step, f"{size}, {method}")
     timings: Timings = {method: {} for method in METHODS}
-    for (method, name), times in taken.items():
-        timings[method][name] = Timing(*(list(clock) for clock in zip(*times, strict=True)))
+    for (method, name), timing in time_in_turn(parts, options.repeats, options.device).items():
+        timings[method][name] = timing
     return timings
 
 
-def peak_megabytes(size: str, method: str, options: argparse.Namespace) -> float:
-    """Peak memory of a process of its own that takes a few steps: on the CPU with PyTorch itself."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_steps_alone, size, method, options).result()
-
-
-def _steps_alone(size: str, method: str, options: argparse.Namespace) -> float:
+def _peak_megabytes(size: str, method: str, options: argparse.Namespace) -> float:
+    """Peak memory of this process, which takes a few steps: on the CPU with PyTorch itself."""
     torch.set_num_threads(options.threads)
     stepper = NeRFStepper(size, method, options)
     memory = PeakMemory(torch.device(options.device))
     for _ in range(WARM_UP):
         stepper.step()
     return memory.megabytes()
-
-
-def _timed(part: Callable[[], None], calls: int, device: str) -> tuple[float, float]:
-    """Wall and processor seconds of one call, the mean over several; a GPU is waited for before and after all."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(calls):
-        part()
-    wait()
-    return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
-
-
-def _check_never_waits(step: Callable[[], None], what: str) -> None:
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        step()
-    except RuntimeError as error:
-        raise WaitsForDevice(f"{what}: a step waits for the GPU: {str(error).splitlines()[0]}") from error
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 def _result(timings: Timings, method: str, peak: float, options: argparse.Namespace) -> dict[str, Any]:

@@ -19,9 +19,13 @@ from benchmarks.cells import Cell, CellSet, aggregate
 from benchmarks.evidence import gather
 from benchmarks.records import iterate_records, write_atomically
 from benchmarks.tables.build import build, text_of
+from benchmarks.tables.cost import NAME as COST
+from benchmarks.tables.cost import cost_table
 from benchmarks.tables.files import all_results, index, variants_csv, variants_table
 from benchmarks.tables.gap import NAME as GAP
 from benchmarks.tables.gap import gap_table
+from benchmarks.tables.headline import NAME as HEADLINE
+from benchmarks.tables.headline import headline_table
 from benchmarks.tables.reference import beside
 from benchmarks.tables.specs import SPECS, method_order
 from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, markdown
@@ -44,6 +48,8 @@ def rebuild(results: Path) -> list[Path]:
         folder / "variants.csv": variants_csv(found.cells),
         folder / "README.md": index(tables, found),
     }
+    if headline := headline_table(found.cells):
+        texts |= {folder / f"{HEADLINE}{suffix}": text for suffix, text in _texts(headline)}
     for profile, built in tables.items():
         for table in built:
             texts |= {folder / profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
@@ -60,6 +66,7 @@ def tables_of(found: CellSet, profile: str, shown_only: bool = False) -> list[Ta
     built = [build(spec, found.cells, profile, source) for source in sources for spec in specs]
     built += [variants_table(found.cells, profile, source) for source in sources]
     built += [gap_table(found.cells, profile, source) for source in sources]
+    built += [cost_table(found.cells, profile, source) for source in sources]
     return [table for table in built if table is not None]
 
 
@@ -109,8 +116,8 @@ def _texts(table: Table) -> list[tuple[str, str]]:
 
 def _remove_former(folder: Path, written: set[Path]) -> None:
     """Delete tables of ours whose records are gone; files under any other name are left alone."""
-    names = {spec.name for spec in SPECS} | {"variants", GAP}
-    for path in folder.glob("*/*"):
+    names = {spec.name for spec in SPECS} | {"variants", GAP, COST, HEADLINE}
+    for path in [*folder.glob("*/*"), *folder.glob(f"{HEADLINE}.*")]:
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:
             path.unlink(missing_ok=True)  # another sweep that ends now may have been first

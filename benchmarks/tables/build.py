@@ -23,11 +23,12 @@ class Column(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One place of a table: our cell, the paper's number, and how many scenes of how many it covers."""
+    """One place of a table: our cell, the paper's number, how many scenes of how many it covers, and their cells."""
 
     cell: Cell | None
     paper: Published | None
     scenes: str = ""
+    sources: tuple[Cell, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -36,6 +37,7 @@ class Grid(NamedTuple):
     rows: list[tuple[str, str]]
     columns: list[Column]
     places: dict[tuple[tuple[str, str], Column], Place]
+    published: frozenset[str]  # metrics that the paper's numbers stand beside
 
 
 def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> Table | None:
@@ -49,8 +51,8 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
     seeds = usual_n(ours)
     header = ["dataset", "architecture"]
     numbers_header = ["dataset", "architecture"]
-    paper = ["paper"] if source == "real" else []
     for column in grid.columns:
+        paper = ["paper"] if column.metric in grid.published else []
         header += [_heading(spec, column), *paper]
         numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
     return Table(
@@ -58,10 +60,12 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         title=spec.title,
         subtitle=subtitle(ours, profile, source, seeds),
         header=header,
-        rows=[_text_row(spec, grid, row, seeds, source) for row in grid.rows],
+        rows=[_text_row(spec, grid, row, seeds) for row in grid.rows],
         numbers_header=numbers_header,
-        numbers=[_number_row(grid, row, source) for row in grid.rows],
+        numbers=[_number_row(grid, row) for row in grid.rows],
         notes=_notes(grid),
+        domain=spec.domain,
+        sources=[_source_row(grid, row) for row in grid.rows],
     )
 
 
@@ -85,14 +89,16 @@ def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
     }
     rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
     methods = {key.method for key in wanted} | {column.method for _, column in places}
-    columns = [Column(metric, method) for metric in spec.metrics for method in sorted(methods, key=method_order)]
+    in_paper = {key.metric for key in wanted}
+    shown = [name for name in spec.metrics if name in in_paper | {column.metric for _, column in places}]
+    columns = [Column(metric, method) for metric in shown for method in sorted(methods, key=method_order)]
     papers = {((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted}
     full = {
         (row, column): places.get((row, column), Place(None, papers.get((row, column)) if real else None))
         for row in rows
         for column in columns
     }
-    return Grid(rows, columns, full)
+    return Grid(rows, columns, full, frozenset(in_paper if real else ()))
 
 
 def _in_paper(spec: TableSpec, key: Key) -> bool:
@@ -113,7 +119,7 @@ def _place(group: list[Cell], dataset: str, real: bool) -> Place:
         cell, covered, count = group[0], [dataset], ""
     else:
         cell, covered, count = mean_over_scenes(group, dataset)
-    return Place(cell, _paper_of(cell, covered) if real else None, count)
+    return Place(cell, _paper_of(cell, covered) if real else None, count, tuple(group))
 
 
 def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
@@ -151,7 +157,7 @@ def _heading(spec: TableSpec, column: Column) -> str:
     return f"{metrics.lookup(column.metric).heading} {column.method}" if many else column.method
 
 
-def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, source: str) -> list[str]:
+def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int) -> list[str]:
     cells = [title(row[0]), title(row[1])]
     for column in grid.columns:
         place = grid.places[row, column]
@@ -160,9 +166,17 @@ def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int, sou
             cells.append(_absence(grid, row, column))
         else:
             cells.append(text_of(place.cell, seeds, spec.decimals) + place.scenes)
-        if source == "real":
+        if column.metric in grid.published:
             cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
     return cells
+
+
+def _source_row(grid: Grid, row: tuple[str, str]) -> list[tuple[Cell, ...]]:
+    """The cells behind each place of `_text_row`; the paper's column has none."""
+    sources: list[tuple[Cell, ...]] = [(), ()]
+    for column in grid.columns:
+        sources += [grid.places[row, column].sources, *([()] if column.metric in grid.published else [])]
+    return sources
 
 
 def text_of(cell: Cell, usual: int, decimals: int | None = None) -> str:
@@ -193,13 +207,13 @@ def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
     return next((text_of(cell, cell.n) for cell in siblings if not cell.n), NONE if siblings else NOT_RUN)
 
 
-def _number_row(grid: Grid, row: tuple[str, str], source: str) -> list[str]:
+def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
     numbers = list(row)
     for column in grid.columns:
         place = grid.places[row, column]
         cell = place.cell
         numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
-        if source == "real":
+        if column.metric in grid.published:
             numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
 

@@ -65,7 +65,7 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
     """Runs with overrides beside the settings as shipped and the paper; None where there are none."""
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     shipped = {cell.key: cell for cell in here if not cell.key.variant}
-    rows, numbers = [], []
+    rows, numbers, sources = [], [], []
     for cell in _ordered(here):
         if not cell.key.variant or (not cell.primary and cell.key.metric.startswith(_DESCRIPTIVE)):
             continue
@@ -73,6 +73,7 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
         names = [cell.key.variant, title(cell.architecture), title(cell.dataset), cell.key.method]
         rows.append([*names, _metric_title(cell), *_values(cell, plain, source)])
         numbers.append([*names, cell.key.metric, *_exact_values(cell, plain, source)])
+        sources.append([*[()] * 5, (cell,), (plain,) if plain else (), *([()] if source == "real" else [])])
     if not rows:
         return None
     real = source == "real"
@@ -87,6 +88,7 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
         numbers_header=[*labels, *_PARTS, *(f"shipped {part}" for part in _PARTS), *paper],
         numbers=numbers,
         labels=len(labels),
+        sources=sources,
     )
 
 
@@ -118,6 +120,8 @@ def index(tables: dict[str, list[Table]], found: CellSet) -> str:
         "Every number in one file: [all_results.csv](all_results.csv); runs with overrides: "
         "[variants.csv](variants.csv).",
     ]
+    if any(table.name.startswith("gap_closed") for written in tables.values() for table in written):
+        parts.append("The headline, gap closed per architecture and domain: [headline.md](headline.md).")
     for profile, written in sorted(tables.items()):
         lines = [f"- [{table.title}]({profile}/{table.name}.md) · {table.subtitle}" for table in written]
         parts.append(f"## Profile {profile}\n\n" + "\n".join(lines))

@@ -10,31 +10,39 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import Comparison, average, compare, scale_of
 from benchmarks.statistics.bootstrap import MANY
 from benchmarks.statistics.comparison import BEST, CONTROL
 from benchmarks.tables.build import STANDIN
-from benchmarks.tables.gap_text import LABELS, LEGEND, Row, number_row, numbers_header, place_of, text_header, text_row
-from benchmarks.tables.reference import Key, Published, published
+from benchmarks.tables.gap_text import (
+    LABELS,
+    LEGEND,
+    Row,
+    number_row,
+    numbers_header,
+    place_of,
+    source_row,
+    text_header,
+    text_row,
+)
+from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
-_ORDERED = ("domain", "dataset", "architecture")
 
 
 def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no method can be compared."""
-    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    tasks = _tasks(here)
     real = source == "real"
-    rows = sorted((_row(one, real) for task in tasks for one in compare(task)), key=_order)
-    if not rows:
+    tasks = _tasks(cells, profile, source)
+    every = _rows(tasks, real)
+    if not every:
         return None
     data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
-    every = [*rows, *_means(rows)]
     papers = any(not math.isnan(row.paper) for row in every)
     return Table(
         name=NAME if real else f"{NAME}_{source.replace('-', '')}",
@@ -46,26 +54,47 @@ def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
         numbers=[number_row(row, papers) for row in every],
         notes=[*LEGEND, *_notes(every, tasks)],
         labels=len(LABELS),
+        sources=[source_row(row, papers) for row in every],
     )
 
 
-def _tasks(cells: Sequence[Cell]) -> list[dict[str, Cell]]:
-    """Per task its primary cells by method, as shipped. A task that never gave a number has no metric yet."""
-    tasks: dict[str, dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(cells, key=lambda cell: method_order(cell.key.method)):
-        if cell.primary and cell.key.metric and not cell.key.variant:
-            tasks[cell.key.task][cell.key.method] = cell
+def gap_rows(cells: Iterable[Cell], profile: str, source: str) -> list[Row]:
+    """The rows of the table: of every task and method, then of the means; empty where nothing can be compared."""
+    return _rows(_tasks(cells, profile, source), source == "real")
+
+
+def _rows(tasks: Sequence[dict[str, Cell]], real: bool) -> list[Row]:
+    rows = sorted((_row(one, task, real) for task in tasks for one in compare(task)), key=_order)
+    return [*rows, *_means(rows)]
+
+
+def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, Cell]]:
+    return primary_by_task([cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)])
+
+
+def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
+    """Per architecture and dataset the primary cells by method, as shipped.
+
+    Tasks of one architecture on one dataset are taken together: placements of the feedback have a task each, and
+    backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
+    """
+    tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.n)):
+        if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
+            tasks[cell.domain, cell.architecture, cell.dataset][cell.key.method] = cell
     return list(tasks.values())
 
 
-def _row(comparison: Comparison, real: bool) -> Row:
+def _row(comparison: Comparison, task: dict[str, Cell], real: bool) -> Row:
     """``comparison`` beside what the paper's numbers for bp, the method and shallow say, if it has all three."""
     names = (BEST, comparison.method, CONTROL)
+    sources = tuple((task[name],) if name in task else () for name in names)
     keys = [Key(comparison.domain, comparison.architecture, comparison.dataset, n, comparison.metric) for n in names]
     found = [published()[key] for key in keys if key in published()]
     if not real or len(found) != len(keys):
-        return Row(comparison)
-    return Row(comparison, _paper_gap(found, comparison.metric), tuple(one.note for one in found if one.note))
+        return Row(comparison, sources=sources)
+    notes = tuple(one.note for one in found if one.note)
+    return Row(comparison, _paper_gap(found, comparison.metric), notes, sources)
 
 
 def _paper_gap(found: Sequence[Published], metric: str) -> float:
@@ -74,13 +103,8 @@ def _paper_gap(found: Sequence[Published], metric: str) -> float:
 
 
 def _order(row: Row) -> tuple[object, ...]:
-    """The paper's order of domains, datasets and architectures; others follow by name."""
-    places = []
-    for part in _ORDERED:
-        known = list(dict.fromkeys(getattr(key, part) for key in published()))
-        name = getattr(row.comparison, part)
-        places.append((known.index(name) if name in known else len(known), name))
-    return (*places, method_order(row.comparison.method))
+    one = row.comparison
+    return (*paper_order(one.domain, one.dataset, one.architecture), method_order(one.method))
 
 
 def _means(rows: Sequence[Row]) -> Iterator[Row]:
@@ -102,7 +126,8 @@ def _mean(rows: Sequence[Row], name: str) -> Row:
     mean = average([row.comparison for row in rows], name)
     # Beside a mean over some of the tasks the paper's mean over all would mislead.
     complete = mean.gap is not None and mean.gap.tasks == mean.tasks
-    return Row(mean, statistics.fmean(row.paper for row in rows) if complete else NAN)
+    sources = tuple(tuple(chain.from_iterable(part)) for part in zip(*(row.sources for row in rows), strict=True))
+    return Row(mean, statistics.fmean(row.paper for row in rows) if complete else NAN, sources=sources)
 
 
 def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
@@ -117,7 +142,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
         least = math.floor(100 * (1 - 2.0 ** (1 - few[0])))
         texts[f"intervals of fewer than {MANY} seeds cover less than 95% (of {few[0]}: {least}% at most)"] = []
     for task in tasks:
-        if not any(method not in (BEST, CONTROL) and not cell.skipped for method, cell in task.items()):
+        if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))
             texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
     return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]

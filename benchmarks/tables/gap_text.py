@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.cells import NAN
+from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.tables.build import NONE, exact
 from benchmarks.tables.specs import title
@@ -23,11 +23,15 @@ LEGEND = (
 
 
 class Row(NamedTuple):
-    """A comparison, and the gap that the paper's numbers close (NaN where they do not say) with its notes."""
+    """A comparison, the gap that the paper's numbers close (NaN where they do not say) with its notes, and our cells.
+
+    ``sources`` are the cells behind bp, the method and shallow.
+    """
 
     comparison: Comparison
     paper: float = NAN
     paper_notes: tuple[str, ...] = ()
+    sources: tuple[tuple[Cell, ...], ...] = ((), (), ())
 
 
 def place_of(one: Comparison) -> str:
@@ -57,6 +61,13 @@ def text_row(row: Row, papers: bool) -> list[str]:
         _seeds(one),
         *map(_needed_text, _needed(one)),
     ]
+
+
+def source_row(row: Row, papers: bool) -> list[tuple[Cell, ...]]:
+    """The cells behind each place of `text_row`: a gap rests on three, a difference on two."""
+    bp, own, shallow = row.sources
+    names, paper = [()] * len(LABELS), [()] * papers
+    return [*names, bp, own, shallow, bp + own + shallow, *paper, *[bp + own] * 4]
 
 
 def _percent(fraction: float) -> str:

@@ -55,6 +55,18 @@ def published(path: Path = FILE) -> dict[Key, Published]:
     return found
 
 
+def paper_order(domain: str, dataset: str, architecture: str) -> tuple[tuple[int, str], ...]:
+    """Sort key: the paper's order of domains, datasets and architectures; others follow by name."""
+    parts = {"domain": domain, "dataset": dataset, "architecture": architecture}
+    return tuple(paper_place(part, name) for part, name in parts.items())
+
+
+def paper_place(part: str, name: str) -> tuple[int, str]:
+    """Sort key of a domain, dataset or architecture (``part``): the paper's order, then others by name."""
+    known = list(dict.fromkeys(getattr(key, part) for key in published()))
+    return (known.index(name) if name in known else len(known), name)
+
+
 def beside(cell: Cell) -> Published | None:
     """What may stand beside ``cell``: nothing unless the cell comes from real data."""
     if cell.key.data_source != "real":

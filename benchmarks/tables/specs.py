@@ -69,7 +69,10 @@ class TableSpec:
         return method not in self.without and (not self.methods or method in self.methods)
 
 
-_ALIGNMENT = ("alignment_cosine_mean", "alignment_cosine_std")
+_ALIGNMENT = (
+    *("alignment_cosine_mean", "alignment_cosine_std"),
+    *("weight_alignment_cosine", "weight_alignment_cosine_mean", "weight_alignment_cosine_std"),
+)
 _SHALLOW = ("shallow",)
 
 SPECS = (
@@ -127,6 +130,13 @@ SPECS = (
         _ALIGNMENT,
     ),
     TableSpec(
+        "embeddings_citation",
+        "Citation networks, hidden layer of the test nodes: silhouette and 1-nearest-neighbour accuracy (%)",
+        "geometric",
+        ("silhouette", "knn_accuracy"),
+        shown=False,
+    ),
+    TableSpec(
         "table_a3",
         "Table A.3: click-through rate prediction, shallow training",
         "recommendation",
@@ -159,6 +169,13 @@ SPECS = (
         "alignment_view_synthesis",
         "Alignment of radiance fields, cosine at the first layer of the coarse field",
         "neural_view_synthesis",
+        _ALIGNMENT,
+        shown=False,
+    ),
+    TableSpec(
+        "alignment_language",
+        "Alignment of Transformers, cosine at the first block's first feedback point",
+        "language",
         _ALIGNMENT,
         shown=False,
     ),

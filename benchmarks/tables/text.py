@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from tabulate import tabulate
 
+from benchmarks.cells import Cell
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -47,6 +49,8 @@ class Table:
     numbers: Sequence[Sequence[str]]
     notes: Sequence[str] = field(default_factory=tuple)
     labels: int = 2  # leading columns that are names, not numbers
+    domain: str = ""  # "" for a table over several
+    sources: Sequence[Sequence[tuple[Cell, ...]]] = ()  # the cells behind each place of ``rows``; () if not stated
 
 
 def markdown(table: Table) -> str:

@@ -1,0 +1,8 @@
+"""What the hidden layer holds under each method: measured in every run, and drawn (arXiv:2006.12878, figure 2).
+
+    python -m benchmarks.embeddings                                     rewrite results/figures/…/gcn_*_embedding.png
+    python -m benchmarks.embeddings --tasks 'citation/*_cora' --profile quick --seed 1
+
+A run's test measures how well the classes lie apart in its hidden layer (`separation`) and keeps the vectors beside its
+record (`files`), before and after training. The command shows them side by side, as t-SNE and PCA place them.
+"""

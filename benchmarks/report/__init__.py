@@ -1,0 +1,44 @@
+"""One self-contained HTML report of a results folder.
+
+    python -m benchmarks.report                                  results/report.html and results/figures/headline.svg
+    python -m benchmarks.report --profile paper --out paper.html
+
+It shows what `benchmarks.tables` and `benchmarks.curves` make of records, evidence packs and histories, with the
+artefacts beside the records and the pictures in ``results/figures``. The same inputs give the same bytes. The file
+opens from disk, runs no code but its own (sorting, opening what a link points to), and loads nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.records import write_atomically
+from benchmarks.report.forest import svg
+from benchmarks.report.gather import gather_material
+from benchmarks.report.headline import FILE, headline_figure
+from benchmarks.report.page import MAX_BYTES, html
+from benchmarks.report.sections import sections_of
+from benchmarks.tables.headline import headline_rows
+
+__all__ = ["MAX_BYTES", "write"]
+
+
+def write(results: Path, out: Path | None = None, profile: str = "") -> list[Path]:
+    """Write the report of ``results``; returns the files written.
+
+    Args:
+        out: where to; by default ``report.html`` in ``results``, and then the headline goes into ``figures/`` too,
+            for the README to show.
+        profile: only this one ("" for all but smoke, unless there is no other).
+
+    Raises:
+        ValueError: no records, or something that cannot be read or does not fit; one line. Nothing is written then.
+    """
+    material = gather_material(results, profile)
+    texts = {out or results / "report.html": html(material, sections_of(material))}
+    figure = headline_figure(headline_rows(material.cells), material.provenance)
+    if out is None and not profile and figure:
+        texts[results / "figures" / FILE] = svg(figure, linked=False)
+    for path, text in texts.items():
+        write_atomically(path, text)
+    return list(texts)

@@ -1,0 +1,94 @@
+"""What a report is made of: the records, cells, histories, artefacts and figures of one results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cells import Cell, CellSet, aggregate
+from benchmarks.curves import TaskRuns
+from benchmarks.curves.runs import with_histories
+from benchmarks.evidence import gather, is_pack, read_pack
+from benchmarks.records import Record, artefact_path
+from benchmarks.report.headline import FILE
+from benchmarks.report.provenance import Provenance
+from benchmarks.tables.headline import profile_order, profiles_shown
+
+SHEET, SAMPLES = "sheet.png", "samples.txt"
+_PICTURES = (".png", ".svg", ".webp", ".jpg", ".gif")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The inputs of a report, of the profiles it shows."""
+
+    results: Path
+    records: tuple[Record, ...]
+    found: CellSet
+    profiles: tuple[str, ...]  # the best first
+    runs: tuple[TaskRuns, ...]  # those with histories, real data first
+    figures: tuple[Path, ...]  # below results/figures
+    provenance: Provenance
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells."""
+        return self.found.cells
+
+    def artefact(self, record: Record, name: str) -> Path | None:
+        """A file that a run left beside its record, if it is here: artefacts are local."""
+        if name not in record.artefacts:
+            return None
+        path = artefact_path(self.results / "records" / record.run_id, name)
+        return path if path.is_file() else None
+
+
+def gather_material(results: Path, profile: str = "") -> Material:
+    """Everything in ``results`` of ``profile`` ("" for all but smoke, unless there is no other).
+
+    Raises:
+        ValueError: no record, or a file that cannot be read; one line.
+    """
+    every = gather(results)
+    if not every:
+        raise ValueError(f"{results}: no records or evidence packs; run make bench-all first, or give --results")
+    profiles = [profile] if profile else profiles_shown(aggregate(every).cells)
+    records = [record for record in every if record.profile in profiles]
+    if not records:
+        known = sorted({record.profile for record in every})
+        raise ValueError(f"{results}: no record of profile {profile}; there is {', '.join(known)}")
+    runs = with_histories([record for record in records if not record.variant], results)
+    hidden = {record.profile for record in every} - set(profiles)
+    return Material(
+        results=results,
+        records=tuple(records),
+        found=aggregate(records),
+        profiles=tuple(profiles),
+        runs=tuple(sorted(runs, key=_order)),
+        figures=tuple(_figures(results / "figures", hidden)),
+        provenance=Provenance(records, _packs(records, results)),
+    )
+
+
+def _order(runs: TaskRuns) -> tuple[object, ...]:
+    return (runs.source != "real", runs.source, profile_order(runs.profile), runs.task)
+
+
+def _packs(records: Iterable[Record], results: Path) -> dict[str, str]:
+    """The pack that holds each of ``records``; a run that was repeated since is not the packed one."""
+    known = {record.run_id: record for record in records}
+    paths = [path for path in sorted((results / "evidence").glob("*")) if is_pack(path)]
+    return {
+        record.run_id: f"evidence/{path.name}"
+        for path in paths
+        for record in read_pack(path)
+        if known.get(record.run_id) == record
+    }
+
+
+def _figures(folder: Path, hidden: Iterable[str]) -> list[Path]:
+    """Picture files but the headline's, which this report writes, and those of profiles that are not shown."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in _PICTURES and path.is_file())
+    left_out = set(hidden)
+    return [path for path in files if path != folder / FILE and path.relative_to(folder).parts[0] not in left_out]

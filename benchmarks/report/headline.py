@@ -1,0 +1,91 @@
+"""The headline figure: gap closed per architecture and domain, with intervals, beside the paper's.
+
+Its numbers are the rows of `benchmarks.tables.headline`, which are those of the tables `gap_closed`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
+
+from benchmarks.curves.draw import colours
+from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
+from benchmarks.report.provenance import Provenance
+from benchmarks.tables.gap_text import text_header, text_row
+from benchmarks.tables.headline import Pick
+from benchmarks.tables.specs import title
+
+FILE = "headline.svg"
+_BLACK = "#000000"
+_TEXT = text_header(papers=True)
+
+
+def headline_figure(picks: Sequence[Pick], provenance: Provenance) -> Forest | None:
+    """The figure; None without rows."""
+    if not picks:
+        return None
+    several = len({pick.row.comparison.method for pick in picks}) > 1
+    looks = colours(dict.fromkeys(pick.row.comparison.method for pick in picks))
+    low, high = bounds([100 * value for pick in picks for value in _values(pick)], 0, 100, -60, 118)
+    groups = [
+        Group(title(domain), tuple(_line(pick, looks, provenance, several) for pick in members))
+        for domain, members in groupby(picks, key=lambda pick: pick.row.comparison.domain)
+    ]
+    shown = [pick for pick in picks if pick.row.comparison.gap]
+    return Forest(
+        title="Gap closed: how far each method gets from shallow training to backprop (%)",
+        description=". ".join(f"{_label(pick)}, {pick.data}: {_number(pick)}" for pick in picks),
+        groups=tuple(groups),
+        low=low - 3,
+        high=high + 3,
+        ticks=tuple((float(place), _tick(place)) for place in range(-50, 150, 25)),
+        label="gap closed in %, mean over seeds with its 95% interval",
+        walls=(0.0, 100.0),
+        legend=tuple(_legend(shown, looks)),
+    )
+
+
+def _values(pick: Pick) -> Iterator[float]:
+    gap = pick.row.comparison.gap
+    if gap:
+        yield from (gap.value, *(gap.interval or ()))
+    yield pick.row.paper
+
+
+def _tick(place: int) -> str:
+    return {0: "shallow 0", 100: "bp 100"}.get(place, str(place).replace("-", "−"))
+
+
+def _label(pick: Pick) -> str:
+    return f"{pick.name}, {pick.row.comparison.method}"
+
+
+def _number(pick: Pick) -> str:
+    text = text_row(pick.row, papers=True)[_TEXT.index("gap closed")]
+    return pick.reason.removeprefix("no gap: ") or text
+
+
+def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bool) -> Line:
+    one = pick.row.comparison
+    marks = []
+    if one.gap:
+        ends = [100 * end for end in one.gap.interval] if one.gap.interval else [math.nan] * 2
+        marks.append(Mark(100 * one.gap.value, *ends, colour=looks[one.method], hollow=not pick.real))
+    if not math.isnan(pick.row.paper):  # last and hollow: both are seen where they coincide
+        marks.append(Mark(100 * pick.row.paper, colour=_BLACK, shape="diamond", hollow=True))
+    where = pick.profile if pick.real else f"{pick.source}, {pick.profile}"
+    anchor = provenance.anchor(chain.from_iterable(pick.row.sources))
+    return Line(
+        _label(pick) if several else pick.name, tuple(marks), f"{_number(pick)} · {where}", anchor, strong=pick.mean
+    )
+
+
+def _legend(shown: Sequence[Pick], looks: dict[str, str]) -> Iterator[Key]:
+    for method, colour in looks.items():
+        if any(pick.real and pick.row.comparison.method == method for pick in shown):
+            yield Key(Mark(0, colour=colour), f"{method}, real data")
+        if any(not pick.real and pick.row.comparison.method == method for pick in shown):
+            yield Key(Mark(0, colour=colour, hollow=True), f"{method}, stand-in data")
+    if any(not math.isnan(pick.row.paper) for pick in shown):
+        yield Key(Mark(0, colour=_BLACK, shape="diamond", hollow=True), "paper")

@@ -1,0 +1,153 @@
+"""Provenance: from a number in the report to the records it came from.
+
+An entry holds the runs of one task and method under one configuration. A number links to its entry; one that rests
+on several, such as a mean over datasets, to a list of entries. Only what is linked to is in the report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmarks import metrics
+from benchmarks.cells import Cell
+from benchmarks.records import Record
+
+
+class Identity(NamedTuple):
+    """What the runs of an entry have in common."""
+
+    profile: str
+    task: str
+    method: str
+    config_hash: str
+
+
+class Run(NamedTuple):
+    """One record as text."""
+
+    name: str  # `Record.run_id`: where it lies below the records folder
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The runs of one configuration, and what is the same or told apart among them."""
+
+    anchor: str
+    identity: Identity
+    summary: str
+    facts: tuple[tuple[str, str], ...]
+    config: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Union:
+    """Several entries behind one number."""
+
+    anchor: str
+    members: tuple[str, ...]  # anchors
+
+
+class Provenance:
+    """Hands out anchors, and keeps the entries that they point to in order of their first use."""
+
+    def __init__(self, records: Iterable[Record], packs: Mapping[str, str]) -> None:
+        """``packs`` names the evidence pack of each packed run."""
+        self._records: dict[Identity, list[Record]] = defaultdict(list)
+        for record in records:
+            self._records[identity_of(record)].append(record)
+        self._packs = packs
+        self._entries: dict[Identity, Entry] = {}
+        self._unions: dict[tuple[str, ...], Union] = {}
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All entries that an anchor was asked for."""
+        return list(self._entries.values())
+
+    @property
+    def unions(self) -> list[Union]:
+        """All lists of entries that an anchor was asked for."""
+        return list(self._unions.values())
+
+    def anchor(self, cells: Iterable[Cell]) -> str:
+        """Where the records behind ``cells`` stand in the report; "" if there are none."""
+        wanted = dict.fromkeys(_identity_of_cell(cell) for cell in cells)
+        members = tuple(self._entry(identity).anchor for identity in wanted if identity in self._records)
+        if len(members) < 2:
+            return "".join(members)
+        if members not in self._unions:
+            self._unions[members] = Union(f"s{len(self._unions) + 1}", members)
+        return self._unions[members].anchor
+
+    def runs(self, cell: Cell) -> list[Record]:
+        """The records whose values are in ``cell``, by seed."""
+        found = self._records.get(_identity_of_cell(cell), [])
+        return sorted((record for record in found if record.seed in cell.values), key=lambda record: record.seed)
+
+    def _entry(self, identity: Identity) -> Entry:
+        if identity not in self._entries:
+            records = sorted(self._records[identity], key=lambda record: record.seed)
+            self._entries[identity] = _entry_of(f"r{len(self._entries) + 1}", identity, records, self._packs)
+        return self._entries[identity]
+
+
+def identity_of(record: Record) -> Identity:
+    """The entry a record belongs to."""
+    return Identity(record.profile, record.task, record.method, record.config_hash)
+
+
+def _identity_of_cell(cell: Cell) -> Identity:
+    return Identity(cell.key.profile, cell.key.task, cell.key.method, cell.config_hash)
+
+
+def _entry_of(anchor: str, identity: Identity, records: Sequence[Record], packs: Mapping[str, str]) -> Entry:
+    first = records[0]
+    count = f"{len(records)} record{'s' * (len(records) != 1)}"
+    facts = {
+        "settings": identity.config_hash + (f", overrides {first.variant}" if first.variant else ""),
+        "data": _distinct(_data(record) for record in records),
+        "code": _distinct(_code(record) for record in records),
+        "hardware": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.hardware.items())) for record in records),
+        "versions": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.versions.items())) for record in records),
+        "finished": " to ".join(sorted({min(dates), max(dates)}) if (dates := _dates(records)) else []),
+        "kept in": _distinct(packs.get(record.run_id, "records/, local") for record in records),
+    }
+    return Entry(
+        anchor=anchor,
+        identity=identity,
+        summary=f"{identity.profile} · {identity.task} · {identity.method} · {count}",
+        facts=tuple((name, text) for name, text in facts.items() if text),
+        config=json.dumps(first.config, sort_keys=True, ensure_ascii=False),
+        runs=tuple(Run(record.run_id, _outcome(record)) for record in records),
+    )
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def _data(record: Record) -> str:
+    source, fingerprint, about = (str(record.data.get(name, "")) for name in ("source", "fingerprint", "about"))
+    return ", ".join(filter(None, (source, fingerprint and f"fingerprint {fingerprint}", about)))
+
+
+def _code(record: Record) -> str:
+    commit = str(record.code.get("commit") or "")
+    return f"commit {commit}" + (", with uncommitted changes" if record.code.get("dirty") else "") if commit else ""
+
+
+def _dates(records: Sequence[Record]) -> list[str]:
+    return [record.finished for record in records if record.finished]
+
+
+def _outcome(record: Record) -> str:
+    """Status with its reason if it is not ok, all metrics, and the training time."""
+    status = "" if record.status == "ok" else f"{record.status}: {record.reason}" if record.reason else record.status
+    numbers = [f"{name} {metrics.lookup(name).format(value)}" for name, value in sorted(record.metrics.items())]
+    return ", ".join([*filter(None, [status]), *numbers, f"{record.train_seconds:.4g} s"])

@@ -1,0 +1,193 @@
+"""The report's sections: what stands in each, in order. A section without content is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import Any
+
+from markupsafe import Markup
+
+from benchmarks.curves import AXES, Chart, TaskRuns
+from benchmarks.curves.alignment import alignment_chart
+from benchmarks.curves.learning import default_metrics, learning_chart
+from benchmarks.report import pictures
+from benchmarks.report.depth import depth_figures
+from benchmarks.report.files import embeddings, other_figures, renderings, samples
+from benchmarks.report.forest import Forest, svg
+from benchmarks.report.gather import Material
+from benchmarks.report.grid import Grid, grid
+from benchmarks.report.headline import headline_figure
+from benchmarks.report.pictures import Picture
+from benchmarks.tables import tables_of
+from benchmarks.tables.headline import headline_rows, headline_table
+from benchmarks.tables.reference import paper_place
+from benchmarks.tables.specs import title
+from benchmarks.tables.text import Table
+
+_LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
+_HEADLINE = (
+    "0 is training the top layer only, 100 is backpropagation: (method − shallow) / (bp − shallow). "
+    "Every number links to the records it came from."
+)
+_TABLES = "Select a column's heading to sort by it. Notation: see How to read."
+_CURVES = "Mean over seeds; the band is what they span."
+_COST = "Training time without evaluation and alignment, on the machine named with each record."
+_DEPTH = "At the end of training, at every feedback point; from the input upwards as far as the records say."
+_OVER_TIME = "Mean cosine at each feedback point while training goes on."
+_EMBEDDINGS = "Hidden layers of classifiers, projected to the plane."
+_RENDERINGS = "Test views after training, beside the photographs. The seed shown is the first that has a picture."
+_SAMPLES = "Continuations by the trained model, of the first seed that has them."
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A forest plot within the page."""
+
+    svg: Markup
+    kind: str = "drawing"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks under a heading ("" for none)."""
+
+    title: str
+    blocks: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: groups of tables, drawings, pictures and samples."""
+
+    anchor: str
+    title: str
+    intro: str
+    groups: tuple[Group, ...]
+
+
+def sections_of(material: Material) -> list[Section]:
+    """All sections that have content."""
+    tables = _tables(material)
+    made = [
+        Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
+        Section("tables", "Tables", _TABLES, tuple(_by_domain(material, [t for t in tables if not _is_cost(t[1])]))),
+        Section("curves", "Learning curves", _CURVES, tuple(_charts(material, _learning))),
+        Section("cost", "Cost", _COST, tuple(_cost(material, tables))),
+        Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
+        Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, _alignment))),
+        Section("embeddings", "Embeddings", _EMBEDDINGS, tuple(_files(embeddings(material)))),
+        Section("renderings", "Renderings", _RENDERINGS, tuple(_files(renderings(material)))),
+        Section("samples", "Text samples", _SAMPLES, tuple(_files(samples(material)))),
+        Section("figures", "Other figures", "", tuple(_files(other_figures(material, _drawn(material))))),
+    ]
+    return [section for section in made if any(group.blocks for group in section.groups)]
+
+
+def _tables(material: Material) -> list[tuple[str, Table]]:
+    """Every table with its profile: real data first, then the best profile."""
+    found = [(profile, table) for profile in material.profiles for table in tables_of(material.found, profile)]
+    return sorted(found, key=lambda pair: not pair[1].subtitle.startswith("real data"))
+
+
+def _is_cost(table: Table) -> bool:
+    return table.name.startswith("cost")
+
+
+def _is_variants(table: Table) -> bool:
+    return table.name.startswith("variants")
+
+
+def _headline(material: Material) -> Iterator[Group]:
+    figure = headline_figure(headline_rows(material.cells), material.provenance)
+    table = headline_table(material.cells)
+    if figure and table:
+        yield Group("", (_drawing(figure), grid(table, "all", material.provenance)))
+
+
+def _drawing(figure: Forest) -> Drawing:
+    return Drawing(Markup(svg(figure, linked=True)))
+
+
+def _by_domain(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
+    """Tables over several domains, those of each domain, and at the end runs with overrides."""
+    shipped = [pair for pair in tables if not _is_variants(pair[1])]
+    domains = sorted({table.domain for _, table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
+    for domain in domains:
+        blocks = tuple(_grid(material, *pair) for pair in shipped if pair[1].domain == domain)
+        yield Group(title(domain).capitalize() if domain else "All domains", blocks)
+    if variants := tuple(_grid(material, *pair) for pair in tables if _is_variants(pair[1])):
+        yield Group("Variants", variants)
+
+
+def _grid(material: Material, profile: str, table: Table) -> Grid:
+    return grid(table, profile, material.provenance)
+
+
+def _learning(runs: TaskRuns) -> Chart | None:
+    return learning_chart(runs, AXES["step"])
+
+
+def _alignment(runs: TaskRuns) -> Chart | None:
+    return alignment_chart(runs, AXES["step"])
+
+
+def _over_seconds(runs: TaskRuns) -> Chart | None:
+    """Quality against time: the one metric that the task is judged by."""
+    return learning_chart(runs, AXES["seconds"], default_metrics(runs)[:1])
+
+
+_RANKS: dict[Callable[[TaskRuns], Chart | None], int] = {
+    _learning: _LEARNING,
+    _alignment: _ALIGNMENT,
+    _over_seconds: _SECONDS,
+}
+
+
+def _charts(material: Material, draw: Callable[[TaskRuns], Chart | None]) -> Iterator[Group]:
+    """A group per folder of tasks under one profile and data source, in the order of `Material.runs`."""
+    for (profile, source, folder), members in groupby(material.runs, key=_folder):
+        drawn = [_picture(material, runs, chart, _RANKS[draw]) for runs in members if (chart := draw(runs))]
+        if drawn:
+            data = "real data" if source == "real" else f"{source} data"
+            yield Group(f"{folder} · profile {profile} · {data}", tuple(drawn))
+
+
+def _folder(runs: TaskRuns) -> tuple[str, str, str]:
+    return runs.profile, runs.source, runs.task.partition("/")[0]
+
+
+def _picture(material: Material, runs: TaskRuns, chart: Chart, rank: int) -> Picture:
+    anchor = material.provenance.anchor(line.cell for line in runs.lines)
+    return pictures.of_chart(chart, anchor, rank)
+
+
+def _drawn(material: Material) -> set[str]:
+    """Names of the charts that the report draws itself; their files need not be shown as well."""
+    charts = chain.from_iterable((_learning(runs), _alignment(runs)) for runs in material.runs)
+    return {chart.name for chart in charts if chart}
+
+
+def _cost(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
+    blocks = tuple(_grid(material, *pair) for pair in tables if _is_cost(pair[1]))
+    if blocks:
+        yield Group("", blocks)
+    for group in _charts(material, _over_seconds):
+        yield Group(f"{group.title}: quality against training time", group.blocks)
+
+
+def _depth(material: Material) -> Iterator[Group]:
+    orders = {
+        runs.task: history.points
+        for runs in material.runs
+        for line in runs.lines
+        for history in line.histories
+        if history.points
+    }
+    yield from (Group("", (_drawing(figure),)) for figure in depth_figures(material.cells, material.provenance, orders))
+
+
+def _files(blocks: Iterator[Any]) -> Iterator[Group]:
+    if found := tuple(blocks):
+        yield Group("", found)

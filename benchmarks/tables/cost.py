@@ -1,0 +1,165 @@
+"""The cost table: what each method needs beside what it reaches, a row per task and method.
+
+Seconds are those of the machine that made the records, at the time. Methods are compared by the time of a step, since
+early stopping gives them different numbers of steps: per seed the method's over backprop's on the same task, where
+both ran on the same hardware, and of these ratios the median, which one busy moment does not move.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from benchmarks.cells import NAN, Cell
+from benchmarks.statistics.comparison import BEST
+from benchmarks.tables.build import NONE, STANDIN, exact, text_of
+from benchmarks.tables.gap import primary_by_task
+from benchmarks.tables.reference import paper_order
+from benchmarks.tables.specs import title
+from benchmarks.tables.text import Table
+
+NAME = "cost"
+_LABELS = ("dataset", "architecture", "method", "metric")
+_TEXT = ("quality", "budget", "train s", "samples/s", "MB", "step / bp", "alignment s")
+_NUMBERS = (
+    *("mean", "std", "n", "budget", "budget unit", "train seconds", "samples per second", "peak memory MB"),
+    *("step seconds", "step ratio", "seeds compared", "alignment seconds"),
+)
+LEGEND = (
+    "train s, samples/s: training alone, mean over seeds, on the machine at the time, which other runs may have kept "
+    "busy; step times on an idle one: make speed",
+    "step / bp: time of a step over backprop's on the same task, median over the seeds that both ran on the same "
+    f"hardware; {NONE} where there are none",
+    "MB: largest peak of any run, with loading, evaluation and alignment; on a CPU that of the process, which "
+    "keeps what earlier runs of a sweep have freed",
+    f"alignment s: of measuring alignment, a run; in no other column; {NONE} where it was not measured, or not timed",
+)
+
+
+class Row(NamedTuple):
+    """A method's cost on a task. ``pairs``: step times (own, bp) of the seeds that are comparable, by seed."""
+
+    cell: Cell
+    pairs: Mapping[int, tuple[float, float]]
+    bp: Cell | None = None
+    commits_differ: bool = False
+    hardware_differs: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """Median of own over bp; NaN where nothing is comparable."""
+        ratios = [own / bp for own, bp in self.pairs.values() if bp > 0]
+        return statistics.median(ratios) if ratios else NAN
+
+
+def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+    """The table over the cells of one profile and data source; None where no run ended well."""
+    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
+    tasks = sorted(primary_by_task(here), key=_order)
+    rows = [row_of(cell, task.get(BEST)) for task in tasks for cell in task.values() if cell.n]
+    if not rows:
+        return None
+    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
+    return Table(
+        name=NAME if source == "real" else f"{NAME}_{source.replace('-', '')}",
+        title="Cost: time and memory beside quality",
+        subtitle=f"{data} · profile {profile} · primary metric of each task, mean ± std over seeds",
+        header=[*_LABELS, *_TEXT],
+        rows=[[*_names(row.cell), *_text(row)] for row in rows],
+        numbers_header=["domain", *_LABELS, *_NUMBERS],
+        numbers=[_exact(row) for row in rows],
+        notes=[*LEGEND, *_notes(rows)],
+        labels=len(_LABELS),
+        sources=[_source_row(row) for row in rows],
+    )
+
+
+def row_of(cell: Cell, bp: Cell | None) -> Row:
+    """``cell`` beside its task's backprop: the seeds of both that ran on the same hardware."""
+    if bp is None:
+        return Row(cell, {})
+    common = sorted(cell.timings.keys() & bp.timings.keys())
+    both = {seed: (cell.timings[seed], bp.timings[seed]) for seed in common}
+    same = {seed: pair for seed, pair in both.items() if pair[0].hardware == pair[1].hardware}
+    return Row(
+        cell,
+        {seed: (own.step_seconds, other.step_seconds) for seed, (own, other) in same.items()},
+        bp,
+        commits_differ=any(own.commit != other.commit for own, other in same.values()),
+        hardware_differs=len(same) < len(both),
+    )
+
+
+def _order(task: Mapping[str, Cell]) -> tuple[object, ...]:
+    first = next(iter(task.values()))
+    return paper_order(first.domain, first.dataset, first.architecture)
+
+
+def _names(cell: Cell) -> list[str]:
+    return [title(cell.dataset), title(cell.architecture), cell.key.method, cell.key.metric.replace("_", " ")]
+
+
+def _text(row: Row) -> list[str]:
+    cell = row.cell
+    compared = "" if len(row.pairs) == cell.n else f" (n={len(row.pairs)})"
+    return [
+        text_of(cell, cell.n) if cell.n > 1 else f"{text_of(cell, cell.n)} (n=1)",
+        NONE if cell.budget is None else f"{cell.budget:,} {cell.budget_unit}",
+        *map(_short, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
+        NONE if math.isnan(row.ratio) else f"{row.ratio:.2f}{compared}",
+        _short(cell.alignment_seconds),
+    ]
+
+
+def _source_row(row: Row) -> list[tuple[Cell, ...]]:
+    """The cells behind each place of a row: a ratio rests on backprop's as well."""
+    ratio = (row.cell, row.bp) if row.bp else (row.cell,)
+    return [*[()] * len(_LABELS), *(ratio if name == "step / bp" else (row.cell,) for name in _TEXT)]
+
+
+def _short(value: float) -> str:
+    """Three digits, more for a large number."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def _exact(row: Row) -> list[str]:
+    cell = row.cell
+    return [
+        *(cell.domain, cell.dataset, cell.architecture, cell.key.method, cell.key.metric),
+        *(exact(cell.mean), exact(cell.std), str(cell.n), exact(cell.budget), cell.budget_unit),
+        *map(exact, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
+        exact(statistics.fmean(one.step_seconds for one in cell.timings.values()) if cell.timings else NAN),
+        *(exact(row.ratio), str(len(row.pairs)), exact(cell.alignment_seconds)),
+    ]
+
+
+def _notes(rows: Sequence[Row]) -> Iterator[str]:
+    """On what hardware the rows were made, and where a ratio compares different code."""
+    hardware: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        for name in sorted({one.hardware for one in row.cell.timings.values()}):
+            hardware[name].append(row)
+    for name, made in hardware.items():
+        tasks = ", ".join(dict.fromkeys(map(_task, made)))
+        yield f"hardware: {name}" + ("" if len(made) == len(rows) else f": {tasks}")
+    if differing := [row for row in rows if row.hardware_differs]:
+        yield f"seeds left out of step / bp, because backprop ran on other hardware: {_places(differing)}"
+    if differing := [row for row in rows if row.commits_differ]:
+        yield f"step / bp compares different commits, so part of it may be a change of the code: {_places(differing)}"
+
+
+def _places(rows: Sequence[Row]) -> str:
+    """Tasks, each with its methods."""
+    methods: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        methods[_task(row)].append(row.cell.key.method)
+    return ", ".join(f"{task} ({', '.join(names)})" for task, names in methods.items())
+
+
+def _task(row: Row) -> str:
+    return f"{title(row.cell.architecture)} on {title(row.cell.dataset)}"
