@@ -17,11 +17,7 @@ HISTORY := results/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves compare regression baseline trend data clean
-=======
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline data clean
->>>>>>> origin/main
+.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'

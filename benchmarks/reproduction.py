@@ -5,10 +5,11 @@ former: networks learn with it as well as before, and no test of means would eve
 path of each single run. The mean of a run's training loss over all its evaluations follows that path, is
 continuous where an accuracy counts nodes, and hardly feels the order of floating-point sums.
 
-How much it moves on another processor was seen with SSE kernels in place of AVX-512 ones, relative: 1e-6 or less on
-GCN, GAT, DNA, the autoencoder and NeRF, 5e-5 in one diverging run of DCN, 5e-4 on the Transformer, whose 271 steps at a
-high rate amplify rounding. What bugs do on the citation graphs: one test label among 140 training nodes moves every seed by 3e-4
-or more, one flipped feedback matrix by 8e-3 or more. Tolerances stand between, and the gate wants every seed beyond.
+How much it moves on another processor was seen with SSE kernels in place of AVX-512 ones, relative: 1e-6 or less
+on GCN, GAT, DNA, the autoencoder and NeRF, 5e-5 in one diverging run of DCN, 5e-4 on the Transformer, whose 271 steps
+at a high rate amplify rounding. What bugs do on the citation graphs: one test label among 140 training nodes moves
+every seed by 3e-4 or more, one flipped feedback matrix by 8e-3 or more. Tolerances stand between, and the gate wants
+every seed beyond.
 """
 
 from __future__ import annotations
