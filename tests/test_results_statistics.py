@@ -225,6 +225,15 @@ def test_a_minority_of_tasks_gives_no_mean_gap():
     assert "no mean gap: 1 of 2 tasks have one: GCN (dfa)" in built.notes
 
 
+def test_recipes_without_controls_do_not_hide_their_domains_gap():
+    """A recipe of DFA has no bp beside it; counted as an architecture, it would leave the domain without a mean."""
+    fields = {"domain": "language", "dataset": "wikitext2", "metric": "valid_perplexity"}
+    whole = runs([30.0], [60.0], [120.0], method="dfa_macro", architecture="transformer", **fields)
+    recipe = records([90.0], method="dfa_macro", architecture="transformer_noam", **fields)
+    built = table([*whole, *recipe])
+    assert [row[1] for row in built.rows] == ["Transformer"] and built.rows[0][6] == "50.0"
+
+
 def test_numbers_of_seeds_are_those_of_the_textbooks():
     """The normal quantile in place of Student's would ask for 32 pairs where 34 are needed, and for 4 in place of 7."""
     # paired t test, two-sided 5%, power .8, effects of .2, .5 and .8 std: Cohen 1988

@@ -29,7 +29,7 @@ from benchmarks.tables.gap_text import (
     text_row,
 )
 from benchmarks.tables.reference import Key, Published, paper_order, published
-from benchmarks.tables.specs import method_order, title
+from benchmarks.tables.specs import RECIPES, method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
@@ -69,7 +69,8 @@ def _rows(tasks: Sequence[dict[str, Cell]], real: bool) -> list[Row]:
 
 
 def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, Cell]]:
-    return primary_by_task([cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)])
+    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
+    return primary_by_task([cell for cell in here if cell.architecture not in RECIPES])
 
 
 def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
