@@ -11,10 +11,8 @@ autocast; in bf16 it gets inputs of that type, and its loss has it too.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,9 +24,10 @@ from torch.nn import functional as F
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.language.vocabulary_loss import vocabulary_loss
-from benchmarks.machine import PeakMemory, hardware, torch_device, tune_process, versions
+from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.measure import Timing
-from benchmarks.speed.rounds import BURST, in_own_process, time_in_turn
+from benchmarks.speed.options import add_machine_options, parse, where, write_timings
+from benchmarks.speed.rounds import in_own_process, time_in_turn
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -64,10 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     timings = time_in_turn(calls, options.repeats, options.device)
     results = {form: result(timings, form) | {"peak_mb": memory[form]} for form in FORMS}
     make_console().print(_table(results, options))
-    if options.json:
-        settings = {name: value for name, value in vars(options).items() if name != "json"}
-        report = {"machine": {**versions(), **hardware()}, "settings": settings, "forms": results}
-        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_timings(options, "forms", results)
     return 0
 
 
@@ -111,10 +107,9 @@ def _megabytes(form: str, options: argparse.Namespace) -> float:
 
 
 def _table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> Table:
-    where = f"threads: {options.threads}" if options.device == "cpu" else hardware()["accelerator"]
     table = Table(
         title=f"projection and loss, {options.vocabulary:,} entries, {options.tokens:,} tokens of width "
-        f"{options.width}, {options.precision} · {where}",
+        f"{options.width}, {options.precision} · {where(options)}",
         caption="medians of wall (processor) time; MB: peak above what there was before, gradients included",
     )
     for heading in ("form", "ms", "/ plain", "MB"):
@@ -135,18 +130,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=positive, default=8192, metavar="N", help="a step (8192)")
     parser.add_argument("--width", type=positive, default=512, metavar="N", help="of a token (512)")
     parser.add_argument("--vocabulary", type=positive, default=32_000, metavar="N", help="entries (32000)")
-    parser.add_argument("--repeats", type=positive, default=3, metavar="N", help="timed rounds (3)")
-    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="threads of PyTorch (2)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: under autocast")
-    parser.add_argument("--device", choices=tuple(BURST), default="cpu")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
-    options = parser.parse_args(arguments)
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"argument --json: there is no folder {options.json.parent}")
-    try:
-        torch_device(options.device)
-    except ValueError:
-        parser.error("argument --device: PyTorch finds no CUDA device here")
+    add_machine_options(parser, repeats=3)
+    options = parse(parser, arguments)
     return options
 
 

@@ -12,10 +12,8 @@ the method; with fewer streams the update weighs more, and the ratios lie nearer
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,10 +22,11 @@ from rich.table import Table
 
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
-from benchmarks.machine import PeakMemory, hardware, torch_device, tune_process, versions
+from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.language_stepper import FORMS, HEAD_WIDTH, LanguageStepper
 from benchmarks.speed.measure import Timing
-from benchmarks.speed.rounds import BURST, WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
+from benchmarks.speed.options import add_machine_options, parse, where, write_timings
+from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
 
 Timings = Mapping[tuple[str, str], Timing]  # by form and part
 
@@ -45,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     results = {form: result(timings, form, options) | {"peak_mb": peaks[form]} for form in FORMS}
     make_console().print(_table(results, options))
-    if options.json:
-        settings = {name: value for name, value in vars(options).items() if name != "json"}
-        report = {"machine": {**versions(), **hardware()}, "settings": settings, "forms": results}
-        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_timings(options, "forms", results)
     return 0
 
 
@@ -91,10 +87,9 @@ def _peak_megabytes(form: str, options: argparse.Namespace) -> float:
 
 
 def _table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> Table:
-    where = f"threads: {options.threads}" if options.device == "cpu" else hardware()["accelerator"]
     table = Table(
         title=f"Transformer {options.layers}×{options.width}, {options.vocabulary:,} entries, "
-        f"{options.streams}×{options.context} tokens, {options.precision} · {where}",
+        f"{options.streams}×{options.context} tokens, {options.precision} · {where(options)}",
         caption="medians of wall (processor) time; of the step: forward, the vocabulary's gradients included; "
         "update, clipping and Adam",
     )
@@ -121,20 +116,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--width", type=positive, default=512, metavar="N", help=f"multiple of {HEAD_WIDTH} (512)")
     parser.add_argument("--layers", type=positive, default=6, metavar="N", help="blocks (6)")
     parser.add_argument("--vocabulary", type=positive, default=8000, metavar="N", help="entries (8000)")
-    parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed rounds (5)")
-    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="threads of PyTorch (2)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: under autocast")
-    parser.add_argument("--device", choices=tuple(BURST), default="cpu")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
-    options = parser.parse_args(arguments)
+    add_machine_options(parser, repeats=5)
+    options = parse(parser, arguments)
     if options.width % HEAD_WIDTH:
         parser.error(f"argument --width: {options.width} is no multiple of {HEAD_WIDTH}, the width of a head")
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"argument --json: there is no folder {options.json.parent}")
-    try:
-        torch_device(options.device)
-    except ValueError:
-        parser.error("argument --device: PyTorch finds no CUDA device here")
     return options
 
 

@@ -11,10 +11,8 @@ step. On a GPU the step must not wait for it: one that does ends the measurement
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,10 +21,11 @@ from rich.table import Table
 
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
-from benchmarks.machine import PeakMemory, hardware, torch_device, tune_process, versions
+from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.nerf_stepper import METHODS, SIZES, NeRFStepper
-from benchmarks.speed.rounds import BURST, WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
+from benchmarks.speed.options import add_machine_options, parse, where, write_timings
+from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
 
 Timings = dict[str, dict[str, Timing]]  # by method and part
 
@@ -46,10 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         cases[size] = {method: _result(timings, method, peaks[method], options) for method in METHODS}
     make_console().print(_table(cases, options))
-    if options.json:
-        settings = {name: value for name, value in vars(options).items() if name != "json"}
-        report = {"machine": {**versions(), **hardware()}, "settings": settings, "cases": cases}
-        options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_timings(options, "cases", cases)
     return 0
 
 
@@ -99,10 +95,9 @@ def _result(timings: Timings, method: str, peak: float, options: argparse.Namesp
 
 
 def _table(cases: dict[str, dict[str, Any]], options: argparse.Namespace) -> Table:
-    where = f"threads: {options.threads}" if options.device == "cpu" else hardware()["accelerator"]
     table = Table(
         title=f"NeRF, {options.rays} rays × ({options.coarse} + {options.fine}) samples, {options.precision}"
-        f"{', compiled' if options.compile else ''} · {where} · wall (processor) time, medians",
+        f"{', compiled' if options.compile else ''} · {where(options)} · wall (processor) time, medians",
         caption="outside: the step less the fields' forward and backward; encoding: the fields' own, of the step",
     )
     for heading in ("fields", "method", "ms", "steps/s", "/ bp", "outside", "encoding", "peak MB"):
@@ -127,21 +122,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rays", type=positive, default=1024, metavar="N", help="a step (1024)")
     parser.add_argument("--coarse", type=positive, default=64, metavar="N", help="samples of the coarse field (64)")
     parser.add_argument("--fine", type=positive, default=128, metavar="N", help="further samples of the fine one (128)")
-    parser.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed rounds (5)")
-    parser.add_argument("--threads", type=positive, default=2, metavar="N", help="threads of PyTorch (2)")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: under autocast")
-    parser.add_argument("--device", choices=tuple(BURST), default="cpu")
+    add_machine_options(parser, repeats=5)
     parser.add_argument("--compile", action="store_true", help="compile the fields and the renderer")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write every timing there")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     if options.coarse < 3:
         parser.error(f"argument --coarse: {options.coarse} is less than 3")
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"argument --json: there is no folder {options.json.parent}")
-    try:
-        torch_device(options.device)
-    except ValueError:
-        parser.error("argument --device: PyTorch finds no CUDA device here")
     return options
 
 
