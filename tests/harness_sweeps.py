@@ -34,7 +34,7 @@ def kill_group(sweep: subprocess.Popen[str]) -> None:
     sweep.communicate()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 240.0) -> None:
     """Look every few milliseconds; fails after ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():

@@ -82,6 +82,7 @@ def test_memory_is_measured_in_a_process_of_its_own():
 def test_the_step_command_tells_every_form(tmp_path, capsys, monkeypatch):
     """Without it a method could be missing from the table, or be timed under another's name."""
     monkeypatch.setattr(language_step, "in_own_process", here)
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow console breaks rows in two
     assert language_step.main([*ARGUMENTS, "--json", str(tmp_path / "x.json")]) == 0
     rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     told = json.loads((tmp_path / "x.json").read_text())

@@ -52,6 +52,16 @@ def test_the_first_error_ends_it_with_one_warning(where, rows_sent, trouble, tmp
     assert fake.calls["teardown"] == 1
 
 
+@pytest.mark.parametrize("where", [("log", 2), ("finish", 1), ("teardown", 1)])
+def test_wandb_does_not_end_the_process(where, tmp_path, caplog, monkeypatch):
+    """Its teardown calls sys.exit when its service was killed: the run would end without a record."""
+    earlier = {("log", 1): OSError("disk full")} if where[0] == "teardown" else {}
+    install(monkeypatch, {**earlier, where: SystemExit(-9)})
+    send_everything(tmp_path)
+    (warning,) = warnings(caplog)
+    assert "wandb receives nothing more" in warning
+
+
 @pytest.mark.parametrize("where", [("log", 2), ("finish", 1)])
 def test_a_call_that_does_not_return_is_left_behind(where, tmp_path, caplog, monkeypatch):
     """A network that swallows packets raises nothing: a sweep would stand still for good."""

@@ -15,10 +15,10 @@ import pytest
 from harness_wandb import read_runs
 from PIL import Image
 
+from benchmarks.citation.classification import NodeClassification
 from benchmarks.execute import execute
 from benchmarks.interrupt import Interrupted
 from benchmarks.runs import Run
-from benchmarks.task import Task
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "method=dfa", "seed=2")
 WITH = ("results=out", "logger=wandb", "logger.project=mine")
@@ -49,7 +49,7 @@ def test_the_files_hold_what_the_record_holds(folder, monkeypatch, caplog):
     picture = folder / "picture.png"
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(picture)
     kept = {"sheet.png": picture.read_bytes(), "samples.txt": b"a < b", "weights.pt": b"large"}
-    monkeypatch.setattr(Task, "artefacts", lambda task: kept)
+    monkeypatch.setattr(NodeClassification, "artefacts", lambda task: kept)
     run = Run.plan([*GCN, *WITH])
     polls = iter(range(10))
     with pytest.raises(Interrupted):

@@ -117,6 +117,8 @@ def _within(seconds: float, call: Callable[[], object]) -> None:
     def work() -> None:
         try:
             call()
+        except SystemExit as error:  # its teardown does that when the service has died
+            outcome.set_exception(RuntimeError(f"wandb wants to exit with {error.code}"))
         except BaseException as error:  # noqa: BLE001  (raised again by the thread that waits)
             outcome.set_exception(error)
         else:

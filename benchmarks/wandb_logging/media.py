@@ -22,8 +22,8 @@ def media_of(record: Record, stem: Path) -> dict[str, Any]:
     import wandb
 
     media: dict[str, Any] = {}
-    for section, entries in record.alignment.items():
-        if entries:
+    for section in ("points", "parameters"):
+        if entries := record.alignment.get(section):
             media[f"alignment/{section}"] = _alignment_table(section.rstrip("s"), entries)
     for name in record.artefacts:
         key, path = f"artefacts/{name.replace('.', '_')}", artefact_path(stem, name)  # wandb takes dots for nesting
