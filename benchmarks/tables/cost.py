@@ -13,9 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks import metrics
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics.comparison import BEST
-from benchmarks.tables.build import NONE, STANDIN, exact, text_of
+from benchmarks.tables.build import NONE, STANDIN, exact
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.reference import paper_order
 from benchmarks.tables.specs import title
@@ -66,7 +67,7 @@ def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None
     return Table(
         name=NAME if source == "real" else f"{NAME}_{source.replace('-', '')}",
         title="Cost: time and memory beside quality",
-        subtitle=f"{data} · profile {profile} · primary metric of each task, mean ± std over seeds",
+        subtitle=f"{data} · profile {profile} · primary metric of each task, means over seeds",
         header=[*_LABELS, *_TEXT],
         rows=[[*_names(row.cell), *_text(row)] for row in rows],
         numbers_header=["domain", *_LABELS, *_NUMBERS],
@@ -106,12 +107,18 @@ def _text(row: Row) -> list[str]:
     cell = row.cell
     compared = "" if len(row.pairs) == cell.n else f" (n={len(row.pairs)})"
     return [
-        text_of(cell, cell.n) if cell.n > 1 else f"{text_of(cell, cell.n)} (n=1)",
+        _quality(cell),
         NONE if cell.budget is None else f"{cell.budget:,} {cell.budget_unit}",
         *map(_short, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
         NONE if math.isnan(row.ratio) else f"{row.ratio:.2f}{compared}",
         _short(cell.alignment_seconds),
     ]
+
+
+def _quality(cell: Cell) -> str:
+    """The mean; its spread stands in the other tables, and would not fit into this one."""
+    missing = f" ({cell.n}/{cell.runs} ok)" if cell.n < cell.runs else ""
+    return metrics.lookup(cell.key.metric).format(cell.mean) + missing
 
 
 def _source_row(row: Row) -> list[tuple[Cell, ...]]:
