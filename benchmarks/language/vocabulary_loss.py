@@ -4,7 +4,7 @@ At 8192 tokens and 32,000 entries the logits alone have 1 GB, and cross-entropy 
 tokens at a time get their logits, their loss and their share of the gradients, all in the forward pass: the gradients
 are known then up to one factor, by which the backward pass multiplies them. Nothing is computed twice.
 
-PyTorch's own `linear_cross_entropy` (2.13) does the same in fp32, a little faster. It ignores autocast, and given bf16
+PyTorch's own `linear_cross_entropy` (2.13) does the same in fp32, about as fast. It ignores autocast, and given bf16
 it returns a loss in bf16: two digits, too few for a perplexity.
 """
 
