@@ -18,15 +18,13 @@ from torch import Tensor
 
 from benchmarks.checkpoint import random_state, set_random_state
 from benchmarks.histories import ALIGNMENT, WEIGHT_ALIGNMENT
-from benchmarks.records import Record
+from benchmarks.records import QUANTILES, Record
 from benchmarks.task import Task
 from dfa_core import Alignment, FeedbackError, FeedbackMethod, Method, measure_alignment, method_class
 
 log = logging.getLogger(__name__)
 
 _NO_SIGNALS = method_class("shallow").signals
-#: Of a record.
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Columns of a history, by level: what stands behind the level's name.
 _OF_SAMPLES = ("_mean", "_std", "_q05", "_q50", "_q95")
 _OF_WEIGHTS = ("", "_mean", "_q05", "_q95")
@@ -140,7 +138,7 @@ def _summary(cosines: Tensor) -> dict[str, Any]:
     return {
         "mean": cosines.mean().item(),
         "std": cosines.std().item(),
-        "quantiles": _quantiles(cosines, _QUANTILES),
+        "quantiles": _quantiles(cosines, QUANTILES),
     }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 SCHEMA = 1
 #: Statuses that a planner counts as done; a failed run is tried again by the next sweep.
 DONE = ("ok", "diverged", "skipped")
+#: Probabilities of the `quantiles` in a record's alignment.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass

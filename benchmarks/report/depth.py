@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.cells import NAN, Cell
 from benchmarks.curves.draw import colours
+from benchmarks.records import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.build import STANDIN
@@ -24,7 +25,6 @@ from benchmarks.tables.reference import paper_order
 from benchmarks.tables.specs import method_order, title
 
 _GREY = "#444444"
-_QUANTILES = 5  # 5%, 25%, 50%, 75%, 95%
 
 
 def depth_figures(
@@ -103,8 +103,10 @@ def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str
 
 
 def _mark(found: Sequence[Mapping[str, Any]], value: str, colour: str, **look: Any) -> Mark:
-    quantiles = [one["quantiles"] for one in found if len(one.get("quantiles") or ()) == _QUANTILES]
-    ends = [statistics.fmean(column) for column in zip(*quantiles, strict=True)] if quantiles else [NAN] * _QUANTILES
+    quantiles = [one["quantiles"] for one in found if len(one.get("quantiles") or ()) == len(QUANTILES)]
+    ends = (
+        [statistics.fmean(column) for column in zip(*quantiles, strict=True)] if quantiles else [NAN] * len(QUANTILES)
+    )
     low, inner_low, _, inner_high, high = ends
     return Mark(statistics.fmean(one[value] for one in found), low, high, inner_low, inner_high, colour, **look)
 

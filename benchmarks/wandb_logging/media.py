@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import Record, artefact_path
-from dfa_core import Alignment
+from benchmarks.records import QUANTILES, Record, artefact_path
 
 PICTURES, TEXTS = (".png", ".jpg"), (".txt",)
-_PROBABILITIES: tuple[float, ...] = Alignment.quantiles.__defaults__[0]
 
 
 def media_of(record: Record, stem: Path) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def _flat(entry: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
         return
     for name, value in entry.items():
         if name == "quantiles":
-            for probability, quantile in zip(_PROBABILITIES, value, strict=True):
+            for probability, quantile in zip(QUANTILES, value, strict=True):
                 yield f"{prefix}quantile_{100 * probability:g}", quantile
         elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}/")
