@@ -106,7 +106,8 @@ def keep_freed_memory() -> bool:
     then pays a page fault per 4 kB, which can cost more than the arithmetic. Other libraries are left as they are.
     """
     m_trim_threshold, m_mmap_max = -1, -4  # names in malloc.h
-    return libc_call("mallopt", m_mmap_max, 0) and libc_call("mallopt", m_trim_threshold, 2**31 - 1)
+    # -1: never trim. The largest positive number is 2 GB, of which a step of a large model frees more.
+    return libc_call("mallopt", m_mmap_max, 0) and libc_call("mallopt", m_trim_threshold, -1)
 
 
 def libc_call(name: str, *arguments: int) -> bool:

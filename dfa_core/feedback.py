@@ -114,7 +114,12 @@ class FeedbackMatrices(nn.Module):
     def forward(self, error: Tensor) -> dict[str, Tensor]:
         """Project ``error (*batch, error)`` to every point: B_i e, ``(*batch, width)`` each."""
         projected = F.linear(error, self.weight.to(error.dtype))
-        return {name: projected[..., rows] for name, rows in self.rows.items()}
+        # Points of equal rows share one contiguous tensor, so that nothing that reads it has to copy it first.
+        parts: dict[tuple[int, int], Tensor] = {}
+        for rows in self.rows.values():
+            if (rows.start, rows.stop) not in parts:
+                parts[rows.start, rows.stop] = projected[..., rows].contiguous()
+        return {name: parts[rows.start, rows.stop] for name, rows in self.rows.items()}
 
 
 def _consecutive(widths: Mapping[str, int]) -> dict[str, slice]:

@@ -83,6 +83,17 @@ def test_each_scaling_is_its_factor(kind):
             )
 
 
+def test_points_of_equal_width_share_one_contiguous_projection():
+    """Without it every layer norm of a network would first copy its signal."""
+    matrices = FeedbackMatrices("t", 5, {"wide": 8, "a": 3, "b": 3})
+    error = torch.randn(2, 4, 5)
+    found = matrices(error)
+    assert found["a"] is found["b"]
+    for name, projection in found.items():
+        assert projection.is_contiguous()
+        torch.testing.assert_close(projection, error @ matrices.matrix(name))
+
+
 @pytest.mark.parametrize("options", [{"feedback": "gausian"}, {"scaling": "wide"}])
 def test_unknown_names_list_the_choices(options):
     """Without it a typo would end in a KeyError that does not help."""

@@ -53,6 +53,23 @@ def test_gradient_has_the_mask_of_the_output():
     assert 0 < (x.grad == 0).sum() < x.numel()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
+def test_dropped_relu_is_dropout_of_relu(p, dtype):
+    """Without it the two in one could drop others, forget the factor behind, or train units that were dropped."""
+    x, above = torch.randn(50, 7, dtype=dtype), torch.randn(50, 7, dtype=dtype)
+    found = []
+    for of_relu in (Dropout(p).of_relu, lambda x: Dropout(p)(F.relu(x))):
+        torch.manual_seed(1)
+        entered = x.clone().requires_grad_()
+        left = of_relu(entered)
+        left.backward(above)
+        found.append((left, entered.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    assert found[0][0].dtype == dtype
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_type_and_shape_stay(dtype):
     """Without it dropout would turn autocast's bf16 into fp32, and every layer after it would be slower."""

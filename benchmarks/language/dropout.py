@@ -7,9 +7,11 @@ of the Transformer's layers: it drops 4,096 entries per token and block. Sixteen
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _LEVELS = 2**16  # of an entry's random number
@@ -37,6 +39,32 @@ class Dropout(nn.Module):
             return x
         return x * factors(x, self.p) if x.device.type == "cpu" else F.dropout(x, self.p)
 
+    def of_relu(self, x: Tensor) -> Tensor:
+        """The same as of ``F.relu(x)``, number for number; on a CPU with a third of its memory and passes over it."""
+        if not self.active or x.device.type != "cpu":
+            return self(F.relu(x))
+        found: Tensor = _DroppedReLU.apply(x, self.p)
+        return found
+
+
+class _DroppedReLU(torch.autograd.Function):
+    """What is left of a ReLU behind dropout: its positive entries are those that passed both."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        """Any shape → the same."""
+        y = F.relu(x)
+        y.mul_(factors(y, p))
+        ctx.save_for_backward(y)
+        ctx.factor = y.new_tensor(scale(p))  # rounded as in the forward pass
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(above, y, 0).mul_(ctx.factor), None
+
 
 def factors(x: Tensor, p: float) -> Tensor:
     """What dropout multiplies ``x`` by: 0 or 1 / (1 - p), of its shape and type; on the CPU."""
@@ -47,4 +75,10 @@ def factors(x: Tensor, p: float) -> Tensor:
     bits = torch.empty(math.ceil(size / 4), dtype=torch.int64).random_(-(2**63), None)  # all 64 bits are random
     numbers = bits.view(torch.int16)[:size]  # uniform from -2^15 to 2^15 - 1
     kept = numbers.ge_(dropped - _LEVELS // 2)
-    return kept.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped)).view(x.shape)
+    return kept.to(x.dtype).mul_(scale(p)).view(x.shape)
+
+
+def scale(p: float) -> float:
+    """What the entries that stay are multiplied by; where none does, 0."""
+    kept = _LEVELS - round(p * _LEVELS)
+    return _LEVELS / kept if kept else 0.0
