@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness_trials import Inline
 from hydra.core.config_store import ConfigStore
 
-from benchmarks import plugins
+from benchmarks import plugins, workload
 from benchmarks.compose import load_plugins
+from benchmarks.tune import __main__ as tune_command
+from benchmarks.tune import space
 from dfa_core import registry
 
 REPOSITORY = Path(__file__).parent.parent
@@ -89,3 +92,20 @@ def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     store["method"] = before
     load_plugins([])  # forgets the choices
+
+
+@pytest.fixture
+def tune(command: Callable[[Callable[[], None]], Command], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """``tune("trials=3", …)``: the command, its runs in this process; `Inline.done` names them."""
+    monkeypatch.setattr(workload, "Pool", Inline)
+    Inline.done = []
+    return command(tune_command.main)
+
+
+@pytest.fixture
+def declare(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], int]:
+    """``declare(name, text)``: a space of the test's own, the only one there is."""
+    conf = tmp_path_factory.mktemp("spaces")
+    (conf / "tune").mkdir()
+    monkeypatch.setattr(space, "CONF", conf)
+    return lambda name, text: (conf / "tune" / f"{name}.yaml").write_text(text)
