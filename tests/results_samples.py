@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cells import aggregate
 from benchmarks.records import Record, write_record
+from benchmarks.tables.gap import gap_table
+from benchmarks.tables.text import Table
+
+Values = Sequence[float] | None
 
 
 def record(
@@ -52,3 +57,19 @@ def save(results: Path, made: Iterable[Record]) -> Path:
     for one in made:
         write_record(one, results / "records")
     return results
+
+
+def runs(bp: Values, own: Values, shallow: Values, method: str = "dfa", **fields: Any) -> list[Record]:
+    """Records of one task; each argument has one value per seed, None for no runs at all."""
+    values = {"bp": bp, method: own, "shallow": shallow}
+    return [one for name, given in values.items() if given for one in records(given, method=name, **fields)]
+
+
+def table(made: Iterable[Record], profile: str = "paper", source: str = "real") -> Table | None:
+    """The table `gap_closed` of these records."""
+    return gap_table(aggregate(made).cells, profile, source)
+
+
+def line(built: Table, *labels: str) -> dict[str, str]:
+    """The row that begins with ``labels``, by column."""
+    return next(dict(zip(built.header, row, strict=True)) for row in built.rows if tuple(row[: len(labels)]) == labels)

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import statistics
 
 import numpy as np
 import pytest
-from results_samples import record, records, save
-from rich.console import Console
+from results_samples import line, record, records, runs, table
 
 from benchmarks.cells import aggregate
 from benchmarks.statistics import average, compare, estimate, mean_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import percentile_interval, resampled_means, tail
-from benchmarks.tables import rebuild
-from benchmarks.tables.gap import gap_table
-from benchmarks.tables.text import for_terminal, markdown
-
-
-def runs(bp, own, shallow, method="dfa", **fields):
-    """Records of one task; each argument has one value per seed, None for no runs at all."""
-    values = {"bp": bp, method: own, "shallow": shallow}
-    return [one for name, given in values.items() if given for one in records(given, method=name, **fields)]
 
 
 def compared(made):
     cells = [cell for cell in aggregate(made).cells if cell.primary]
     (one,) = compare({cell.key.method: cell for cell in cells})
     return one
-
-
-def table(made, profile="paper", source="real"):
-    return gap_table(aggregate(made).cells, profile, source)
-
-
-def line(built, *labels):
-    return next(dict(zip(built.header, row, strict=True)) for row in built.rows if tuple(row[: len(labels)]) == labels)
 
 
 def resamples(values):
@@ -245,55 +226,3 @@ def test_numbers_of_seeds_are_those_of_the_textbooks():
     assert seeds_for_width(0.0, 0.5) == seeds_for_sign(0.0, 0.5) == 2
     assert seeds_for_sign(0.0, 0.0) == seeds_for_sign(1.0, 1e-9) == seeds_for_width(1.0, 1e-3) == math.inf
     assert math.isnan(seeds_for_width(math.nan, 1.0)) and math.isnan(seeds_for_sign(math.nan, 1.0))
-
-
-def test_table_holds_every_method_beside_the_paper():
-    """A user's method must have its row, and a gap of the paper's stands beside the same task only."""
-    made = [*runs([80.0] * 2, [70.0] * 2, [40.0] * 2), *records([60.0] * 2, method="mine")]
-    made += runs([90.0], [90.0], [10.0], architecture="own", dataset="karate")
-    made += [record(1.0, method="dfa", variant="task.optim.lr=1", config_hash="v")]
-    made += [record(0.7, domain="recommendation", architecture="fm", dataset="criteo", metric="auc")]
-    built = table(made)
-    assert [row[:3] for row in built.rows] == [
-        ["Cora", "GCN", "dfa"],
-        ["Cora", "GCN", "mine"],
-        ["karate", "own", "dfa"],
-        ["mean of 2", "geometric", "dfa"],
-    ]
-    shown = line(built, "Cora", "GCN", "dfa")
-    assert [shown[name] for name in ("bp", "own", "shallow", "gap closed")] == [
-        "80.0",
-        "70.0",
-        "40.0",
-        "75.0 [75.0, 75.0]",
-    ]
-    assert shown["paper"] == "99.5"  # (79.9 − 37.0) / (80.1 − 37.0)
-    assert line(built, "Cora", "GCN", "mine")["paper"] == line(built, "karate")["paper"] == "–"
-    assert "no method to compare: FM on Criteo" in built.notes
-    assert "intervals of fewer than 6 seeds" in markdown(built)
-    assert table(runs([80.0], None, [40.0])) is None
-
-
-def test_stand_ins_say_so_and_files_come_and_go(tmp_path):
-    """A gap on generated data is no result, and a table without records must not stay behind."""
-    made = runs([80.0] * 2, [70.0] * 2, [40.0] * 2, source="stand-in", profile="quick")
-    built = table(made, "quick", "stand-in")
-    assert "not comparable with the paper" in built.subtitle and "paper" not in built.header
-    rebuild(save(tmp_path, made))
-    files = [tmp_path / "tables" / "quick" / f"gap_closed_standin{suffix}" for suffix in (".md", ".csv", ".tex")]
-    assert (
-        all(path.exists() for path in files) and "gap_closed_standin.md" in (tmp_path / "tables/README.md").read_text()
-    )
-    for path in (tmp_path / "records").rglob("*dfa*/*.json"):
-        path.unlink()
-    rebuild(tmp_path)
-    assert not any(path.exists() for path in files)
-
-
-def test_table_fits_140_columns():
-    """A folded interval cannot be read at the end of a sweep."""
-    auc = runs([0.90, 0.91, 0.92], [0.80, 0.85, 0.81], [0.5, 0.6, 0.5], architecture="gae", metric="auc")
-    console = Console(file=io.StringIO(), width=140)
-    console.print(for_terminal(table([*auc, *runs([80.0] * 3, [70.0] * 3, [40.0] * 3, architecture="spline")])))
-    grid = [text for text in console.file.getvalue().splitlines() if "GAE" in text]
-    assert grid and all(text.count("[") == text.count("]") == 2 for text in grid)
