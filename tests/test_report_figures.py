@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_samples import BP, DFA, SHALLOW, citation, noise, picture, standins
-from results_samples import record, records, save
+from results_samples import record, runs, save
 
 from benchmarks.cells import aggregate
 from benchmarks.curves import svg as chart_svg
@@ -41,8 +41,7 @@ def names(made):
 
 def deepfm(bp, dfa, shallow, **fields):
     where = {"architecture": "deepfm", "dataset": "criteo", "domain": "recommendation", "metric": "auc"} | fields
-    values = {"bp": bp, "dfa": dfa, "shallow": shallow}
-    return [one for name, found in values.items() for one in records(found, method=name, **where)]
+    return runs(bp, dfa, shallow, **where)
 
 
 def test_real_data_and_the_longest_profile_come_first():
