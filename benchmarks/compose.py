@@ -102,6 +102,12 @@ def plugins_named_in(overrides: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name.strip(" '\"") for name in named if name.strip(" '\"")))
 
 
+def with_list_of_plugins(override: str) -> str:
+    """``plugins=a.py,b`` as the list that Hydra wants, ``plugins=[a.py,b]``: shells take brackets for patterns."""
+    key, _, value = override.partition("=")
+    return f"plugins=[{value}]" if key == "plugins" and not value.startswith("[") else override
+
+
 @cache
 def _compose(overrides: tuple[str, ...]) -> DictConfig:
     try:

@@ -11,6 +11,7 @@ so a command-line override replaces the whole choice, and `--cfg job --resolve` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Optional
 
@@ -53,11 +54,16 @@ class TaskConfig:
     patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
     alignment_every: int = 0  # evaluations between measurements of the alignment while training; 0: at the end only
     precision: str = "fp32"  # that of the shipped settings, see HardwareConfig
-    method_names: dict[str, str] = field(default_factory=dict)  # method: what it is called in records and tables
-    skip: dict[str, str] = field(default_factory=dict)  # method: why this task does not have it
+    method_names: dict[str, str] = field(default_factory=dict)  # see entry_of: in records and tables; {} for its name
+    skip: dict[str, str] = field(default_factory=dict)  # see entry_of: why this task does not have the method
     profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
     cost: float = 1.0  # relative length of a run, for planning only
+
+
+def entry_of(method: str, entries: Mapping[str, str]) -> str | None:
+    """What a task says of ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
+    return entries.get(method, None if method == "bp" else entries.get("others"))
 
 
 class Sizes:

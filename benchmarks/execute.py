@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from benchmarks import machine
 from benchmarks.alignment import alignment_row, has_alignment
 from benchmarks.checkpoint import Checkpoint, seed_everything
+from benchmarks.config import entry_of
 from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Loop
@@ -33,8 +34,8 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     """
     config = run.config
     record = _blank_record(run)
-    if config.method.name in config.task.skip:
-        record.status, record.reason = "skipped", config.task.skip[config.method.name]
+    if (reason := entry_of(config.method.name, config.task.skip)) is not None:
+        record.status, record.reason = "skipped", reason
         write_record(record, run.records)
         return record
     device = machine.torch_device(config.hardware.device)

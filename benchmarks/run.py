@@ -20,6 +20,7 @@ from benchmarks.compose import (
     load_plugins,
     options,
     plugins_named_in,
+    with_list_of_plugins,
 )
 from benchmarks.config import register_schema
 from benchmarks.interrupt import Interrupted, stop_signal
@@ -27,6 +28,7 @@ from benchmarks.interrupt import Interrupted, stop_signal
 
 def main() -> None:
     """Check the command line, then hand over to Hydra (which knows --help, --cfg, --multirun)."""
+    sys.argv[1:] = map(with_list_of_plugins, sys.argv[1:])
     try:
         flags = get_args_parser().parse_args()
         _check(flags.overrides, flags.multirun)

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import compose
+from benchmarks.config import entry_of
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id
 from benchmarks.registry import architectures
 from datasets.source import Source, resolve
@@ -51,7 +52,7 @@ class Run:
     def method(self) -> str:
         """What the method is called in records and tables: its name, or the one that the task gives it."""
         name: str = self.config.method.name
-        return self.config.task.method_names.get(name, name)
+        return (entry_of(name, self.config.task.method_names) or name).replace("{}", name)
 
     def id_for(self, seed: int) -> str:
         """The path that the same run has with another seed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -156,6 +157,14 @@ class DFA(FeedbackMethod):
         scaling: how they are scaled with the widths, see :class:`FeedbackMatrices`.
         scale: a further factor on all of them.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.signal is not FeedbackMethod.signal and cls.signals is DFA.signals:
+            raise FeedbackError(
+                f"{cls.__name__} defines signal, which DFA never calls: it projects to all points at once. Define "
+                "signals(forward_pass), or derive from FeedbackMethod"
+            )
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 Each step draws a new direction per sample, so nothing can align with it: a control that asks what feedback of the
 right size alone is worth. Use it wherever a method is named, tables included:
 
-    python -m benchmarks.run plugins=[examples/random_direction.py] method=random_direction task=citation/gcn_cora
+    python -m benchmarks.run plugins=examples/random_direction.py method=random_direction task=citation/gcn_cora
     make bench-all PLUGINS=examples/random_direction.py
 
 Its settings are the keywords of the constructor: method.scale=0.5.

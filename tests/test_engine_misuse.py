@@ -181,3 +181,21 @@ def test_bad_signals_name_the_point():
         method.answer = answer
         with pytest.raises(FeedbackError, match=message):
             method.backward(mse(model, data))
+
+
+def test_a_dfa_with_a_signal_of_its_own_is_refused():
+    """Without it the method would train as plain DFA, under its own name: DFA projects to all points at once."""
+    with pytest.raises(FeedbackError, match="Mine defines signal, which DFA never calls"):
+
+        class Mine(DFA):
+            def signal(self, point, activation, error):
+                return activation
+
+    class Both(DFA):
+        def signal(self, point, activation, error):
+            return activation
+
+        signals = FeedbackMethod.signals
+
+    model, data = build(5, 7, 3), batch(4, 5, 3)
+    Both(model).backward(mse(model, data))

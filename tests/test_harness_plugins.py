@@ -12,7 +12,8 @@ from engine_nets import Net
 
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
-from benchmarks.compose import compose, load_plugins, options, plugins_named_in
+from benchmarks.compose import compose, load_plugins, options, plugins_named_in, with_list_of_plugins
+from benchmarks.config import entry_of
 from benchmarks.records import iterate_records
 from benchmarks.runs import Run
 from dfa_core import make_method, measure_alignment
@@ -79,6 +80,28 @@ def test_a_sweep_puts_the_plugin_into_every_table(command, own_methods):
     assert "random_direction" in done.out and "\x1b" not in done.out  # plain lines: this is no terminal
     assert "[2/2] citation/gcn_cora random_direction seed 0: accuracy" in done.out
     assert "citation/gcn_cora  " in done.out  # the task's table row
+
+
+def test_a_plugin_is_named_and_skipped_like_dfa(example):
+    """Under one name, two placements would be averaged; on a network without feedback points it would be backprop."""
+    named = {
+        (task, method): Run.plan([f"task={task}", f"method={method}", "profile=smoke"])
+        for task in ("wikitext2/macro", "wikitext2/micro", "criteo/fm", "citation/gcn_cora")
+        for method in ("bp", "dfa", "shallow", "random_direction")
+    }
+    assert [named["wikitext2/micro", method].method for method in ("bp", "dfa", "shallow", "random_direction")] == [
+        "bp", "dfa_micro", "shallow", "random_direction_micro"
+    ]  # fmt: skip
+    assert named["wikitext2/macro", "random_direction"].method == "random_direction_macro"
+    assert named["citation/gcn_cora", "random_direction"].method == "random_direction"
+    assert "no hidden layer" in entry_of("random_direction", named["criteo/fm", "bp"].config.task.skip)
+    assert entry_of("bp", named["criteo/fm", "bp"].config.task.skip) is None
+
+
+def test_plugins_need_no_brackets():
+    """A shell may take them for a pattern of file names; a sweep does without them, too."""
+    assert with_list_of_plugins("plugins=a.py,b") == with_list_of_plugins("plugins=[a.py,b]") == "plugins=[a.py,b]"
+    assert with_list_of_plugins("task=x") == "task=x"
 
 
 def test_an_edited_plugin_is_another_configuration(folder, own_methods, monkeypatch):

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import CONF, UsageError, compose, load_plugins
+from benchmarks.config import entry_of
 from benchmarks.evidence import pack
 from benchmarks.records import read_record, write_atomically
 from benchmarks.runs import Run
@@ -43,7 +44,7 @@ def check(search: Search, name: str) -> None:
         raise UsageError(f"write={name}: space '{search.space.name}' searches {beyond[0]}, which no task config holds")
     skip = compose([f"task={search.task}"]).task.skip
     shipped = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-    if missing := [method for method in shipped if method not in search.methods and method not in skip]:
+    if missing := [method for method in shipped if method not in search.methods and entry_of(method, skip) is None]:
         raise UsageError(f"write={name}: a task has settings for all its methods; search {', '.join(missing)} as well")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from benchmarks.compose import UsageError, compose, nearest, options
+from benchmarks.config import entry_of
 from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun, Selection, plan
 from benchmarks.tune.space import Space, Value
@@ -63,9 +64,9 @@ def methods_of(task: str, asked: Sequence[str]) -> tuple[str, ...]:
     for method in asked:
         if method not in options("method"):
             raise UsageError(f"unknown method '{method}': did you mean {nearest(method, options('method'))}?")
-        if method in skip:
-            raise UsageError(f"method={method}: {task} does not have it ({skip[method]}); leave it out")
-    return tuple(dict.fromkeys(asked or [method for method in options("method") if method not in skip]))
+        if (reason := entry_of(method, skip)) is not None:
+            raise UsageError(f"method={method}: {task} does not have it ({reason}); leave it out")
+    return tuple(dict.fromkeys(asked or [method for method in options("method") if entry_of(method, skip) is None]))
 
 
 def trials_of(search: Search) -> list[Trial]:
