@@ -13,9 +13,18 @@ from omegaconf import OmegaConf
 from benchmarks.citation.config import ARCHITECTURES
 from benchmarks.compose import CONF, compose, options
 
-TASKS = [task for task in options("task") if task.startswith("citation/")]
 METHODS = ("bp", "dfa", "shallow")
 REFERENCE = CONF.parent / "results" / "paper" / "reference.csv"
+TASKS = [task for task in options("task") if task.startswith("citation/")]  # others than the paper's may come
+
+
+def papers_tasks() -> list[str]:
+    table = pd.read_csv(REFERENCE)
+    table = table[(table.domain == "geometric") & table.metric.isin(["accuracy", "auc"])]
+    return sorted({f"citation/{row.architecture}_{row.dataset}" for row in table.itertuples()})
+
+
+PAPER = papers_tasks()
 
 # Published settings that differ by method, from the paper's text and the released code: (bp, dfa).
 PUBLISHED = {
@@ -55,11 +64,11 @@ def test_task_composes_for_every_method(task, profile):
     for method in METHODS:
         config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
         assert not OmegaConf.missing_keys(config)
-        assert config.task.name == task and config.task.domain == "geometric"
+        assert config.task.name == task and config.task.domain in ("geometric", "tuned_geometric")
         assert (config.task.epochs is None) != (config.task.steps is None)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER)
 def test_settings_are_the_published_ones(task):
     """Without it a slip in one number would be blamed on the method; shallow takes dfa's settings."""
     configs = {method: compose([f"task={task}", f"method={method}", "profile=paper"]).task for method in METHODS}
@@ -92,7 +101,7 @@ def header(task: str) -> list[str]:
     return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER)
 def test_header_gives_the_command(task):
     """Without it the command in the file could be that of the file it was copied from."""
     command = f"python -m benchmarks.run task={task} method=dfa profile=paper"
@@ -100,7 +109,7 @@ def test_header_gives_the_command(task):
     compose(command.split()[3:])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", PAPER)
 def test_header_gives_the_papers_numbers(task):
     """Without it a number mistyped in a comment would be what readers compare with."""
     architecture, _, dataset = Path(task).name.partition("_")
@@ -116,7 +125,4 @@ def test_header_gives_the_papers_numbers(task):
 
 def test_every_combination_the_paper_has_is_a_task():
     """Without it a table cell could be missing and nobody would notice."""
-    table = pd.read_csv(REFERENCE)
-    table = table[(table.domain == "geometric") & table.metric.isin(["accuracy", "auc"])]
-    assert {f"citation/{row.architecture}_{row.dataset}" for row in table.itertuples()} == set(TASKS)
-    assert len(TASKS) == 18
+    assert set(PAPER) <= set(TASKS) and len(PAPER) == 18

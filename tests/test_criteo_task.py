@@ -21,7 +21,7 @@ from benchmarks.runs import Run
 from dfa_core import measure_alignment
 
 pytestmark = pytest.mark.usefixtures("folder")
-TASKS = [task for task in options("task") if task.startswith(("criteo/", "criteo_10k/"))]
+TASKS = [f"{suite}/{name}" for suite in ("criteo", "criteo_10k") for name in ("afn", "autoint", "dcn", "deepfm", "fm")]
 METHODS = ("bp", "dfa", "shallow")
 
 
@@ -228,5 +228,4 @@ def test_header_gives_the_papers_numbers(task):
 
 def test_every_architecture_has_both_tasks():
     """Without it a table cell could be missing and nobody would notice."""
-    names = ("afn", "autoint", "dcn", "deepfm", "fm")
-    assert [f"{suite}/{name}" for suite in ("criteo", "criteo_10k") for name in names] == TASKS
+    assert set(TASKS) <= set(options("task"))
