@@ -44,10 +44,10 @@ format: setup  ## rewrite the code in the project's format
 bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa
 	$(PY) -m benchmarks.run $(if $(TASK),task=$(TASK)) $(if $(METHOD),method=$(METHOD)) $(ARGS)
 
-bench-all: setup  ## every task and method, laptop size (profile quick)
+bench-all: setup  ## every domain and method, laptop size (profile quick)
 	$(SWEEP) profile=quick seeds=$(SEEDS)
 
-bench-smoke: setup  ## every task and method, tiny, on stand-ins (profile smoke)
+bench-smoke: setup  ## every domain and method, tiny, on stand-ins (profile smoke)
 	$(SWEEP) profile=smoke seeds=$(SEEDS)
 
 bench-long: setup  ## real data, what two cores can train (profile long)

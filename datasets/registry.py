@@ -1,7 +1,7 @@
 """The datasets there are: for each one its manifest and its stand-in.
 
-To add a dataset, write a module with its manifest, one with its stand-in and one with its loader, and enter
-it in `_DATASETS`; sources, downloads and the data commands then know it.
+To add a dataset, write a module with its manifest, one with its stand-in and one with its loader, and add the former
+two to `_MANIFESTS` and `_STANDINS` under one name; sources, downloads and the data commands then know it.
 """
 
 from __future__ import annotations
