@@ -40,6 +40,8 @@ class OptimConfig:
 class TaskConfig:
     """What every task has, whatever its domain."""
 
+    cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
+
     suite: str = MISSING  # folder of the task's config, first part of its name
     domain: str = MISSING  # as in results/paper/reference.csv
     architecture: str = MISSING
