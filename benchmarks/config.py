@@ -139,7 +139,8 @@ def by_method(choices: DictConfig, *, _root_: DictConfig) -> Any:
 
 def by_profile(choices: DictConfig, *, _root_: DictConfig) -> Any:
     """The entry for the run's profile; `long` without one of its own takes that of `paper`."""
-    return _chosen(choices, _root_.profile.name, "profile", "paper")
+    profile = _root_.profile.name
+    return _chosen(choices, profile, "profile", "paper" if profile == "long" else None)
 
 
 def by_dataset(choices: DictConfig, *, _root_: DictConfig) -> Any:
