@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import os
 import random
@@ -46,20 +47,30 @@ class Checkpoint:
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with loop.clock_stopped():
             state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": random_state()}
-            torch.save(state, temporary)
-            temporary.replace(self.path)
+            try:
+                torch.save(state, temporary)
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)  # a full disk
         self._saved = time.monotonic()
 
     def restore(self, loop: Loop) -> bool:
-        """Continue from the file if there is one that fits; one that does not is removed, with a warning."""
+        """Continue from the file if there is one that fits; one that does not is removed, with a warning.
+
+        Raises:
+            OSError, MemoryError, torch.OutOfMemoryError: it cannot be had now, but may be sound; it stays.
+        """
         if not self.path.exists():
             return False
         fresh = copy.deepcopy(loop.state_dict()), random_state()
+        file = io.BytesIO(self.path.read_bytes())  # a disk that does not answer is no damage; torch.load mixes the two
         try:
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(file, map_location="cpu", weights_only=True)
             if state["code"] != machine.source_hash():
                 raise ValueError("made by another version of the code")
             _restore(loop, state["loop"], state["random"])
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:  # noqa: BLE001  (a damaged file can raise anything; training again is always right)
             reason = str(error).partition("\n")[0] or type(error).__name__
             log.warning("%s: cannot continue from this checkpoint (%s); starting from the beginning", self.path, reason)
@@ -90,7 +101,7 @@ def random_state() -> dict[str, Any]:
     kind, keys, *rest = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # asking would initialise it
         "python": random.getstate(),
         "numpy": [kind, keys.tolist(), *rest],
     }

@@ -40,6 +40,8 @@ class OptimConfig:
 class TaskConfig:
     """What every task has, whatever its domain."""
 
+    cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
+
     suite: str = MISSING  # folder of the task's config, first part of its name
     domain: str = MISSING  # as in results/paper/reference.csv
     architecture: str = MISSING
@@ -137,7 +139,8 @@ def by_method(choices: DictConfig, *, _root_: DictConfig) -> Any:
 
 def by_profile(choices: DictConfig, *, _root_: DictConfig) -> Any:
     """The entry for the run's profile; `long` without one of its own takes that of `paper`."""
-    return _chosen(choices, _root_.profile.name, "profile", "paper")
+    profile = _root_.profile.name
+    return _chosen(choices, profile, "profile", "paper" if profile == "long" else None)
 
 
 def by_dataset(choices: DictConfig, *, _root_: DictConfig) -> Any:

@@ -17,7 +17,6 @@ import dataclasses
 import fnmatch
 import gzip
 import json
-import os
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +63,7 @@ def pack(records: Iterable[Record], path: Path, histories: Mapping[str, History]
         raise ValueError(
             f"{path}: {len(content)} bytes, more than {MAX_BYTES}; use .jsonl.gz or fewer tasks or --histories"
         )
-    _write(path, content, text)
+    write_atomically(path, content)
     return len(ordered)
 
 
@@ -78,16 +77,6 @@ def _lines(records: list[Record], histories: Mapping[str, History]) -> Iterable[
         if record.run_id in histories:
             values["history"] = to_json(histories[record.run_id])
         yield json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _write(path: Path, content: bytes, text: str) -> None:
-    if path.suffix != ".gz":
-        write_atomically(path, text)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def read_pack(path: Path) -> list[Record]:
@@ -168,7 +157,12 @@ def histories_of(records: Iterable[Record], results: Path) -> dict[str, History]
     folder = results / "records"
     # A CSV without a record beside it is that of a run that has not finished.
     local = [record for name, record in wanted.items() if (folder / f"{name}.json").exists()]
-    return found | local_histories(local, folder)
+    return found | local_histories(_ended(local), folder)
+
+
+def _ended(records: Iterable[Record]) -> Iterable[Record]:
+    """Those whose history is whole: a run that failed may have left a torn one, and nobody draws it."""
+    return (record for record in records if record.status in ("ok", "diverged"))
 
 
 def _packed(results: Path) -> list[Entry]:
@@ -217,7 +211,7 @@ def _thinned(records: list[Record], folder: Path, rows: int | None) -> Mapping[s
         return _NONE
     if rows < 2:
         raise ValueError(f"--histories {rows}: choose 2 or more, for a history's first and last row")
-    return {run: thin(history, rows) for run, history in local_histories(records, folder).items()}
+    return {run: thin(history, rows) for run, history in local_histories(_ended(records), folder).items()}
 
 
 if __name__ == "__main__":

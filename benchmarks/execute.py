@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from benchmarks import machine
 from benchmarks.alignment import alignment_row, has_alignment
 from benchmarks.checkpoint import Checkpoint, seed_everything
-from benchmarks.config import entry_of
 from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Loop
@@ -34,7 +33,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     """
     config = run.config
     record = _blank_record(run)
-    if (reason := entry_of(config.method.name, config.task.skip)) is not None:
+    if (reason := run.skip_reason) is not None:
         record.status, record.reason = "skipped", reason
         write_record(record, run.records)
         return record
@@ -133,6 +132,6 @@ def _blank_record(run: Run) -> Record:
         data={"source": run.source.kind, "fingerprint": run.source.fingerprint},
         code=machine.code(),
         versions=machine.versions(),
-        hardware={**machine.hardware(), **OmegaConf.to_container(run.config.hardware)},
+        hardware={**machine.hardware(run.config.hardware.device), **OmegaConf.to_container(run.config.hardware)},
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

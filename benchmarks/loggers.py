@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from omegaconf import DictConfig
 
-from benchmarks.records import Record
+from benchmarks.records import Record, write_atomically
 
 Row = dict[str, float]
 
@@ -57,28 +58,32 @@ class CsvLogger:
         self._columns: list[str] = []
 
     def start(self, record: Record, history: Sequence[Row]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._rows = list(history)
         self._columns = list(dict.fromkeys(key for row in history for key in row))
-        self._write(self._rows, "w")
+        self._rewrite()
 
     def log(self, row: Row) -> None:
         self._rows.append(row)
         if new := [key for key in row if key not in self._columns]:
             self._columns += new
-            self._write(self._rows, "w")
+            self._rewrite()
         else:
-            self._write([row], "a")
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                self._write([row], file)
 
     def finish(self, record: Record | None) -> None:
         pass
 
-    def _write(self, rows: Sequence[Row], mode: str) -> None:
-        with self._path.open(mode, newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, restval="")
-            if mode == "w" and self._columns:
-                writer.writeheader()
-            writer.writerows({key: _in_digits(key, value) for key, value in row.items()} for row in rows)
+    def _rewrite(self) -> None:
+        text = io.StringIO(newline="")
+        if self._columns:
+            csv.writer(text).writerow(self._columns)
+        self._write(self._rows, text)
+        write_atomically(self._path, text.getvalue())
+
+    def _write(self, rows: Sequence[Row], file: TextIO) -> None:
+        writer = csv.DictWriter(file, self._columns, restval="")
+        writer.writerows({key: _in_digits(key, value) for key, value in row.items()} for row in rows)
 
 
 def _in_digits(key: str, value: float) -> str:

@@ -6,8 +6,8 @@ import ctypes
 import hashlib
 import os
 import platform
-import resource
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +25,10 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def hardware() -> dict[str, str | int]:
-    """Processor, cores and accelerator."""
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+def hardware(device: str = "cuda") -> dict[str, str | int]:
+    """Processor, cores, and the accelerator that a run on ``device`` uses, if any."""
+    # Asking for the name initialises CUDA: some hundred MB of GPU memory, which a run on the CPU need not take.
+    accelerator = torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else "none"
     return {"processor": _processor(), "cores": os.cpu_count() or 0, "accelerator": accelerator}
 
 
@@ -42,12 +43,15 @@ def code() -> dict[str, str | bool]:
 
 @cache
 def source_hash() -> str:
-    """Hash of the code that computes results: engine, data and benchmarks."""
+    """Hash of the code that computes results: engine, data and benchmarks, as it was when this module was loaded."""
     digest = hashlib.sha256()
     for package in ("benchmarks", "datasets", "dfa_core"):
         for path in sorted((_REPOSITORY / package).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+source_hash()  # now: later the files may no longer be what this process has loaded
 
 
 def torch_device(name: str) -> torch.device:
@@ -88,7 +92,17 @@ class PeakMemory:
             for line in status.read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) / 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return _peak_of_process()
+
+
+def _peak_of_process() -> float:
+    """Peak resident memory of this process in MB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    mark = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return mark / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, kB elsewhere
 
 
 def tune_process(threads: int) -> None:

@@ -120,6 +120,7 @@ def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
 def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> PlannedRun:
     """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
     own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
+    record = own.finished_record(seed)
     return PlannedRun(
         task=run.config.task.name,
         method=run.method,
@@ -127,7 +128,7 @@ def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> Pl
         overrides=overrides,
         id=own.id_for(seed),
         cost=cost,
-        recorded=own.finished_record(seed) is not None,
+        recorded=record is not None and record.variant == own.variant,  # else whoever claims the run relabels it
     )
 
 

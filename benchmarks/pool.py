@@ -8,7 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -71,10 +71,14 @@ class Pool:
     def hand_out(self, queue: Queue) -> None:
         """Give waiting runs to idle workers, starting workers where there are too few."""
         while len(self.busy) < self._jobs and (run := queue.take()) is not None:
-            worker = next((w for w in self._workers if w.run is None), None) or self._start()
-            worker.run, worker.since = run, time.monotonic()
-            with suppress(BrokenPipeError, ConnectionResetError):  # it has died: `collect` notices
+            idle = (w for w in self._workers if w.run is None and w.process.is_alive())
+            worker = next(idle, None) or self._start()
+            try:
                 worker.connection.send(run.overrides)
+            except (BrokenPipeError, ConnectionResetError):  # it has just died: `collect` notices
+                queue.put_back(run)
+                return
+            worker.run, worker.since = run, time.monotonic()
 
     def collect(self, timeout: float = 0.5) -> list[tuple[PlannedRun, Outcome]]:
         """Outcomes that have arrived, waiting up to ``timeout`` seconds. The run of a worker that died has failed."""

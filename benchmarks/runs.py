@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import compose
+from benchmarks.compose import UsageError, compose
 from benchmarks.config import entry_of
-from benchmarks.records import DONE, Record, hash_config, read_record, run_id
+from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.registry import architectures
 from datasets.source import Source, resolve
 
@@ -40,6 +41,7 @@ class Run:
             UsageError, DataError: the configuration or its data do not exist.
         """
         config = compose(overrides)
+        _check_device(config)
         source = resolve(config.task.dataset, config.data, config.profile.name)
         return cls(config, source, _variant(config, overrides), _hash(config, source))
 
@@ -64,18 +66,28 @@ class Run:
         """The records folder."""
         return Path(self.config.results) / "records"
 
+    @property
+    def skip_reason(self) -> str | None:
+        """Why the task does not have the method; ``None`` if it has."""
+        return entry_of(self.config.method.name, self.config.task.skip)
+
     def finished_record(self, seed: int | None = None) -> Record | None:
-        """The record, if this very run (or its like with ``seed``) was done before; failed runs are not done."""
+        """The record, if this very run (or its like with ``seed``) was done before.
+
+        Failed runs are not done; skipped ones are as long as the task skips the method.
+        """
         path = self.records / f"{self.id_for(self.config.seed if seed is None else seed)}.json"
         if not path.exists():
             return None
         record = read_record(path)
+        if record.status == "skipped" and self.skip_reason is None:
+            return None
         return record if record.status in DONE else None
 
 
 @contextmanager
 def claimed(run: Run) -> Iterator[None]:
-    """Hold the run's lock; the system releases it if this process dies.
+    """Hold the run's lock; the system releases it if this process dies. A finished record then has this run's variant.
 
     Raises:
         Busy: another process has the run.
@@ -88,13 +100,26 @@ def claimed(run: Run) -> Iterator[None]:
     except Timeout:
         raise Busy(f"{run.id} is being run by another process; wait for it, or choose another results folder") from None
     try:
+        _relabel(run)
         yield
     finally:
         lock.release()
 
 
+def _relabel(run: Run) -> None:
+    """What counts as shipped changes, the hash does not: a tried setting that is shipped now is no variant any more."""
+    record = run.finished_record()
+    if record is not None and record.variant != run.variant:
+        write_record(dataclasses.replace(record, variant=run.variant), run.records)
+
+
 class Busy(RuntimeError):
     """Another process is at the same run."""
+
+
+def _check_device(config: DictConfig) -> None:
+    if config.hardware.device != "cpu" and architectures()[config.task.architecture].task_config.cpu_only:
+        raise UsageError(f"task={config.task.name}: runs on the CPU only; use hardware=cpu, or other tasks")
 
 
 def determining(config: DictConfig, source: Source) -> dict[str, Any]:
@@ -147,8 +172,9 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
         changes.append(f"feedback_seed={config.feedback_seed}")
     if not config.alignment:
         changes.append("alignment=False")
-    if config.hardware.precision != shipped.hardware.precision:
-        changes.append(f"hardware.precision={config.hardware.precision}")
+    for key in ("device", "precision"):
+        if config.hardware[key] != shipped.hardware[key]:
+            changes.append(f"hardware.{key}={config.hardware[key]}")
     return ", ".join(sorted(changes))
 
 

@@ -4,7 +4,7 @@
     tasks=A,B        names, folders or globs: citation, citation/*_cora (default: all)
     methods=A,B      default: all, those of plugins included
     seeds=N or 0,4   a count, or a list (default: what the profile says)
-    jobs=N           processes, one thread each (default: one per core)
+    jobs=N           processes (default: as many as the cores have room for; one where hardware=gpu)
     plugins=a.py,b   files or modules that register methods of your own
     results=DIR      where records, tables and checkpoints go (default: results)
     KEY=VALUE        any setting of a run, as for benchmarks.run
@@ -69,7 +69,7 @@ def main() -> None:
         _show_tables(arguments, console)
         if logger and logger.name == "wandb":
             _send_tables(arguments, logger)
-    except ValueError as error:  # settings, data, records, plugins: one line each
+    except (ValueError, OSError) as error:  # settings, data, records, plugins, a full disk: one line each
         fail(error)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where it stopped")
@@ -107,15 +107,21 @@ def parse(arguments: Sequence[str]) -> Arguments:
         seeds=parse_seeds(taken["seeds"]) if taken["seeds"] else None,
         overrides=passed_on,
     )
-    return Arguments(selection, _jobs(taken["jobs"]), Path(taken["results"]), plugins_named_in(arguments))
+    return Arguments(selection, _jobs(taken["jobs"], passed_on), Path(taken["results"]), plugins_named_in(arguments))
 
 
-def _jobs(text: str) -> int:
+def _jobs(text: str, overrides: Sequence[str]) -> int:
+    """The number of processes; unasked, one a GPU, or as many as the cores have room for with a run's threads."""
     if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        hardware = compose([override for override in overrides if override.startswith("hardware")]).hardware
+        return 1 if hardware.device == "cuda" else max(1, _cores() // hardware.threads)
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"jobs='{text}': give the number of processes, 1 or more")
     return int(text)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:

@@ -7,6 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -64,11 +65,15 @@ def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Ou
 
 
 def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
-    """Execute a run; whatever goes wrong in it becomes its record, so that the sweep goes on."""
+    """Execute a run; whatever goes wrong in it becomes its record, so that the sweep goes on.
+
+    What goes wrong after the record was written (in a logger's last call, say) leaves that record as it is.
+    """
     try:
         return execute(run, stop_requested)
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001
-        write_atomically(failures(Path(run.config.results)) / f"{run.id}.txt", traceback.format_exc())
-        return failed_record(run, error)
+        with suppress(OSError):  # a full disk; the error itself is what counts
+            write_atomically(failures(Path(run.config.results)) / f"{run.id}.txt", traceback.format_exc())
+        return run.finished_record() or failed_record(run, error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 
 import pytest
 
@@ -58,6 +60,21 @@ def test_a_continued_history_repeats_no_row(tmp_path):
     continued.log({"step": 4, "valid_loss": 0.25, "lr": 0.1})
     assert [row["step"] for row in table(path)] == ["1", "2", "3", "4"]
     assert list(table(path)[0]) == ["step", "valid_loss", "lr"]
+
+
+def test_a_history_that_is_rewritten_is_never_half_there(tmp_path, monkeypatch):
+    """A kill or a full disk in between would leave a torn file, and the rows before it would be lost."""
+    logger = CsvLogger(tmp_path / "run.csv")
+    logger.start(None, [{"step": 1}])
+    before = (tmp_path / "run.csv").read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        logger.log({"step": 2, "lr": 0.1})
+    assert (tmp_path / "run.csv").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from benchmarks import sweep as sweep_command
 from benchmarks.compose import UsageError, options
 from benchmarks.execute import execute, failed_record
 from benchmarks.plan import Selection, matching_tasks, parse_seeds, plan
+from benchmarks.records import read_record, write_record
 from benchmarks.runs import Run
 from benchmarks.sweep import parse
+from benchmarks.worker import _perform
 from datasets.errors import DataError
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]
@@ -49,7 +52,8 @@ WRONG = {
     "task.epochs=0": "task.epochs=0: must be 1 or more",
     "task.profiles=[smoke,fast]": "task.profiles=['smoke', 'fast']: choose from smoke, quick, long, paper",
     "method.feedback=typo": "method=dfa: unknown feedback 'typo'",
-    "hardware=gpu": "use hardware=cpu",
+    "hardware=gpu": "runs on the CPU only; use hardware=cpu",
+    "hardware.device=cuda": "citation/gcn_cora: runs on the CPU only",
     "data=real": "python -m benchmarks.data fetch",
 }
 
@@ -148,6 +152,47 @@ def test_a_feedback_seed_makes_each_seed_a_configuration_of_its_own(folder):
     fixed = plan(Selection("smoke", ["citation/gcn_cora"], ["dfa"], [0, 1], [*overrides, "feedback_seed=0"]))
     assert [run.recorded for run in fixed] == [True, False]
     assert [run.id for run in fixed] == [Run.plan(list(run.overrides)).id for run in fixed]
+
+
+def test_a_device_that_is_not_there_stops_the_plan(folder, monkeypatch):
+    """Else each of 500 runs would fail in its worker."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no CUDA device here; use hardware=cpu"):
+        plan(Selection("smoke", ["criteo/deepfm"], ["bp"], overrides=["hardware=gpu"]))
+
+
+def test_a_skip_that_was_lifted_is_run(folder):
+    """Else a method that a task has learned would stay 'skipped' in the tables for ever."""
+    selection = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0], ["task.epochs=2"])
+    skipped = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0], ["task.epochs=2", "+task.skip.bp=why"])
+    (run,) = plan(skipped)
+    assert execute(Run.plan(list(run.overrides))).status == "skipped"
+    assert [run.recorded for run in plan(skipped)] == [True]
+    assert [run.recorded for run in plan(selection)] == [False]
+
+
+def test_a_tried_setting_that_is_shipped_now_is_no_variant_any_more(folder):
+    """The hash is the same: what was recorded as a variant would stay out of the tables, and never be run again."""
+    selection = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0])
+    (planned,) = plan(selection)
+    run = Run.plan(list(planned.overrides))
+    old = dataclasses.replace(failed_record(run, ValueError()), status="ok", variant="task.optim.lr=0.123")
+    path = write_record(old, run.records)
+    assert [run.recorded for run in plan(selection)] == [False]
+    outcome = _perform(planned.overrides, lambda: pytest.fail("trained again"))
+    assert outcome.record == read_record(path) == dataclasses.replace(old, variant="")
+    assert [run.recorded for run in plan(selection)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("cores", "overrides", "jobs"),
+    [(8, [], 8), (8, ["hardware.threads=3"], 2), (2, ["hardware.threads=4"], 1), (8, ["hardware=gpu"], 1)],
+)
+def test_as_many_jobs_as_the_hardware_has_room_for(cores, overrides, jobs, monkeypatch):
+    """Sixteen processes on one GPU run out of its memory, and four threads each are four times too many."""
+    monkeypatch.setattr(sweep_command, "_cores", lambda: cores)
+    assert parse(["profile=smoke", *overrides]).jobs == jobs
+    assert parse(["profile=smoke", "jobs=5", *overrides]).jobs == 5
 
 
 def test_an_unreadable_record_stops_the_plan(folder):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -164,6 +166,28 @@ def test_a_damaged_history_names_its_file(tmp_path, text, capsys):
     error = capsys.readouterr().err
     assert error.startswith(f"{path}: not a readable history (") and error.count("\n") == 1
     assert evidence.main([*command[:-1], "1"]) == 2 and "--histories 1: choose 2 or more" in capsys.readouterr().err
+
+
+def test_a_torn_history_of_a_failed_run_stops_nothing(tmp_path):
+    """Else one run that failed would block curves, report and gate of all others."""
+    good, failed = records([80.0, 81.0])
+    kept(tmp_path / "records", good, numbered(3))
+    kept(tmp_path / "records", replace(failed, status="failed"), "step,lr\n1,0.1\n2\n")
+    assert list(histories_of(evidence.gather(tmp_path), tmp_path)) == [good.run_id]
+    command = ["pack", str(tmp_path / "p.jsonl"), "--records", str(tmp_path / "records"), "--histories", "9"]
+    assert evidence.main(command) == 0
+
+
+def test_a_pack_that_does_not_fit_the_disk_leaves_nothing(tmp_path, monkeypatch):
+    """Else a temporary file would lie in the folder that is committed."""
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        pack(records([80.0]), tmp_path / "p.jsonl.gz")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from benchmarks.registry import Architecture
 class CitationConfig(TaskConfig):
     """Node classification or link prediction on a citation graph."""
 
+    cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
+
     suite: str = "citation"
     domain: str = "geometric"
     metric: str = "accuracy"
