@@ -172,9 +172,8 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
         changes.append(f"feedback_seed={config.feedback_seed}")
     if not config.alignment:
         changes.append("alignment=False")
-    for key in ("device", "precision"):
-        if config.hardware[key] != shipped.hardware[key]:
-            changes.append(f"hardware.{key}={config.hardware[key]}")
+    if config.hardware.precision != shipped.hardware.precision:
+        changes.append(f"hardware.precision={config.hardware.precision}")
     return ", ".join(sorted(changes))
 
 
