@@ -203,7 +203,7 @@ def test_tables_without_records_disappear_and_other_files_stay(tmp_path):
 def test_stale_runs_are_named_in_the_index(tmp_path):
     save(tmp_path, [record(1.0, config_hash="old", finished="2024"), record(80.0)])
     rebuild(tmp_path)
-    assert "run(s) of former settings oldbp left out" in (tmp_path / "tables" / "README.md").read_text()
+    assert "run(s) of other settings oldbp left out" in (tmp_path / "tables" / "README.md").read_text()
 
 
 def test_markdown_and_latex_escape_what_would_break_them():

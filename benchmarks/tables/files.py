@@ -127,5 +127,5 @@ def index(tables: dict[str, list[Table]], found: CellSet) -> str:
         parts.append(f"## Profile {profile}\n\n" + "\n".join(lines))
     if found.stale:
         lines = [f"- {stale}" for stale in found.stale]
-        parts.append("## Left out: runs of former settings\n\n" + "\n".join(lines))
+        parts.append("## Left out: runs of other settings\n\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
