@@ -75,6 +75,11 @@ class Cell:
         return sum(count for status, count in self.statuses.items() if status != "skipped")
 
     @property
+    def ok(self) -> int:
+        """Runs that gave a value; more than ``n`` in a mean over scenes, each with runs of its own."""
+        return self.statuses.get("ok", 0)
+
+    @property
     def mean(self) -> float:
         return statistics.fmean(self.values.values()) if self.values else NAN
 

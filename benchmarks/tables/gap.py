@@ -28,6 +28,7 @@ from benchmarks.tables.gap_text import (
     text_header,
     text_row,
 )
+from benchmarks.tables.places import fullest
 from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import RECIPES, method_order, title
 from benchmarks.tables.text import Table
@@ -80,9 +81,9 @@ def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
     backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
     """
     tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.n)):
+    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), *fullest(cell))):
         if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
-            tasks[cell.domain, cell.architecture, cell.dataset][cell.key.method] = cell
+            tasks[cell.domain, cell.architecture, cell.dataset].setdefault(cell.key.method, cell)
     return list(tasks.values())
 
 
