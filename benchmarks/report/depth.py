@@ -22,7 +22,7 @@ from benchmarks.report.provenance import Provenance
 from benchmarks.tables.build import STANDIN
 from benchmarks.tables.headline import profile_order
 from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import method_order, title
+from benchmarks.tables.specs import method_order, network, title
 
 _GREY = "#444444"
 
@@ -99,7 +99,10 @@ def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str
             text += f" · weights {marks[1].value:.2f}".replace("-", "−")
         lines.append(Line(name, tuple(marks), text, anchor))
     seeds = f"{len(runs)} seed{'s' * (len(runs) != 1)}"
-    return Group(f"{title(cell.architecture)} on {title(cell.dataset)} · {cell.key.method} · {seeds}", tuple(lines))
+    return Group(
+        f"{network(cell.domain, cell.architecture)} on {title(cell.dataset)} · {cell.key.method} · {seeds}",
+        tuple(lines),
+    )
 
 
 def _mark(found: Sequence[Mapping[str, Any]], value: str, colour: str, **look: Any) -> Mark:

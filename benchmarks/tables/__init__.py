@@ -42,13 +42,14 @@ def rebuild(results: Path) -> list[Path]:
     found = aggregate(gather(results))
     profiles = sorted({cell.key.profile for cell in found.cells})
     tables = {profile: tables_of(found, profile) for profile in profiles}
+    headline = headline_table(found.cells)
     folder = results / "tables"
     texts = {
         folder / "all_results.csv": all_results(found.cells),
         folder / "variants.csv": variants_csv(found.cells),
-        folder / "README.md": index(tables, found),
+        folder / "README.md": index(tables, found, headline is not None),
     }
-    if headline := headline_table(found.cells):
+    if headline is not None:
         texts |= {folder / f"{HEADLINE}{suffix}": text for suffix, text in _texts(headline)}
     for profile, built in tables.items():
         for table in built:

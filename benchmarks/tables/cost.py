@@ -19,7 +19,7 @@ from benchmarks.statistics.comparison import BEST
 from benchmarks.tables.build import NONE, STANDIN, exact
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import title
+from benchmarks.tables.specs import network, title
 from benchmarks.tables.text import Table
 
 NAME = "cost"
@@ -100,7 +100,12 @@ def _order(task: Mapping[str, Cell]) -> tuple[object, ...]:
 
 
 def _names(cell: Cell) -> list[str]:
-    return [title(cell.dataset), title(cell.architecture), cell.key.method, cell.key.metric.replace("_", " ")]
+    return [
+        title(cell.dataset),
+        network(cell.domain, cell.architecture),
+        cell.key.method,
+        cell.key.metric.replace("_", " "),
+    ]
 
 
 def _text(row: Row) -> list[str]:
@@ -169,4 +174,4 @@ def _places(rows: Sequence[Row]) -> str:
 
 
 def _task(row: Row) -> str:
-    return f"{title(row.cell.architecture)} on {title(row.cell.dataset)}"
+    return f"{network(row.cell.domain, row.cell.architecture)} on {title(row.cell.dataset)}"

@@ -30,7 +30,7 @@ from benchmarks.tables.gap_text import (
 )
 from benchmarks.tables.places import fullest
 from benchmarks.tables.reference import Key, Published, paper_order, published
-from benchmarks.tables.specs import RECIPES, method_order, title
+from benchmarks.tables.specs import RECIPES, method_order, network, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
@@ -146,5 +146,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
     for task in tasks:
         if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))
-            texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
+            texts["no method to compare"].append(
+                f"{network(first.domain, first.architecture)} on {title(first.dataset)}"
+            )
     return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.tables.build import NONE, exact
-from benchmarks.tables.specs import title
+from benchmarks.tables.specs import network, title
 
 LABELS = ("dataset", "architecture", "method")
 _LEVELS = ("bp", "own", "shallow")
@@ -36,7 +36,11 @@ class Row(NamedTuple):
 
 def place_of(one: Comparison) -> str:
     """How a note names the row of a task or of a mean."""
-    return title(one.architecture) + (f" on {title(one.dataset)}" if one.dataset else "") + f" ({one.method})"
+    return (
+        network(one.domain, one.architecture)
+        + (f" on {title(one.dataset)}" if one.dataset else "")
+        + f" ({one.method})"
+    )
 
 
 def text_header(papers: bool) -> list[str]:
@@ -52,7 +56,7 @@ def text_row(row: Row, papers: bool) -> list[str]:
     levels = [scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.own, one.shallow)]
     return [
         title(one.dataset) if one.dataset else f"mean of {one.tasks}",
-        title(one.architecture),
+        network(one.domain, one.architecture),
         one.method,
         *levels,
         _estimate(one.gap, one.tasks, _percent),

@@ -2,7 +2,8 @@
 
 Its rows are those of the tables `gap_closed`: of an architecture the mean over its datasets (or its only dataset),
 of a domain the mean over its architectures. Real data count before stand-ins, and of the profiles the one that
-trains most. Where that row shows no gap, the best row that does follows. Each row says what its data are.
+trains most. Where that row shows no gap, the best row that does follows. Each row says what its data are. Tasks
+with the settings of a search are left out: they are not what is shipped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from benchmarks.statistics import Comparison
 from benchmarks.tables.gap import gap_rows
 from benchmarks.tables.gap_text import LEGEND, Row, number_row, numbers_header, source_row, text_header, text_row
 from benchmarks.tables.reference import paper_place
-from benchmarks.tables.specs import method_order, title
+from benchmarks.tables.specs import is_tuned, method_order, title
 from benchmarks.tables.text import Table
 
 NAME = "headline"
@@ -74,11 +75,12 @@ def profiles_shown(cells: Iterable[Cell]) -> list[str]:
 
 def headline_rows(cells: Sequence[Cell]) -> list[Pick]:
     """The headline's rows: domains and architectures in the paper's order, a domain's mean after its architectures."""
+    shipped = [cell for cell in cells if not is_tuned(cell.domain)]
     picks = [
         pick
-        for profile in profiles_shown(cells)
-        for source in sorted({cell.key.data_source for cell in cells if cell.key.profile == profile})
-        for pick in _picks(cells, profile, source)
+        for profile in profiles_shown(shipped)
+        for source in sorted({cell.key.data_source for cell in shipped if cell.key.profile == profile})
+        for pick in _picks(shipped, profile, source)
     ]
     groups: dict[tuple[object, ...], list[Pick]] = {}
     for pick in sorted(picks, key=lambda pick: (not pick.real, profile_order(pick.profile))):
