@@ -62,7 +62,7 @@ def text_row(row: Row, papers: bool) -> list[str]:
         _estimate(one.gap, one.tasks, _percent),
         *([_percent(row.paper)] if papers else []),
         _estimate(one.difference, one.tasks, scale.difference) if scale else NONE,
-        _seeds(one),
+        seeds(one.difference or one.gap),  # where metrics differ there is no difference
         *map(_needed_text, _needed(one)),
     ]
 
@@ -85,9 +85,8 @@ def _estimate(found: Estimate | None, tasks: int, text: Callable[[float], str]) 
     return text(found.value) + interval + (f" ({found.tasks}/{tasks})" if found.tasks < tasks else "")
 
 
-def _seeds(one: Comparison) -> str:
-    """Seeds behind the difference; behind the gap where metrics differ, so that there is no difference."""
-    found = one.difference or one.gap
+def seeds(found: Estimate | None) -> str:
+    """Seeds behind a number: of the task with fewest to that with most."""
     if found is None:
         return "0"
     low, high = min(found.sizes), max(found.sizes)

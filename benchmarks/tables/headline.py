@@ -14,7 +14,16 @@ from typing import NamedTuple
 from benchmarks.cells import Cell
 from benchmarks.statistics import Comparison
 from benchmarks.tables.gap import gap_rows
-from benchmarks.tables.gap_text import LEGEND, Row, number_row, numbers_header, source_row, text_header, text_row
+from benchmarks.tables.gap_text import (
+    LEGEND,
+    Row,
+    number_row,
+    numbers_header,
+    seeds,
+    source_row,
+    text_header,
+    text_row,
+)
 from benchmarks.tables.reference import paper_place
 from benchmarks.tables.specs import is_tuned, method_order, title
 from benchmarks.tables.text import Table
@@ -95,22 +104,28 @@ def headline_table(cells: Sequence[Cell]) -> Table | None:
         return None
     header = text_header(papers=True)
     shown = [header.index(name) for name in _SHOWN]
-    texts = [text_row(pick.row, papers=True) for pick in picks]
     sources = [source_row(pick.row, papers=True) for pick in picks]
-    rows = [[pick.name, pick.data, *(text[place] for place in shown)] for pick, text in zip(picks, texts, strict=True)]
     notes = [f"{pick.name} ({pick.row.comparison.method}; {pick.data}): {pick.reason}" for pick in picks if pick.reason]
     return Table(
         name=NAME,
         title="Headline: gap closed per architecture and domain",
         subtitle="the best evidence there is: real data before stand-ins, the profile that trains most first",
         header=["architecture", "data", *_SHOWN],
-        rows=rows,
+        rows=[_text_row(pick) for pick in picks],
         numbers_header=["profile", "data_source", *numbers_header(papers=True)],
         numbers=[[pick.profile, pick.source, *number_row(pick.row, papers=True)] for pick in picks],
         notes=[*LEGEND[:2], *notes],
         labels=3,
         sources=[[(), (), *(source[place] for place in shown)] for source in sources],
     )
+
+
+def _text_row(pick: Pick) -> list[str]:
+    """One row for a reader; the seeds are those of the gap, which may be fewer than those of own − bp."""
+    one = pick.row.comparison
+    texts = dict(zip(text_header(papers=True), text_row(pick.row, papers=True), strict=True))
+    texts["seeds"] = seeds(one.gap or one.difference)
+    return [pick.name, pick.data, *(texts[name] for name in _SHOWN)]
 
 
 def _picks(cells: Sequence[Cell], profile: str, source: str) -> list[Pick]:
