@@ -86,8 +86,14 @@ def show(results: Path, profile: str, console: Console) -> None:
 
 
 def task_row(results: Path, profile: str, task: str) -> str:
-    """`row_for` on the local records of one task, which is all a running sweep needs to read."""
-    return row_for(aggregate(iterate_records(results / "records" / profile / task)).cells, task)
+    """`row_for` on the local records of one task, which is all a running sweep needs to read.
+
+    They may be of real data and of stand-ins; those that the newest run used are shown.
+    """
+    records = list(iterate_records(results / "records" / profile / task))
+    newest = max((one for one in records if one.data.get("source")), key=lambda one: one.finished, default=None)
+    source = newest.data["source"] if newest else "unknown"
+    return row_for([cell for cell in aggregate(records).cells if cell.key.data_source == source], task)
 
 
 def row_for(cells: Iterable[Cell], task: str) -> str:

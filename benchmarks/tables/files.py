@@ -62,7 +62,10 @@ def _tidy(cell: Cell) -> list[str]:
 
 
 def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | None:
-    """Runs with overrides beside the settings as shipped and the paper; None where there are none."""
+    """Runs with overrides beside the settings as shipped; None where there are none.
+
+    The paper's numbers are not beside them: an override may change the data or the budget.
+    """
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     shipped = {cell.key: cell for cell in here if not cell.key.variant}
     rows, numbers, sources = [], [], []
@@ -71,21 +74,20 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
             continue
         plain = shipped.get(cell.key._replace(variant=""))
         names = [cell.key.variant, network(cell.domain, cell.architecture), title(cell.dataset), cell.key.method]
-        rows.append([*names, _metric_title(cell), *_values(cell, plain, source)])
-        numbers.append([*names, cell.key.metric, *_exact_values(cell, plain, source)])
-        sources.append([*[()] * 5, (cell,), (plain,) if plain else (), *([()] if source == "real" else [])])
+        rows.append([*names, _metric_title(cell), *_values(cell, plain)])
+        numbers.append([*names, cell.key.metric, *_exact_values(cell, plain)])
+        sources.append([*[()] * 5, (cell,), (plain,) if plain else ()])
     if not rows:
         return None
     real = source == "real"
-    paper = ["paper"] if real else []
     labels = ["override", "architecture", "dataset", "method", "metric"]
     return Table(
         name="variants" if real else f"variants_{source.replace('-', '')}",
         title="Variants: runs with overridden settings beside the settings as shipped",
         subtitle=f"{'real data' if real else STANDIN} · profile {profile} · mean ± std (n seeds)",
-        header=[*labels, "variant", "as shipped", *paper],
+        header=[*labels, "variant", "as shipped"],
         rows=rows,
-        numbers_header=[*labels, *_PARTS, *(f"shipped {part}" for part in _PARTS), *paper],
+        numbers_header=[*labels, *_PARTS, *(f"shipped {part}" for part in _PARTS)],
         numbers=numbers,
         labels=len(labels),
         sources=sources,
@@ -96,19 +98,13 @@ def _metric_title(cell: Cell) -> str:
     return metrics.lookup(cell.key.metric).title if cell.key.metric else NONE
 
 
-def _values(cell: Cell, plain: Cell | None, source: str) -> list[str]:
-    paper = beside(cell)
-    texts = [text_of(cell, usual=0), NOT_RUN if plain is None else text_of(plain, usual=0)]
-    if source != "real":
-        return texts
-    return [*texts, metrics.lookup(cell.key.metric).format(paper.value) if paper else NONE]
+def _values(cell: Cell, plain: Cell | None) -> list[str]:
+    return [text_of(cell, usual=0), NOT_RUN if plain is None else text_of(plain, usual=0)]
 
 
-def _exact_values(cell: Cell, plain: Cell | None, source: str) -> list[str]:
-    paper = beside(cell)
+def _exact_values(cell: Cell, plain: Cell | None) -> list[str]:
     both = [[exact(one.mean), exact(one.std), str(one.n)] if one else ["", "", "0"] for one in (cell, plain)]
-    last = [exact(paper.value) if paper else ""] if source == "real" else []
-    return [*both[0], *both[1], *last]
+    return [*both[0], *both[1]]
 
 
 def index(tables: dict[str, list[Table]], found: CellSet, headline: bool) -> str:

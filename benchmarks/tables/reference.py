@@ -68,8 +68,8 @@ def paper_place(part: str, name: str) -> tuple[int, str]:
 
 
 def beside(cell: Cell) -> Published | None:
-    """What may stand beside ``cell``: nothing unless the cell comes from real data."""
-    if cell.key.data_source != "real":
+    """What may stand beside ``cell``: nothing unless it comes from real data and the settings as shipped."""
+    if cell.key.data_source != "real" or cell.key.variant:
         return None
     key = Key(cell.domain, cell.architecture, cell.dataset, cell.key.method, cell.key.metric)
     return published().get(key)
