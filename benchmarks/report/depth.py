@@ -19,7 +19,7 @@ from benchmarks.curves.draw import colours
 from benchmarks.records import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.build import STANDIN
+from benchmarks.tables.data_source import data_title
 from benchmarks.tables.headline import profile_order
 from benchmarks.tables.reference import paper_order
 from benchmarks.tables.specs import method_order, network, title
@@ -38,8 +38,8 @@ def depth_figures(
     for (profile, source, domain), members in groupby(chosen, key=_where):
         groups = [group for cell in members if (group := _group(cell, provenance, orders))]
         if groups:
-            data = {"real": "real data", "stand-in": STANDIN.strip("*")}.get(source, source)
-            yield _figure(f"{title(domain)}: alignment over depth", f"profile {profile} · {data}", groups)
+            about = f"profile {profile} · {data_title(source)}"
+            yield _figure(f"{title(domain)}: alignment over depth", about, groups)
 
 
 def _figure(heading: str, about: str, groups: Sequence[Group]) -> Forest:

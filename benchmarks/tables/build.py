@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from benchmarks import metrics
 from benchmarks.cells import Cell
+from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.places import Column, Place, places_of
 from benchmarks.tables.reference import Key, published
 from benchmarks.tables.scenes import scenes_of
@@ -15,7 +16,6 @@ from benchmarks.tables.specs import NONEXISTENT, QUOTED, TableSpec, method_order
 from benchmarks.tables.text import Table
 
 NOT_RUN, NONE = "…", "–"
-STANDIN = "**stand-in data: not comparable with the paper**"
 
 
 class Grid(NamedTuple):
@@ -43,7 +43,7 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         header += [_heading(spec, column), *paper]
         numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
     return Table(
-        name=spec.name if source == "real" else f"{spec.name}_{source.replace('-', '')}",
+        name=f"{spec.name}{suffix_of(source)}",
         title=spec.title,
         subtitle=subtitle(ours, profile, source, seeds),
         header=header,
@@ -102,8 +102,7 @@ def usual_n(cells: Sequence[Cell]) -> int:
 def subtitle(cells: Sequence[Cell], profile: str, source: str, seeds: int) -> str:
     """One line: data source, profile, seeds and budget."""
     budgets = sorted({(cell.budget_unit, cell.budget) for cell in cells if cell.budget is not None})
-    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
-    parts = [data, f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
+    parts = [data_markdown(source), f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
     for unit in sorted({unit for unit, _ in budgets}):
         sizes = [size for name, size in budgets if name == unit]
         parts.append(f"{sizes[0]} {unit}" if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]} {unit}")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellSet
-from benchmarks.tables.build import NONE, NOT_RUN, STANDIN, exact, text_of
+from benchmarks.tables.build import NONE, NOT_RUN, exact, text_of
+from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.reference import beside
 from benchmarks.tables.specs import network, title
 from benchmarks.tables.text import Table, comma_separated
@@ -79,12 +80,11 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
         sources.append([*[()] * 5, (cell,), (plain,) if plain else ()])
     if not rows:
         return None
-    real = source == "real"
     labels = ["override", "architecture", "dataset", "method", "metric"]
     return Table(
-        name="variants" if real else f"variants_{source.replace('-', '')}",
+        name=f"variants{suffix_of(source)}",
         title="Variants: runs with overridden settings beside the settings as shipped",
-        subtitle=f"{'real data' if real else STANDIN} · profile {profile} · mean ± std (n seeds)",
+        subtitle=f"{data_markdown(source)} · profile {profile} · mean ± std (n seeds)",
         header=[*labels, "variant", "as shipped"],
         rows=rows,
         numbers_header=[*labels, *_PARTS, *(f"shipped {part}" for part in _PARTS)],

@@ -12,7 +12,8 @@ from benchmarks.cells import Cell
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
 PAPER = "arXiv:2006.12878v1"
-#: Recipes of the Transformer, by how their note begins: here each is an architecture. The best one keeps the name.
+#: Recipes of the Transformer's DFA, by how their note begins: here each is an architecture, without bp and shallow of
+#: its own to be compared with. The best one keeps the name.
 RECIPES = {"baseline": "transformer_noam", "+ Adam": "transformer_adam", "+ beta2": "transformer_beta2"}
 
 

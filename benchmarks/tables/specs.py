@@ -46,9 +46,6 @@ QUOTED = frozenset({"nv", "srn", "llff"})
 #: (architecture, method) without sense: FM has no hidden layer, the autoencoder's control was not published.
 NONEXISTENT = frozenset({("fm", "dfa"), ("fm", "shallow"), ("gae", "shallow")})
 
-#: Architectures that are recipes for another one's DFA. They have no bp and shallow of their own to be compared with.
-RECIPES = frozenset({"transformer_noam", "transformer_adam", "transformer_beta2"})
-
 
 @dataclass(frozen=True)
 class TableSpec:
