@@ -18,11 +18,10 @@ from benchmarks.cells import NAN, Cell
 from benchmarks.curves.draw import colours
 from benchmarks.records import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
+from benchmarks.report.gather import cell_order
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.data_source import data_title
-from benchmarks.tables.headline import profile_order
-from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import method_order, network, title
+from benchmarks.tables.specs import network, title
 
 _GREY = "#444444"
 
@@ -34,7 +33,7 @@ def depth_figures(
 
     ``orders`` are the points of a task from the input upwards, for records that do not say it themselves.
     """
-    chosen = sorted((cell for cell in cells if cell.primary and not cell.key.variant), key=_order)
+    chosen = sorted((cell for cell in cells if cell.primary and not cell.key.variant), key=cell_order)
     for (profile, source, domain), members in groupby(chosen, key=_where):
         groups = [group for cell in members if (group := _group(cell, provenance, orders))]
         if groups:
@@ -66,19 +65,6 @@ def _figure(heading: str, about: str, groups: Sequence[Group]) -> Forest:
 
 def _where(cell: Cell) -> tuple[str, str, str]:
     return cell.key.profile, cell.key.data_source, cell.domain
-
-
-def _order(cell: Cell) -> tuple[object, ...]:
-    places = paper_order(cell.domain, cell.dataset, cell.architecture)
-    source = cell.key.data_source
-    return (
-        source != "real",
-        source,
-        profile_order(cell.key.profile),
-        *places,
-        cell.key.task,
-        method_order(cell.key.method),
-    )
 
 
 def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str]]) -> Group | None:

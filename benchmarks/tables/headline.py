@@ -76,6 +76,11 @@ def profile_order(profile: str) -> tuple[int, str]:
     return (known + (profile == SMOKE), profile)
 
 
+def best_first(profile: str, source: str) -> tuple[object, ...]:
+    """Sort key of evidence: real data before stand-ins, then the profile that trains most."""
+    return (source != "real", source, profile_order(profile))
+
+
 def profiles_shown(cells: Iterable[Cell]) -> list[str]:
     """The profiles worth reading, the best first: smoke only where there is nothing else."""
     every = sorted({cell.key.profile for cell in cells}, key=profile_order)
