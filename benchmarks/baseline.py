@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks import gate
+from benchmarks.arguments import Parser
 from benchmarks.cells import Cell
 from benchmarks.cells_io import load, write_baseline
 from benchmarks.compare.judge import of_profile
@@ -62,8 +63,8 @@ def _check(chosen: argparse.Namespace, file: Path) -> int:
     return report(found, make_console(), chosen, f"{file} → {chosen.results}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m benchmarks.baseline",
         description="Write the regression baseline, or check against it.",
     )

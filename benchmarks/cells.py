@@ -5,7 +5,8 @@ configuration hash. Only runs with status ``ok`` and a finite value enter mean a
 counted, never dropped. With one run the std is NaN (unknown, not zero), with none the mean is NaN as well.
 
 When settings changed over time, one (profile, task, method, variant, data source) has records under several
-hashes. The hash with the newest ``finished`` counts; the others are reported as stale and never mixed in.
+hashes. The newest counts that has a run which came to an end (a divergence is a result of its settings, a failure
+says nothing about them); the others are reported as stale and never mixed in.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class Cell:
         return sum(count for status, count in self.statuses.items() if status != "skipped")
 
     @property
+    def ok(self) -> int:
+        """Runs that gave a value; more than ``n`` in a mean over scenes, each with runs of its own."""
+        return self.statuses.get("ok", 0)
+
+    @property
     def mean(self) -> float:
         return statistics.fmean(self.values.values()) if self.values else NAN
 
@@ -89,7 +95,7 @@ class Cell:
 
 
 class Stale(NamedTuple):
-    """Runs of former settings, left out of the cells."""
+    """Runs of other settings than those that count, left out of the cells."""
 
     profile: str
     task: str
@@ -100,7 +106,7 @@ class Stale(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.profile}:{self.task}:{self.method}: {self.runs} run(s) of former settings "
+            f"{self.profile}:{self.task}:{self.method}: {self.runs} run(s) of other settings "
             f"{self.config_hash} left out, {self.newest_hash} counts"
         )
 
@@ -123,7 +129,7 @@ def aggregate(records: Iterable[Record]) -> CellSet:
     cells: list[Cell] = []
     stale: list[Stale] = []
     for source, by_hash in _groups(checked):
-        newest = max(by_hash, key=lambda name: (max(record.finished for record in by_hash[name]), name))
+        newest = _newest(by_hash)
         cells += _cells_of(by_hash[newest], source, primaries)
         stale += [_stale(runs, newest) for name, runs in by_hash.items() if name != newest]
     return CellSet(sorted(cells, key=lambda cell: cell.key), sorted(stale))
@@ -162,6 +168,12 @@ def _groups(records: list[Record]) -> Iterator[tuple[str, dict[str, list[Record]
         groups[group][record.config_hash].append(record)
     for group, by_hash in sorted(groups.items()):
         yield group[0], by_hash
+
+
+def _newest(by_hash: dict[str, list[Record]]) -> str:
+    """The hash that counts: of those with a run that came to an end, or else of all, the one with the newest run."""
+    ended = {name: runs for name, runs in by_hash.items() if any(record.status in DONE for record in runs)} or by_hash
+    return max(ended, key=lambda name: (max(record.finished for record in ended[name]), name))
 
 
 def _source(record: Record) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmarks.arguments import Parser
 from datasets.errors import DataError
 from datasets.fetch import fetch
 from datasets.manifest import Manifest, RemoteFile, check_file
@@ -124,8 +125,8 @@ def _complain(line: str) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m benchmarks.data",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

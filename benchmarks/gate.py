@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.cells import NAN, Cell
 from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
-from benchmarks.compare.judge import compare
+from benchmarks.compare.judge import SLOWER, compare
 from benchmarks.compare.stats import Difference, Pair, Rules
 from benchmarks.relative_speed import changes as speed_changes
 from benchmarks.reproduction import MEAN_LOSS, tolerance
@@ -23,8 +23,6 @@ DATA_CHANGED = "data changed"
 UNEXPECTED = "better than the baseline"
 NOT_REPRODUCED = "not reproduced"
 REMEDY = "rebuild the baseline with: make baseline"
-#: A method's time relative to backprop may grow by this factor before a warning.
-SLOWER = 1.25
 
 
 def check(

@@ -21,7 +21,8 @@ class Metric:
     ``effect`` is the smallest change of a mean worth acting on; ``rerun`` is how far a single run of the same
     settings and seed may move on another machine (floating-point order, not luck). Both are absolute, in the
     metric's unit, unless ``relative``: then they are fractions of the reference value, as for perplexities,
-    whose scale runs from 30 to 400. Differences and means of a ``logarithmic`` metric are those of its logarithm.
+    whose scale runs from 30 to 400. Of a ``logarithmic`` metric `benchmarks.statistics` takes differences and gaps
+    between logarithms; means, and differences elsewhere, are of the metric as it is.
     """
 
     name: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from benchmarks.cells import Cell
 
@@ -15,8 +16,17 @@ from benchmarks.cells import Cell
 Factors = dict[str, float]
 
 
+class _Run(NamedTuple):
+    """What is timed. No task: placements of the feedback have one each, and share the backprop of one of them."""
+
+    domain: str
+    architecture: str
+    dataset: str
+    method: str
+
+
 def times_of_backprop(cells: Iterable[Cell]) -> Factors:
-    """Each method's training time as a multiple of backprop's: geometric mean over the tasks that have both."""
+    """Each method's training time as a multiple of backprop's: geometric mean over what has both."""
     return _means(_ratios(cells))
 
 
@@ -26,22 +36,22 @@ def changes(before: Iterable[Cell], after: Iterable[Cell]) -> Factors:
     return _means({run: new[run] / old[run] for run in sorted(old.keys() & new.keys())})
 
 
-def _ratios(cells: Iterable[Cell]) -> dict[tuple[str, str], float]:
-    """Training time over backprop's by (task, method), for every other method."""
+def _ratios(cells: Iterable[Cell]) -> dict[_Run, float]:
+    """Training time over backprop's on the same network and data, for every other method."""
     seconds = {
-        (cell.key.task, cell.key.method): cell.train_seconds
+        _Run(cell.domain, cell.architecture, cell.dataset, cell.key.method): cell.train_seconds
         for cell in cells
         if cell.primary and not cell.key.variant and cell.train_seconds > 0
     }
     return {
-        (task, method): value / seconds[task, "bp"]
-        for (task, method), value in seconds.items()
-        if method != "bp" and (task, "bp") in seconds
+        run: value / seconds[bp]
+        for run, value in seconds.items()
+        if run.method != "bp" and (bp := run._replace(method="bp")) in seconds
     }
 
 
-def _means(ratios: dict[tuple[str, str], float]) -> Factors:
+def _means(ratios: dict[_Run, float]) -> Factors:
     by_method: dict[str, list[float]] = defaultdict(list)
-    for (_, method), ratio in ratios.items():
-        by_method[method].append(ratio)
+    for run, ratio in ratios.items():
+        by_method[run.method].append(ratio)
     return {method: statistics.geometric_mean(found) for method, found in sorted(by_method.items())}

@@ -131,6 +131,27 @@ def test_relative_speed_by_hand():
     )
 
 
+def placements(micro_seconds):
+    """Two placements of the feedback, a task each; backprop, which has none, runs in the first one's."""
+    made = [record(80.0, method=m, train_seconds=s) for m, s in (("bp", 2.0), ("dfa_macro", 3.0))]
+    made += [record(80.0, method="dfa_micro", train_seconds=micro_seconds), record(None, status="skipped")]
+    for one in made[2:]:
+        one.task = "citation/gcn_micro"
+    return aggregate(made).cells
+
+
+def test_placements_share_the_backprop_of_their_network():
+    """Else micro placement could grow as slow as it likes: no task of its own has a time of backprop's."""
+    assert times_of_backprop(placements(4.0)) == pytest.approx({"dfa_macro": 1.5, "dfa_micro": 2.0})
+    found = gate.check(placements(4.0), placements(12.0))
+    assert not found.failures
+    assert found.speed == pytest.approx({"dfa_macro": 1.0, "dfa_micro": 3.0})
+    assert any("dfa_micro takes 3.00×" in warning for warning in found.warnings)
+    # a baseline from before there was such a task warns of nothing
+    former = [cell for cell in placements(4.0) if cell.key.method != "dfa_micro"]
+    assert gate.check(former, placements(12.0)).speed == pytest.approx({"dfa_macro": 1.0})
+
+
 def compared(before, after):
     return gate.check(aggregate(before).cells, aggregate(after).cells)
 

@@ -56,6 +56,20 @@ def test_former_settings_are_stale_and_never_mixed():
     assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [("oldbp", "newbp", 2)]
 
 
+def test_newer_settings_count_once_a_run_of_theirs_came_to_an_end():
+    """Else one failed try would take ten good runs out of the tables, or a divergence hide behind former settings."""
+    good = records([80.0, 81.0], config_hash="old", finished="2025-01-01")
+    failed = record(None, config_hash="new", finished="2025-02-01", status="failed", reason="no file")
+    found = aggregate([*good, failed])
+    assert [cell.mean for cell in found.cells] == [80.5]
+    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [("newbp", "oldbp", 1)]
+    older = record(None, config_hash="older", finished="2024-01-01", status="failed", reason="no memory")
+    assert only([older, failed]).reason == "no file"
+    diverged = record(None, 1, config_hash="new", finished="2025-02-01", status="diverged", reason="not finite")
+    cell = only([*good, failed, diverged])
+    assert (cell.n, cell.runs, cell.config_hash) == (0, 2, "newbp")
+
+
 def test_variants_and_data_sources_are_cells_of_their_own():
     made = [record(80.0), record(70.0, source="stand-in"), record(60.0, variant="task.optim.lr=1")]
     assert sorted(cell.mean for cell in aggregate(made).cells) == [60.0, 70.0, 80.0]

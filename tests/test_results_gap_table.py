@@ -7,7 +7,9 @@ import io
 from results_samples import line, record, records, runs, save, table
 from rich.console import Console
 
+from benchmarks.cells import aggregate
 from benchmarks.tables import rebuild
+from benchmarks.tables.headline import headline_table
 from benchmarks.tables.text import for_terminal, markdown
 
 
@@ -52,6 +54,16 @@ def test_stand_ins_say_so_and_files_come_and_go(tmp_path):
         path.unlink()
     rebuild(tmp_path)
     assert not any(path.exists() for path in files)
+
+
+def test_the_headline_counts_the_seeds_of_its_gap():
+    """Else ten paired runs of bp and dfa would pass for the seeds of a gap that rests on two runs of shallow."""
+    made = runs([80.0, 81.0, 82.0], [70.0, 71.0, 73.0], [40.0, 41.0])
+    assert line(table(made), "Cora", "GCN", "dfa")["seeds"] == "3"
+    built = headline_table(aggregate(made).cells)
+    assert dict(zip(built.header, built.rows[0], strict=True))["seeds"] == "2"
+    none = headline_table(aggregate(runs([80.0] * 3, [70.0] * 3, [80.0] * 2)).cells)
+    assert dict(zip(none.header, none.rows[0], strict=True))["seeds"] == "3"
 
 
 def test_table_fits_140_columns():

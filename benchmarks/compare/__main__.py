@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import Parser
 from benchmarks.cells_io import load
 from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
@@ -15,7 +15,7 @@ from benchmarks.console import make_console
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.compare",
         description="Compare results B with results A: exit 1 if B is worse, 2 for bad input.",
     )

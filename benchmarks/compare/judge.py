@@ -20,6 +20,9 @@ from benchmarks.compare.changes import (
 )
 from benchmarks.compare.stats import Difference, Pair, Rules, difference, typical_noise
 
+#: A training time may grow by this factor before a warning.
+SLOWER = 1.25
+
 
 def compare(
     before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None = None, seeds: Sequence[int] | None = None
@@ -82,19 +85,19 @@ def _verdict(found: Difference, sign: int) -> str:
     return BETTER if sign * found.value > 0 else WORSE
 
 
-def speed_warnings(before: Iterable[Cell], after: Iterable[Cell], factor: float = 1.25) -> list[str]:
-    """Runs that take ``factor`` times as long as before; a remark, since machines and their load differ."""
+def speed_warnings(before: Iterable[Cell], after: Iterable[Cell]) -> list[str]:
+    """Runs that take `SLOWER` times as long as before; a remark, since machines and their load differ."""
     old = {cell.key: cell.train_seconds for cell in before if cell.primary}
     slower = []
     for cell in after:
         seconds = old.get(cell.key, 0.0) if cell.primary else 0.0
-        if seconds > 0 and cell.train_seconds > factor * seconds:
+        if seconds > 0 and cell.train_seconds > SLOWER * seconds:
             slower.append((cell.train_seconds / seconds, f"{cell.key.task} {cell.key.method}"))
     slower.sort(reverse=True)
     if not slower:
         return []
     worst = ", ".join(f"{name} {ratio:.2f}×" for ratio, name in slower[:5])
-    return [f"speed: {len(slower)} cell(s) train more than {factor}× as long as before: {worst}"]
+    return [f"speed: {len(slower)} cell(s) train more than {SLOWER}× as long as before: {worst}"]
 
 
 def of_profile(cells: Iterable[Cell], profile: str | None) -> list[Cell]:

@@ -21,8 +21,9 @@ seeds everywhere), three times the ``rerun`` tolerance stands in for it; give a 
 
 A cell changed only if the difference exceeds both the metric's ``effect`` tolerance and the noise threshold.
 ``sigmas`` is the threshold for the comparison as a whole: with m judged cells each one is held to the
-stricter level that keeps the chance of *any* false alarm at that of one normal variable beyond ``sigmas``
-(Šidák), and Student's t widens it for few degrees of freedom. At 3 sigmas that chance is 1 in 740.
+stricter level that keeps the chance that *any* is falsely called worse at that of one normal variable above
+``sigmas`` (Šidák), and Student's t widens it for few degrees of freedom. At 3 sigmas that chance is 1 in 740, and
+as much again that any is falsely called better, which the gate fails on as well: there it is 1 in 370.
 """
 
 from __future__ import annotations

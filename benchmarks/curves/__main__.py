@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import Parser
 from benchmarks.curves import AXES, charts_of, task_runs, write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.curves",
         description="Draw learning curves, and alignment over training, from the histories of runs.",
     )

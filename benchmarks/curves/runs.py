@@ -11,7 +11,8 @@ from benchmarks.cells import Cell, aggregate
 from benchmarks.evidence import gather, histories_of, select
 from benchmarks.histories import History
 from benchmarks.records import Record, run_id
-from benchmarks.tables.build import STANDIN, text_of
+from benchmarks.tables.build import text_of
+from benchmarks.tables.data_source import data_title, suffix_of
 from benchmarks.tables.specs import method_order
 
 
@@ -50,8 +51,7 @@ class TaskRuns:
     @property
     def name(self) -> str:
         """File name of the task's chart below the folder of figures, without suffix."""
-        suffix = "" if self.source == "real" else f"_{self.source.replace('-', '')}"
-        return f"{self.profile}/{self.task}{suffix}"
+        return f"{self.profile}/{self.task}{suffix_of(self.source)}"
 
     @property
     def usual(self) -> int:
@@ -65,9 +65,8 @@ class TaskRuns:
 
     def subtitle(self, spread: str) -> str:
         """Profile, data source and seeds; ``spread`` says what is drawn of several seeds."""
-        data = {"real": "real data", "stand-in": STANDIN.strip("*")}.get(self.source, f"data source {self.source}")
         seeds = f"{spread} over {self.usual} seeds" if self.usual > 1 else "1 seed"
-        return " · ".join([f"profile {self.profile}", data, seeds])
+        return " · ".join([f"profile {self.profile}", data_title(self.source), seeds])
 
 
 def task_runs(results: Path, profile: str, tasks: str, variants: bool) -> list[TaskRuns]:

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks import metrics
 from benchmarks.embeddings.project import PERPLEXITY, pca, tsne
 from benchmarks.embeddings.recorded import METRICS, Column, Figure
-from benchmarks.tables.build import STANDIN
+from benchmarks.tables.data_source import data_title
 
 WIDTH = 7.3  # inches of 96 pixels: 700
 _DPI = 192
@@ -117,9 +117,8 @@ def _numbers(column: Column) -> list[str]:
 
 
 def _subtitle(figure: Figure) -> str:
-    data = {"real": "real data", "stand-in": STANDIN.strip("*")}.get(figure.source, f"data source {figure.source}")
     nodes, width = figure.columns[0].vectors.shape
-    parts = [f"profile {figure.profile}", data, f"seed {figure.seed}", f"{nodes} test nodes"]
+    parts = [f"profile {figure.profile}", data_title(figure.source), f"seed {figure.seed}", f"{nodes} test nodes"]
     return " · ".join([*parts, f"layer: topmost feedback point, {width} units"])
 
 

@@ -14,6 +14,7 @@ from benchmarks.embeddings.files import SUFFIX, Embedding, read
 from benchmarks.embeddings.separation import separation
 from benchmarks.evidence import gather, select
 from benchmarks.records import artefact_path, run_id
+from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.specs import method_order
 
 METRICS = ("silhouette", "knn_accuracy")
@@ -45,8 +46,7 @@ class Figure:
     @property
     def name(self) -> str:
         """The file below the folder of figures, without suffix."""
-        suffix = "" if self.source == "real" else f"_{self.source.replace('-', '')}"
-        return f"{self.profile}/{self.task}{suffix}_embedding"
+        return f"{self.profile}/{self.task}{suffix_of(self.source)}_embedding"
 
 
 def figures_of(results: Path, profile: str, tasks: str, seed: int) -> tuple[list[Figure], list[str]]:

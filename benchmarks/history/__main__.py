@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import Parser
 from benchmarks.curves import write as draw
 from benchmarks.history import file, text
 from benchmarks.history.backfill import landings_in_git
@@ -16,7 +17,7 @@ from benchmarks.history.trend import trends
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.history", description="Show how the results of landed baselines moved over time."
     )
     parser.add_argument("command", nargs="?", choices=["trend", "backfill"], default="trend", help="default: trend")

@@ -18,11 +18,10 @@ from benchmarks.cells import NAN, Cell
 from benchmarks.curves.draw import colours
 from benchmarks.records import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
+from benchmarks.report.gather import cell_order
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.build import STANDIN
-from benchmarks.tables.headline import profile_order
-from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import method_order, title
+from benchmarks.tables.data_source import data_title
+from benchmarks.tables.specs import network, title
 
 _GREY = "#444444"
 
@@ -34,12 +33,12 @@ def depth_figures(
 
     ``orders`` are the points of a task from the input upwards, for records that do not say it themselves.
     """
-    chosen = sorted((cell for cell in cells if cell.primary and not cell.key.variant), key=_order)
+    chosen = sorted((cell for cell in cells if cell.primary and not cell.key.variant), key=cell_order)
     for (profile, source, domain), members in groupby(chosen, key=_where):
         groups = [group for cell in members if (group := _group(cell, provenance, orders))]
         if groups:
-            data = {"real": "real data", "stand-in": STANDIN.strip("*")}.get(source, source)
-            yield _figure(f"{title(domain)}: alignment over depth", f"profile {profile} · {data}", groups)
+            about = f"profile {profile} · {data_title(source)}"
+            yield _figure(f"{title(domain)}: alignment over depth", about, groups)
 
 
 def _figure(heading: str, about: str, groups: Sequence[Group]) -> Forest:
@@ -68,19 +67,6 @@ def _where(cell: Cell) -> tuple[str, str, str]:
     return cell.key.profile, cell.key.data_source, cell.domain
 
 
-def _order(cell: Cell) -> tuple[object, ...]:
-    places = paper_order(cell.domain, cell.dataset, cell.architecture)
-    source = cell.key.data_source
-    return (
-        source != "real",
-        source,
-        profile_order(cell.key.profile),
-        *places,
-        cell.key.task,
-        method_order(cell.key.method),
-    )
-
-
 def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str]]) -> Group | None:
     runs = [record for record in provenance.runs(cell) if record.alignment.get("points")]
     if not runs:
@@ -99,7 +85,10 @@ def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str
             text += f" · weights {marks[1].value:.2f}".replace("-", "−")
         lines.append(Line(name, tuple(marks), text, anchor))
     seeds = f"{len(runs)} seed{'s' * (len(runs) != 1)}"
-    return Group(f"{title(cell.architecture)} on {title(cell.dataset)} · {cell.key.method} · {seeds}", tuple(lines))
+    return Group(
+        f"{network(cell.domain, cell.architecture)} on {title(cell.dataset)} · {cell.key.method} · {seeds}",
+        tuple(lines),
+    )
 
 
 def _mark(found: Sequence[Mapping[str, Any]], value: str, colour: str, **look: Any) -> Mark:

@@ -11,10 +11,9 @@ from benchmarks import metrics
 from benchmarks.cells import Cell
 from benchmarks.records import Record
 from benchmarks.report import pictures
-from benchmarks.report.gather import SAMPLES, SHEET, Material
+from benchmarks.report.gather import SAMPLES, SHEET, Material, cell_order
 from benchmarks.report.pictures import Picture
 from benchmarks.tables.headline import profile_order
-from benchmarks.tables.specs import method_order
 
 _EMBEDDING = "_embedding"
 _LONGEST = 6000  # characters of a sample
@@ -96,16 +95,11 @@ def _is_embedding(path: Path) -> bool:
 def _artefacts(material: Material, name: str) -> Iterator[tuple[Cell, Record, Path]]:
     """Of every task and method under the settings as shipped the first seed that left ``name`` here."""
     cells = [cell for cell in material.cells if cell.primary and not cell.key.variant]
-    for cell in sorted(cells, key=_order):
+    for cell in sorted(cells, key=cell_order):
         found = ((record, material.artefact(record, name)) for record in material.provenance.runs(cell))
         record, path = next(((record, path) for record, path in found if path), (None, None))
         if record and path:
             yield cell, record, path
-
-
-def _order(cell: Cell) -> tuple[object, ...]:
-    source = cell.key.data_source
-    return (source != "real", source, profile_order(cell.key.profile), cell.key.task, method_order(cell.key.method))
 
 
 def _about(record: Record) -> str:

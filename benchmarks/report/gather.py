@@ -13,7 +13,9 @@ from benchmarks.evidence import gather, is_pack, read_pack
 from benchmarks.records import Record, artefact_path
 from benchmarks.report.headline import FILE
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.headline import profile_order, profiles_shown
+from benchmarks.tables.headline import best_first, profiles_shown
+from benchmarks.tables.reference import paper_order
+from benchmarks.tables.specs import method_order
 
 SHEET, SAMPLES = "sheet.png", "samples.txt"
 _PICTURES = (".png", ".svg", ".webp", ".jpg", ".gif")
@@ -72,7 +74,17 @@ def gather_material(results: Path, profile: str = "") -> Material:
 
 
 def _order(runs: TaskRuns) -> tuple[object, ...]:
-    return (runs.source != "real", runs.source, profile_order(runs.profile), runs.task)
+    return (*best_first(runs.profile, runs.source), runs.task)
+
+
+def cell_order(cell: Cell) -> tuple[object, ...]:
+    """Sort key of what the report shows of single cells: the best evidence first, then as in the tables."""
+    return (
+        *best_first(cell.key.profile, cell.key.data_source),
+        *paper_order(cell.domain, cell.dataset, cell.architecture),
+        cell.key.task,
+        method_order(cell.key.method),
+    )
 
 
 def _packs(records: Iterable[Record], results: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.build import NONE, NOT_RUN, STANDIN
+from benchmarks.tables.build import NONE, NOT_RUN
+from benchmarks.tables.data_source import STANDIN
 from benchmarks.tables.text import Table
 
 

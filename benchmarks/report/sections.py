@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -21,6 +21,7 @@ from benchmarks.report.grid import Grid, grid
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import Picture
 from benchmarks.tables import tables_of
+from benchmarks.tables.data_source import data_title
 from benchmarks.tables.headline import headline_rows, headline_table
 from benchmarks.tables.reference import paper_place
 from benchmarks.tables.specs import title
@@ -67,20 +68,29 @@ class Section:
     groups: tuple[Group, ...]
 
 
+class Drawn(NamedTuple):
+    """A task's chart, and the runs that it shows."""
+
+    runs: TaskRuns
+    chart: Chart
+
+
 def sections_of(material: Material) -> list[Section]:
     """All sections that have content."""
     tables = _tables(material)
+    learning, alignment = (_drawn(material, draw) for draw in (_learning, _alignment))
+    drawn = {chart.name for _, chart in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
         Section("tables", "Tables", _TABLES, tuple(_by_domain(material, [t for t in tables if not _is_cost(t[1])]))),
-        Section("curves", "Learning curves", _CURVES, tuple(_charts(material, _learning))),
+        Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
         Section("cost", "Cost", _COST, tuple(_cost(material, tables))),
         Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
-        Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, _alignment))),
+        Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, alignment, _ALIGNMENT))),
         Section("embeddings", "Embeddings", _EMBEDDINGS, tuple(_files(embeddings(material)))),
         Section("renderings", "Renderings", _RENDERINGS, tuple(_files(renderings(material)))),
         Section("samples", "Text samples", _SAMPLES, tuple(_files(samples(material)))),
-        Section("figures", "Other figures", "", tuple(_files(other_figures(material, _drawn(material))))),
+        Section("figures", "Other figures", "", tuple(_files(other_figures(material, drawn)))),
     ]
     return [section for section in made if any(group.blocks for group in section.groups)]
 
@@ -138,23 +148,20 @@ def _over_seconds(runs: TaskRuns) -> Chart | None:
     return learning_chart(runs, AXES["seconds"], default_metrics(runs)[:1])
 
 
-_RANKS: dict[Callable[[TaskRuns], Chart | None], int] = {
-    _learning: _LEARNING,
-    _alignment: _ALIGNMENT,
-    _over_seconds: _SECONDS,
-}
+def _drawn(material: Material, draw: Callable[[TaskRuns], Chart | None]) -> list[Drawn]:
+    """The charts that ``draw`` makes, in the order of `Material.runs`."""
+    return [Drawn(runs, chart) for runs in material.runs if (chart := draw(runs))]
 
 
-def _charts(material: Material, draw: Callable[[TaskRuns], Chart | None]) -> Iterator[Group]:
-    """A group per folder of tasks under one profile and data source, in the order of `Material.runs`."""
-    for (profile, source, folder), members in groupby(material.runs, key=_folder):
-        drawn = [_picture(material, runs, chart, _RANKS[draw]) for runs in members if (chart := draw(runs))]
-        if drawn:
-            data = "real data" if source == "real" else f"{source} data"
-            yield Group(f"{folder} · profile {profile} · {data}", tuple(drawn))
+def _charts(material: Material, drawn: Sequence[Drawn], rank: int) -> Iterator[Group]:
+    """A group per folder of tasks under one profile and data source."""
+    for (profile, source, folder), members in groupby(drawn, key=_folder):
+        shown = tuple(_picture(material, *one, rank) for one in members)
+        yield Group(f"{folder} · profile {profile} · {data_title(source)}", shown)
 
 
-def _folder(runs: TaskRuns) -> tuple[str, str, str]:
+def _folder(drawn: Drawn) -> tuple[str, str, str]:
+    runs = drawn.runs
     return runs.profile, runs.source, runs.task.partition("/")[0]
 
 
@@ -163,17 +170,11 @@ def _picture(material: Material, runs: TaskRuns, chart: Chart, rank: int) -> Pic
     return pictures.of_chart(chart, anchor, rank)
 
 
-def _drawn(material: Material) -> set[str]:
-    """Names of the charts that the report draws itself; their files need not be shown as well."""
-    charts = chain.from_iterable((_learning(runs), _alignment(runs)) for runs in material.runs)
-    return {chart.name for chart in charts if chart}
-
-
 def _cost(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
     blocks = tuple(_grid(material, *pair) for pair in tables if _is_cost(pair[1]))
     if blocks:
         yield Group("", blocks)
-    for group in _charts(material, _over_seconds):
+    for group in _charts(material, _drawn(material, _over_seconds), _SECONDS):
         yield Group(f"{group.title}: quality against training time", group.blocks)
 
 

@@ -42,13 +42,14 @@ def rebuild(results: Path) -> list[Path]:
     found = aggregate(gather(results))
     profiles = sorted({cell.key.profile for cell in found.cells})
     tables = {profile: tables_of(found, profile) for profile in profiles}
+    headline = headline_table(found.cells)
     folder = results / "tables"
     texts = {
         folder / "all_results.csv": all_results(found.cells),
         folder / "variants.csv": variants_csv(found.cells),
-        folder / "README.md": index(tables, found),
+        folder / "README.md": index(tables, found, headline is not None),
     }
-    if headline := headline_table(found.cells):
+    if headline is not None:
         texts |= {folder / f"{HEADLINE}{suffix}": text for suffix, text in _texts(headline)}
     for profile, built in tables.items():
         for table in built:
@@ -85,8 +86,14 @@ def show(results: Path, profile: str, console: Console) -> None:
 
 
 def task_row(results: Path, profile: str, task: str) -> str:
-    """`row_for` on the local records of one task, which is all a running sweep needs to read."""
-    return row_for(aggregate(iterate_records(results / "records" / profile / task)).cells, task)
+    """`row_for` on the local records of one task, which is all a running sweep needs to read.
+
+    They may be of real data and of stand-ins; those that the newest run used are shown.
+    """
+    records = list(iterate_records(results / "records" / profile / task))
+    newest = max((one for one in records if one.data.get("source")), key=lambda one: one.finished, default=None)
+    source = newest.data["source"] if newest else "unknown"
+    return row_for([cell for cell in aggregate(records).cells if cell.key.data_source == source], task)
 
 
 def row_for(cells: Iterable[Cell], task: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import Parser
 from benchmarks.console import make_console
 from benchmarks.tables import rebuild, show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.tables",
         description="Rebuild results/tables from records and evidence packs.",
     )

@@ -8,27 +8,14 @@ from typing import NamedTuple
 
 from benchmarks import metrics
 from benchmarks.cells import Cell
-from benchmarks.tables.reference import Key, Published, published
-from benchmarks.tables.scenes import mean_over_scenes, scenes_of
+from benchmarks.tables.data_source import data_markdown, suffix_of
+from benchmarks.tables.places import Column, Place, places_of
+from benchmarks.tables.reference import Key, published
+from benchmarks.tables.scenes import scenes_of
 from benchmarks.tables.specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
 from benchmarks.tables.text import Table
 
 NOT_RUN, NONE = "…", "–"
-STANDIN = "**stand-in data: not comparable with the paper**"
-
-
-class Column(NamedTuple):
-    metric: str
-    method: str
-
-
-class Place(NamedTuple):
-    """One place of a table: our cell, the paper's number, how many scenes of how many it covers, and their cells."""
-
-    cell: Cell | None
-    paper: Published | None
-    scenes: str = ""
-    sources: tuple[Cell, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -56,7 +43,7 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
         header += [_heading(spec, column), *paper]
         numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
     return Table(
-        name=spec.name if source == "real" else f"{spec.name}_{source.replace('-', '')}",
+        name=f"{spec.name}{suffix_of(source)}",
         title=spec.title,
         subtitle=subtitle(ours, profile, source, seeds),
         header=header,
@@ -77,7 +64,7 @@ def _belongs(spec: TableSpec, cell: Cell) -> bool:
 def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
     """Rows and columns: the paper's in its order, then everything else that was run."""
     wanted = [key for key in published() if _in_paper(spec, key)]
-    places = _places(spec, cells, real)
+    places = places_of(spec, cells, real)
     datasets = list(dict.fromkeys([key.dataset for key in wanted] + sorted(row[0] for row, _ in places)))
     names = list(dict.fromkeys([key.architecture for key in wanted] + sorted(row[1] for row, _ in places)))
     run = {row for row, _ in places}
@@ -106,33 +93,6 @@ def _in_paper(spec: TableSpec, key: Key) -> bool:
     return in_table and ("/" in key.dataset) == (spec.scenes == "each" and bool(scenes_of(key.dataset)))
 
 
-def _places(spec: TableSpec, cells: list[Cell], real: bool) -> dict[tuple[tuple[str, str], Column], Place]:
-    groups: dict[tuple[tuple[str, str], Column], list[Cell]] = defaultdict(list)
-    for cell in cells:
-        dataset = cell.dataset.partition("/")[0] if spec.scenes == "mean" else cell.dataset
-        groups[(dataset, cell.architecture), Column(cell.key.metric, cell.key.method)].append(cell)
-    return {where: _place(group, where[0][0], real) for where, group in groups.items()}
-
-
-def _place(group: list[Cell], dataset: str, real: bool) -> Place:
-    if len(group) == 1 and group[0].dataset == dataset:
-        cell, covered, count = group[0], [dataset], ""
-    else:
-        cell, covered, count = mean_over_scenes(group, dataset)
-    return Place(cell, _paper_of(cell, covered) if real else None, count, tuple(group))
-
-
-def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
-    """The paper's number; over a part of the scenes, its mean over the same scenes."""
-    keys = [Key(cell.domain, cell.architecture, name, cell.key.method, cell.key.metric) for name in covered]
-    found = [published()[key] for key in keys if key in published()]
-    if len(found) != len(keys):
-        return None
-    if len(found) == 1:
-        return found[0]
-    return Published(sum(one.value for one in found) / len(found), "the paper's mean over the scenes that were run")
-
-
 def usual_n(cells: Sequence[Cell]) -> int:
     """The number of seeds most cells have; stated once per table, and in a cell only where it differs."""
     counts = Counter(cell.n for cell in cells if cell.n)
@@ -142,8 +102,7 @@ def usual_n(cells: Sequence[Cell]) -> int:
 def subtitle(cells: Sequence[Cell], profile: str, source: str, seeds: int) -> str:
     """One line: data source, profile, seeds and budget."""
     budgets = sorted({(cell.budget_unit, cell.budget) for cell in cells if cell.budget is not None})
-    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
-    parts = [data, f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
+    parts = [data_markdown(source), f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
     for unit in sorted({unit for unit, _ in budgets}):
         sizes = [size for name, size in budgets if name == unit]
         parts.append(f"{sizes[0]} {unit}" if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]} {unit}")
@@ -190,8 +149,8 @@ def text_of(cell: Cell, usual: int, decimals: int | None = None) -> str:
     text = metric.format(cell.mean, decimals)
     if cell.n > 1:
         text += f" ± {metric.format(cell.std, decimals)}"
-    if cell.n < cell.runs:
-        return f"{text} ({cell.n}/{cell.runs} ok)"
+    if cell.ok < cell.runs:
+        return f"{text} ({cell.ok}/{cell.runs} ok)"
     return text if cell.n == usual else f"{text} (n={cell.n})"
 
 
@@ -246,5 +205,8 @@ def _remarks(place: Place) -> Iterable[str]:
     if place.cell and place.cell.n and place.cell.about_data:
         yield place.cell.about_data
     if place.cell and place.cell.reason:
-        bad = f"{place.cell.runs - place.cell.n} of {place.cell.runs} not ok"
+        bad = f"{place.cell.runs - place.cell.ok} of {place.cell.runs} not ok"
         yield f"{'not run' if place.cell.skipped else bad}: {place.cell.reason}"
+    if place.left_out:
+        kept, others = (", ".join(cell.key.task for cell in cells) for cells in (place.sources, place.left_out))
+        yield f"runs of {kept}; those of {others} are left out"

@@ -16,10 +16,11 @@ from typing import NamedTuple
 from benchmarks import metrics
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics.comparison import BEST
-from benchmarks.tables.build import NONE, STANDIN, exact
+from benchmarks.tables.build import NONE, exact
+from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import title
+from benchmarks.tables.specs import network, title
 from benchmarks.tables.text import Table
 
 NAME = "cost"
@@ -63,11 +64,10 @@ def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None
     rows = [row_of(cell, task.get(BEST)) for task in tasks for cell in task.values() if cell.n]
     if not rows:
         return None
-    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
     return Table(
-        name=NAME if source == "real" else f"{NAME}_{source.replace('-', '')}",
+        name=f"{NAME}{suffix_of(source)}",
         title="Cost: time and memory beside quality",
-        subtitle=f"{data} · profile {profile} · primary metric of each task, means over seeds",
+        subtitle=f"{data_markdown(source)} · profile {profile} · primary metric of each task, means over seeds",
         header=[*_LABELS, *_TEXT],
         rows=[[*_names(row.cell), *_text(row)] for row in rows],
         numbers_header=["domain", *_LABELS, *_NUMBERS],
@@ -100,7 +100,12 @@ def _order(task: Mapping[str, Cell]) -> tuple[object, ...]:
 
 
 def _names(cell: Cell) -> list[str]:
-    return [title(cell.dataset), title(cell.architecture), cell.key.method, cell.key.metric.replace("_", " ")]
+    return [
+        title(cell.dataset),
+        network(cell.domain, cell.architecture),
+        cell.key.method,
+        cell.key.metric.replace("_", " "),
+    ]
 
 
 def _text(row: Row) -> list[str]:
@@ -169,4 +174,4 @@ def _places(rows: Sequence[Row]) -> str:
 
 
 def _task(row: Row) -> str:
-    return f"{title(row.cell.architecture)} on {title(row.cell.dataset)}"
+    return f"{network(row.cell.domain, row.cell.architecture)} on {title(row.cell.dataset)}"

@@ -16,7 +16,7 @@ from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import Comparison, average, compare, scale_of
 from benchmarks.statistics.bootstrap import MANY
 from benchmarks.statistics.comparison import BEST, CONTROL
-from benchmarks.tables.build import STANDIN
+from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.gap_text import (
     LABELS,
     LEGEND,
@@ -28,8 +28,9 @@ from benchmarks.tables.gap_text import (
     text_header,
     text_row,
 )
-from benchmarks.tables.reference import Key, Published, paper_order, published
-from benchmarks.tables.specs import RECIPES, method_order, title
+from benchmarks.tables.places import fullest
+from benchmarks.tables.reference import RECIPES, Key, Published, paper_order, published
+from benchmarks.tables.specs import method_order, network, title
 from benchmarks.tables.text import Table
 
 NAME = "gap_closed"
@@ -37,17 +38,15 @@ NAME = "gap_closed"
 
 def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no method can be compared."""
-    real = source == "real"
     tasks = _tasks(cells, profile, source)
-    every = _rows(tasks, real)
+    every = _rows(tasks, source == "real")
     if not every:
         return None
-    data = {"real": "real data", "stand-in": STANDIN}.get(source, f"**data source {source}**")
     papers = any(not math.isnan(row.paper) for row in every)
     return Table(
-        name=NAME if real else f"{NAME}_{source.replace('-', '')}",
+        name=f"{NAME}{suffix_of(source)}",
         title="Gap closed: how far each method gets from shallow training to backprop",
-        subtitle=f"{data} · profile {profile} · primary metric of each task, means over seeds",
+        subtitle=f"{data_markdown(source)} · profile {profile} · primary metric of each task, means over seeds",
         header=text_header(papers),
         rows=[text_row(row, papers) for row in every],
         numbers_header=numbers_header(papers),
@@ -70,7 +69,7 @@ def _rows(tasks: Sequence[dict[str, Cell]], real: bool) -> list[Row]:
 
 def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, Cell]]:
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    return primary_by_task([cell for cell in here if cell.architecture not in RECIPES])
+    return primary_by_task([cell for cell in here if cell.architecture not in RECIPES.values()])
 
 
 def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
@@ -80,9 +79,9 @@ def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
     backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
     """
     tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
-    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.n)):
+    for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), *fullest(cell))):
         if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
-            tasks[cell.domain, cell.architecture, cell.dataset][cell.key.method] = cell
+            tasks[cell.domain, cell.architecture, cell.dataset].setdefault(cell.key.method, cell)
     return list(tasks.values())
 
 
@@ -145,5 +144,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
     for task in tasks:
         if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))
-            texts["no method to compare"].append(f"{title(first.architecture)} on {title(first.dataset)}")
+            texts["no method to compare"].append(
+                f"{network(first.domain, first.architecture)} on {title(first.dataset)}"
+            )
     return [f"{text}: {', '.join(where)}" if where else text for text, where in texts.items()]

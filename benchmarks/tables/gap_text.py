@@ -9,7 +9,7 @@ from typing import NamedTuple
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.tables.build import NONE, exact
-from benchmarks.tables.specs import title
+from benchmarks.tables.specs import network, title
 
 LABELS = ("dataset", "architecture", "method")
 _LEVELS = ("bp", "own", "shallow")
@@ -36,7 +36,11 @@ class Row(NamedTuple):
 
 def place_of(one: Comparison) -> str:
     """How a note names the row of a task or of a mean."""
-    return title(one.architecture) + (f" on {title(one.dataset)}" if one.dataset else "") + f" ({one.method})"
+    return (
+        network(one.domain, one.architecture)
+        + (f" on {title(one.dataset)}" if one.dataset else "")
+        + f" ({one.method})"
+    )
 
 
 def text_header(papers: bool) -> list[str]:
@@ -52,13 +56,13 @@ def text_row(row: Row, papers: bool) -> list[str]:
     levels = [scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.own, one.shallow)]
     return [
         title(one.dataset) if one.dataset else f"mean of {one.tasks}",
-        title(one.architecture),
+        network(one.domain, one.architecture),
         one.method,
         *levels,
         _estimate(one.gap, one.tasks, _percent),
         *([_percent(row.paper)] if papers else []),
         _estimate(one.difference, one.tasks, scale.difference) if scale else NONE,
-        _seeds(one),
+        seeds(one.difference or one.gap),  # where metrics differ there is no difference
         *map(_needed_text, _needed(one)),
     ]
 
@@ -81,9 +85,8 @@ def _estimate(found: Estimate | None, tasks: int, text: Callable[[float], str]) 
     return text(found.value) + interval + (f" ({found.tasks}/{tasks})" if found.tasks < tasks else "")
 
 
-def _seeds(one: Comparison) -> str:
-    """Seeds behind the difference; behind the gap where metrics differ, so that there is no difference."""
-    found = one.difference or one.gap
+def seeds(found: Estimate | None) -> str:
+    """Seeds behind a number: of the task with fewest to that with most."""
     if found is None:
         return "0"
     low, high = min(found.sizes), max(found.sizes)

@@ -12,7 +12,8 @@ from benchmarks.cells import Cell
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
 PAPER = "arXiv:2006.12878v1"
-#: Recipes of the Transformer, by how their note begins: here each is an architecture. The best one keeps the name.
+#: Recipes of the Transformer's DFA, by how their note begins: here each is an architecture, without bp and shallow of
+#: its own to be compared with. The best one keeps the name.
 RECIPES = {"baseline": "transformer_noam", "+ Adam": "transformer_adam", "+ beta2": "transformer_beta2"}
 
 
@@ -68,8 +69,8 @@ def paper_place(part: str, name: str) -> tuple[int, str]:
 
 
 def beside(cell: Cell) -> Published | None:
-    """What may stand beside ``cell``: nothing unless the cell comes from real data."""
-    if cell.key.data_source != "real":
+    """What may stand beside ``cell``: nothing unless it comes from real data and the settings as shipped."""
+    if cell.key.data_source != "real" or cell.key.variant:
         return None
     key = Key(cell.domain, cell.architecture, cell.dataset, cell.key.method, cell.key.metric)
     return published().get(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
@@ -18,24 +19,27 @@ def scenes_of(dataset: str) -> list[str]:
 
 
 def mean_over_scenes(cells: Sequence[Cell], dataset: str) -> tuple[Cell, list[str], str]:
-    """One cell for ``dataset`` from those of its scenes.
+    """One cell for ``dataset`` from those of its scenes, one each.
 
     Returns the cell, the datasets whose published number it compares with (the dataset itself if all its
-    scenes were run), and a remark such as " (3/8 scenes)" where some are missing. Seeds count if every scene
-    has them; without common seeds the cell holds one value, the mean of the scenes' means.
+    scenes were run, or none), and a remark such as " (3/8 scenes)" where some are missing. Seeds count if every
+    scene has them; without common seeds the cell holds one value, the mean of the scenes' means. Its statuses
+    count the runs of all scenes.
     """
     done = [cell for cell in cells if cell.n]
-    first = cells[0]
     every = scenes_of(dataset) or [cell.dataset for cell in cells]
     names = sorted(cell.dataset for cell in done)
-    complete = set(every) <= set(names)
+    complete = not done or set(every) <= set(names)
+    statuses = sum((Counter(cell.statuses) for cell in cells), Counter())
+    # A scene that was skipped on purpose explains no failure; it speaks only where nothing was run at all.
+    concerned = [cell for cell in cells if cell.ok < cell.runs] or [cell for cell in cells if not done]
     cell = dataclasses.replace(
-        first,
+        cells[0],
         dataset=dataset,
         values=_values(done),
         about_data="; ".join(dict.fromkeys(cell.about_data for cell in done if cell.about_data)),
-        statuses=first.statuses if not done else done[0].statuses,
-        reason=next((one.reason for one in cells if one.reason), ""),
+        statuses=dict(statuses),
+        reason=next((cell.reason for cell in concerned if cell.reason), ""),
     )
     remark = "" if complete else f" ({len(done)}/{len(every)} scenes)"
     return cell, [dataset] if complete else names, remark
