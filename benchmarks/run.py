@@ -75,7 +75,7 @@ def _run(overrides: list[str]) -> None:
             from benchmarks.execute import execute  # imports PyTorch, which takes seconds
 
             execute(run, lambda: stop.requested, console=True)
-    except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
+    except (Busy, ValueError, OSError) as error:  # settings, data, marks, a full disk: the user's to put right
         fail(error)
     except Interrupted:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")

@@ -38,7 +38,7 @@ TITLES = {
     "neural_view_synthesis": "view synthesis",
 }
 #: What `benchmarks.tune` puts before the domain of a task with the settings that it found.
-_TUNED = "tuned_"
+TUNED = "tuned_"
 #: Left to right in every table; methods that are not listed follow in alphabetical order.
 METHODS = ("bp", "dfa", "dfa_macro", "dfa_micro", "shallow")
 #: Baselines the paper quotes from others: they have a row, but nothing of ours will ever stand there.
@@ -186,20 +186,20 @@ SPECS = (
 
 def is_tuned(domain: str) -> bool:
     """Whether it is that of tasks with the settings of a search, which are no rows of the shipped tasks' tables."""
-    return domain.startswith(_TUNED)
+    return domain.startswith(TUNED)
 
 
 def title(name: str) -> str:
     """How ``name`` (an architecture, a dataset, a scene, a domain) reads in a table."""
     if is_tuned(name):
-        return f"{title(name.removeprefix(_TUNED))} (tuned)"
+        return f"{title(name.removeprefix(TUNED))} (tuned)"
     dataset, slash, scene = name.partition("/")
     return TITLES.get(dataset, dataset) + (f" {scene}" if slash else "")
 
 
 def network(domain: str, architecture: str) -> str:
     """How an architecture of ``domain`` reads: that of a searched task is told apart from the shipped one."""
-    return title(f"{_TUNED}{architecture.removeprefix(_TUNED)}" if is_tuned(domain) else architecture)
+    return title(f"{TUNED}{architecture.removeprefix(TUNED)}" if is_tuned(domain) else architecture)
 
 
 def method_order(method: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@
     profile=NAME     smoke, quick, long or paper (default quick)
     seeds=N or 0,4   runs of each trial, whose mean counts (default 1)
     write=NAME       keep the winners as the task NAME-of-the-task_NAME, and the runs as an evidence pack
-    jobs=N           processes, one thread each (default: one per core)
+    jobs=N           processes (default: as many as the cores have room for; one where hardware=gpu)
     plugins=a.py,b   files or modules that register methods of your own
     results=DIR      where the records go (default: results)
     KEY=VALUE        any setting of a run, for all trials alike
@@ -59,7 +59,7 @@ def main() -> None:
     console = make_console(soft_wrap=True)
     try:
         failed = _tune(_request(sys.argv[1:]), console)
-    except ValueError as error:  # settings, data, records, plugins: one line each
+    except (ValueError, OSError) as error:  # settings, data, records, plugins, a full disk: one line each
         fail(error)
     except KeyboardInterrupt:
         console.print("interrupted; the same command continues where it stopped")

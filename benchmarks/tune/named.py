@@ -20,6 +20,7 @@ from benchmarks.config import entry_of
 from benchmarks.evidence import pack
 from benchmarks.records import read_record, write_atomically
 from benchmarks.runs import Run
+from benchmarks.tables.specs import TUNED
 from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.report import text_of
 from benchmarks.tune.search import Search, Trial, key_of, override
@@ -152,7 +153,7 @@ def _body(search: Search, winners: Mapping[str, Result], name: str) -> str:
         for key in search.space.shared
     }
     values = {key: value for key, value in {**fixed, **chosen}.items() if key.startswith("task.")}
-    own = {"task.name": _task(search, name), "task.domain": f"tuned_{config.task.domain}", "task.profiles": []}
+    own = {"task.name": _task(search, name), "task.domain": f"{TUNED}{config.task.domain}", "task.profiles": []}
     lines = [f"defaults: [/task/{search.task}@_here_, _self_]"]
     return "\n".join([*lines, *_yaml(_nested({**values, **own}))]) + "\n"
 
