@@ -73,3 +73,12 @@ def test_table_fits_140_columns():
     console.print(for_terminal(table([*auc, *runs([80.0] * 3, [70.0] * 3, [40.0] * 3, architecture="spline")])))
     grid = [text for text in console.file.getvalue().splitlines() if "GAE" in text]
     assert grid and all(text.count("[") == text.count("]") == 2 for text in grid)
+
+
+def test_intervals_of_few_seeds_say_how_little_they_cover():
+    """Two seeds that happen to lie close would pass for certainty, in the headline above all."""
+    told = "intervals of fewer than 6 seeds cover less than 95% (of 2 on one task: 50% at most)"  # 1 − 2 / 2²
+    few, many = (runs([80.0, 81.0] * n, [70.0, 71.5] * n, [40.0, 41.0] * n) for n in (1, 3))
+    for made, expected in ((few, True), (many, False), (runs([80.0], [70.0], [40.0]), False)):
+        for built in (table(made), headline_table(aggregate(made).cells)):
+            assert (told in built.notes) == expected

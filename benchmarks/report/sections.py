@@ -29,7 +29,7 @@ from benchmarks.tables.text import Table
 
 _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
 _HEADLINE = (
-    "0 is training the top layer only, 100 is backpropagation: (method − shallow) / (bp − shallow). "
+    "0 is training without feedback (shallow), 100 is backpropagation: (method − shallow) / (bp − shallow). "
     "Every number links to the records it came from."
 )
 _TABLES = "Select a column's heading to sort by it. Notation: see How to read."

@@ -14,13 +14,13 @@ from itertools import chain
 
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import Comparison, average, compare, scale_of
-from benchmarks.statistics.bootstrap import MANY
 from benchmarks.statistics.comparison import BEST, CONTROL
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.gap_text import (
     LABELS,
     LEGEND,
     Row,
+    coverage,
     number_row,
     numbers_header,
     place_of,
@@ -137,10 +137,8 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
         papers = [f"the paper's number: {note}" for note in dict.fromkeys(row.paper_notes)]
         for text in [*row.comparison.remarks, *papers]:
             texts[text].append(place_of(row.comparison))
-    few = sorted({size for row in rows if row.comparison.difference for size in row.comparison.difference.sizes})
-    if few and few[0] < MANY:
-        least = math.floor(100 * (1 - 2.0 ** (1 - few[0])))
-        texts[f"intervals of fewer than {MANY} seeds cover less than 95% (of {few[0]}: {least}% at most)"] = []
+    for text in coverage(row.comparison for row in rows):
+        texts[text] = []
     for task in tasks:
         if not any(method not in (BEST, CONTROL) for method in task):
             first = next(iter(task.values()))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from benchmarks.cells import NAN, Cell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
+from benchmarks.statistics.bootstrap import MANY
 from benchmarks.tables.build import NONE, exact
 from benchmarks.tables.specs import network, title
 
@@ -41,6 +42,16 @@ def place_of(one: Comparison) -> str:
         + (f" on {title(one.dataset)}" if one.dataset else "")
         + f" ({one.method})"
     )
+
+
+def coverage(comparisons: Iterable[Comparison]) -> list[str]:
+    """A remark where intervals rest on so few seeds that they cannot cover what they say."""
+    found = [estimate for one in comparisons for estimate in (one.gap, one.difference) if estimate]
+    few = min((size for estimate in found for size in estimate.sizes if size > 1), default=MANY)
+    if few >= MANY:
+        return []
+    most = math.floor(100 * (1 - 2.0 ** (1 - few)))
+    return [f"intervals of fewer than {MANY} seeds cover less than 95% (of {few} on one task: {most}% at most)"]
 
 
 def text_header(papers: bool) -> list[str]:

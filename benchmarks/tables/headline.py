@@ -17,6 +17,7 @@ from benchmarks.tables.gap import gap_rows
 from benchmarks.tables.gap_text import (
     LEGEND,
     Row,
+    coverage,
     number_row,
     numbers_header,
     seeds,
@@ -119,7 +120,7 @@ def headline_table(cells: Sequence[Cell]) -> Table | None:
         rows=[_text_row(pick) for pick in picks],
         numbers_header=["profile", "data_source", *numbers_header(papers=True)],
         numbers=[[pick.profile, pick.source, *number_row(pick.row, papers=True)] for pick in picks],
-        notes=[*LEGEND[:2], *notes],
+        notes=[*LEGEND[:2], *coverage(pick.row.comparison for pick in picks), *notes],
         labels=3,
         sources=[[(), (), *(source[place] for place in shown)] for source in sources],
     )
