@@ -11,7 +11,8 @@ from dfa_core.alignment import Alignment, WeightAlignment, measure_alignment
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import KINDS, SCALINGS, FeedbackMatrices
 from dfa_core.marks import ErrorTap, FeedbackPoint
-from dfa_core.methods import DFA, Backprop, FeedbackMethod, Method, Shallow
+from dfa_core.method import FeedbackMethod, Method
+from dfa_core.methods import DFA, Backprop, Shallow
 from dfa_core.passes import Pass
 from dfa_core.registry import make_method, method_class, register, registered_methods
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dfa_core.backward import Signals, local_roots
 from dfa_core.errors import FeedbackError
-from dfa_core.methods import FeedbackMethod
-from dfa_core.passes import Pass, group_into_passes
-from dfa_core.recorder import Recorder, Visit
+from dfa_core.method import FeedbackMethod
+from dfa_core.passes import Pass
+from dfa_core.step import Signals, check_signals
 
 Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
@@ -59,8 +58,8 @@ class Alignment:
     Attributes:
         points: per feedback point, from the input upwards, the cosine of each sample: ``(samples,)`` on the
             CPU. A sample whose signal or gradient is zero has no angle and is left out.
-        parameters: per parameter, the cosine of the two gradients. A parameter that gets none from either
-            side is left out.
+        parameters: per parameter, the cosine of the two gradients. A parameter that gets none, or a zero one, from
+            either side is left out.
         weights: per feedback point, in the same order, the cosines of the weights below it. A point without
             such weights, or with zero gradients, is left out.
     """
@@ -96,71 +95,117 @@ def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> 
         FeedbackError: the method sends no signals (``shallow``), or the pass used the marks wrongly.
     """
     loss, visits = _uncut_forward(method, closure)
-    passes = group_into_passes(visits, method.layout)
-    leaves = [visit.passed_on for visit in visits]
+    probed = _passes(visits, method.layout.tap_of)
+    leaves = [visit.leaf for visit in visits]
     parameters = method.trainable_parameters()
 
     above = _gradients([loss], None, [*parameters.values(), *leaves])
-    for forward_pass in passes:
-        forward_pass.error = above.get(forward_pass.passed_on)
-    signals = method.signals_of(passes)
+    for found in probed:
+        found.seen.error = above.get(found.tap.leaf)
+    signals = method.signals_of([found.seen for found in probed])
     if not any(signal is not None for sent in signals for signal in sent.values()):
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
+    for found, sent in zip(probed, signals, strict=True):
+        check_signals(found.seen, sent)
 
-    local_roots(passes, signals)  # refuses what a training step would refuse
     true, true_below = _chained(above, visits, [*parameters.values(), *leaves])
-    starts = {p: above[p] for p in parameters.values() if p in above} | _starts(passes, signals)
-    sent, sent_below = _chained(starts, visits, list(parameters.values()))
-    points = _point_cosines(method, passes, signals, true)
+    starts = {p: above[p] for p in parameters.values() if p in above} | _starts(probed, signals)
+    sent_total, sent_below = _chained(starts, visits, list(parameters.values()))
+    points = _point_cosines(method, probed, signals, true)
     below = {name: (true_below.get(name, {}), sent_below.get(name, {})) for name in points}
     weights = {name: _weight_alignment(parameters, *both) for name, both in below.items()}
+    cosines = {n: _cosine(true[p], sent_total[p]) for n, p in parameters.items() if p in true and p in sent_total}
     return Alignment(
         points,
-        {name: _cosine(true[p], sent[p]) for name, p in parameters.items() if p in true and p in sent},
+        {name: cosine for name, cosine in cosines.items() if cosine is not None},
         {name: found for name, found in weights.items() if found is not None},
     )
 
 
-class _ProbeRecorder(Recorder):
-    """Passes on leaves at the points as well, so that the true gradient can be chained through every cut."""
+@dataclass(eq=False)
+class _Visit:
+    """One mark that ran: its input, attached to the graph below, and the leaf that it passed on."""
+
+    name: str
+    input: Tensor
+    leaf: Tensor
+
+
+@dataclass(eq=False)
+class _ProbedPass:
+    """A forward pass: the visit of its tap, those of its points by name, and what a method sees of it."""
+
+    tap: _Visit
+    points: dict[str, _Visit]
+    seen: Pass
+
+
+class _Probe:
+    """Passes on leaves at all marks, so that the true gradient can be chained through every cut."""
+
+    def __init__(self) -> None:
+        self.visits: list[_Visit] = []
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         leaf = x.detach().requires_grad_()
-        self.last = Visit(name, x, leaf, self.last)
+        self.visits.append(_Visit(name, x, leaf))
         return leaf
 
+    at_tap = at_point
 
-def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tuple[Tensor, list[Visit]]:
+
+def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tuple[Tensor, list[_Visit]]:
     """Run ``closure`` with leaves at all marks. The method is attached as before afterwards."""
     if not isinstance(method, FeedbackMethod) or not method.layout.is_attached(method.recorder):
         raise FeedbackError(
             f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment "
             "to measure: make it with make_method and attach no other method afterwards"
         )
-    probe = _ProbeRecorder()
+    probe = _Probe()
+    before = method.layout.recorders()
     method.layout.attach(probe)
     try:
         with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
             loss = closure()
     finally:
-        method.layout.attach(method.recorder)
-    return loss, probe.take()
+        method.layout.attach_each(before)
+    return loss, probe.visits
 
 
-def _starts(passes: Sequence[Pass], signals: Sequence[Signals]) -> Gradients:
-    """With what a training step's second half starts at each mark: the signals at the points, e at the taps."""
+def _passes(visits: Sequence[_Visit], tap_of: Mapping[str, str]) -> list[_ProbedPass]:
+    """The visits in passes, each of which ends where its tap runs.
+
+    Raises:
+        FeedbackError: a point ran twice in one pass, or no tap ran.
+    """
+    passes: list[_ProbedPass] = []
+    unfinished: dict[str, dict[str, _Visit]] = {}
+    for visit in visits:
+        if visit.name not in tap_of:
+            points = unfinished.pop(visit.name, {})
+            seen = Pass(visit.name, {name: point.leaf.detach() for name, point in points.items()})
+            passes.append(_ProbedPass(visit, points, seen))
+        elif unfinished.setdefault(tap_of[visit.name], {}).setdefault(visit.name, visit) is not visit:
+            raise FeedbackError(f"feedback point '{visit.name}' ran twice in one pass: give each use its own")
+    if not passes:
+        raise FeedbackError("no error tap ran in the closure: run the model that the method was made for")
+    return passes
+
+
+def _starts(passes: Sequence[_ProbedPass], signals: Sequence[Signals]) -> Gradients:
+    """With what the last part of a training step starts at each mark: the signals at the points, e at the taps."""
     starts: Gradients = {}
-    for forward_pass, sent in zip(passes, signals, strict=True):
-        starts[forward_pass.passed_on] = forward_pass.error
+    for found, sent in zip(passes, signals, strict=True):
+        starts[found.tap.leaf] = found.seen.error
         for name, signal in sent.items():
             if signal is not None:
-                leaf = forward_pass.leaves[name]
+                leaf = found.points[name].leaf
                 starts[leaf] = signal.to(leaf.dtype)
     return starts
 
 
 def _chained(
-    starts: Gradients, visits: Sequence[Visit], inputs: Sequence[Tensor]
+    starts: Gradients, visits: Sequence[_Visit], inputs: Sequence[Tensor]
 ) -> tuple[Gradients, dict[str, Gradients]]:
     """Gradients of ``inputs``, put together from the pieces between the cuts: the sum, and each mark's part.
 
@@ -172,8 +217,8 @@ def _chained(
     total = starts
     parts: dict[str, Gradients] = {}
     for visit in reversed(visits):
-        if visit.passed_on in total and visit.arrived.requires_grad:
-            found = _gradients([visit.arrived], [total[visit.passed_on]], inputs)
+        if visit.leaf in total and visit.input.requires_grad:
+            found = _gradients([visit.input], [total[visit.leaf]], inputs)
             total = _sum(total, found)
             parts[visit.name] = _sum(parts.get(visit.name, {}), found)
     return total, parts
@@ -190,15 +235,15 @@ def _sum(a: Gradients, b: Gradients) -> Gradients:
 
 
 def _point_cosines(
-    method: FeedbackMethod, passes: Sequence[Pass], signals: Sequence[Signals], true: Gradients
+    method: FeedbackMethod, passes: Sequence[_ProbedPass], signals: Sequence[Signals], true: Gradients
 ) -> dict[str, Tensor]:
     cosines: dict[str, list[Tensor]] = {}
-    for forward_pass, sent in zip(passes, signals, strict=True):
-        for name, leaf in forward_pass.leaves.items():
+    for found, sent in zip(passes, signals, strict=True):
+        for name, visit in found.points.items():
             signal = sent.get(name)
-            if signal is not None and leaf in true:
+            if signal is not None and visit.leaf in true:
                 width = method.layout.points[name].width
-                cosines.setdefault(name, []).append(_row_cosines(true[leaf], signal, width))
+                cosines.setdefault(name, []).append(_row_cosines(true[visit.leaf], signal, width))
     return {name: torch.cat(parts) for name, parts in cosines.items()}
 
 
@@ -208,7 +253,7 @@ def _weight_alignment(parameters: Mapping[str, Tensor], true: Gradients, sent: G
     if not pairs:
         return None
     # Three sums a parameter: in one vector, large embedding tables would be copied.
-    sums = {name: torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]).double() for name, (a, b) in pairs.items()}
+    sums = {name: _sums(a, b) for name, (a, b) in pairs.items()}
     whole = _angle(torch.stack([*sums.values()]).sum(0))
     if whole is None:
         return None
@@ -219,6 +264,16 @@ def _weight_alignment(parameters: Mapping[str, Tensor], true: Gradients, sent: G
         torch.cat(rows) if rows else torch.empty(0),
         {name: cosine for name, cosine in angles.items() if cosine is not None},
     )
+
+
+def _cosine(a: Tensor, b: Tensor) -> float | None:
+    """The cosine of two gradients; None where one is zero."""
+    return _angle(_sums(a.float(), b.float()))
+
+
+def _sums(a: Tensor, b: Tensor) -> Tensor:
+    """(a·b, a·a, b·b) in fp64."""
+    return torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]).double()
 
 
 def _angle(sums: Tensor) -> float | None:
@@ -235,6 +290,3 @@ def _row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:
     cosines: Tensor = (a * b).sum(1)[defined] / lengths[defined]
     return cosines.cpu()
 
-
-def _cosine(a: Tensor, b: Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(a.float().flatten(), b.float().flatten(), dim=0))

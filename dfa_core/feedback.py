@@ -14,20 +14,20 @@ from torch.nn import functional as F
 from dfa_core.errors import FeedbackError
 
 T = TypeVar("T")
-Draw = Callable[[int, int, torch.Generator], Tensor]
+Draw = Callable[[Tensor, torch.Generator], object]  # fills a matrix (width, error) in place
 
 
-def _uniform(width: int, error: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(width, error, generator=generator) * 2 - 1
+def _uniform(matrix: Tensor, generator: torch.Generator) -> None:
+    matrix.uniform_(0, 1, generator=generator).mul_(2).sub_(1)
 
 
-def _gaussian(width: int, error: int, generator: torch.Generator) -> Tensor:
-    return torch.randn(width, error, generator=generator)
+def _gaussian(matrix: Tensor, generator: torch.Generator) -> None:
+    matrix.normal_(generator=generator)
 
 
-def _orthogonal(width: int, error: int, generator: torch.Generator) -> Tensor:
-    matrix = nn.init.orthogonal_(torch.empty(width, error), generator=generator)
-    return matrix * math.sqrt(max(width, error))  # entries of mean square 1, as for `gaussian`
+def _orthogonal(matrix: Tensor, generator: torch.Generator) -> None:
+    nn.init.orthogonal_(matrix, generator=generator)
+    matrix.mul_(math.sqrt(max(matrix.shape)))  # entries of mean square 1, as for `gaussian`
 
 
 #: Distribution by name: of one matrix per point, or (``shared_…``) of one per tap that all points share.
@@ -86,26 +86,51 @@ class FeedbackMatrices(nn.Module):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
-        draw = _choice("feedback", kind, KINDS)
+        self._tap, self._seed = tap, feedback_seed
+        self._draw = _choice("feedback", kind, KINDS)
         scaling_of = _choice("scaling", scaling, SCALINGS)
         widest = max(widths.values(), default=0)
-        factors = {name: scale * scaling_of(width, widest, error) for name, width in widths.items()}
-        if kind.startswith("shared"):
-            shared = draw(widest, error, seeded_generator(feedback_seed, tap))
-            blocks = {name: shared[:width] * factors[name] for name, width in widths.items()}
-        else:
-            blocks = {
-                name: draw(width, error, seeded_generator(feedback_seed, name)) * factors[name]
-                for name, width in widths.items()
-            }
-        if kind.startswith("shared") and len(set(factors.values())) == 1:
-            # Equal but for their length: keep the longest, so that one projection serves every point.
-            weight = max(blocks.values(), key=len)
-            self.rows = {name: slice(0, width) for name, width in widths.items()}
-        else:
-            weight = torch.cat([torch.empty(0, error), *blocks.values()])
-            self.rows = _consecutive(widths)
-        self.register_buffer("weight", weight)
+        self._factors = {name: scale * scaling_of(width, widest, error) for name, width in widths.items()}
+        self._shared = kind.startswith("shared")
+        # Shared and equal but for their length: keep the longest, so that one projection serves every point.
+        self._overlap = self._shared and len(set(self._factors.values())) == 1
+        self.rows = {name: slice(0, n) for name, n in widths.items()} if self._overlap else _consecutive(widths)
+        rows = max((rows.stop for rows in self.rows.values()), default=0)
+        self.register_buffer("weight", torch.empty(rows, error, dtype=torch.float32, device="cpu"))
+        self.redraw()
+
+    @torch.no_grad()
+    def redraw(self) -> None:
+        """Give the matrices the values that seed, names and settings determine, on whatever device they are."""
+        # Drawn on the CPU and in fp32: the same everywhere. In place: no second copy of what may be gigabytes.
+        if self.weight.device.type == "cpu" and self.weight.dtype == torch.float32:
+            self._fill(self.weight)
+        elif self.weight.device.type != "meta":
+            drawn = torch.empty(self.weight.shape, dtype=torch.float32, device="cpu")
+            self._fill(drawn)
+            self.weight.copy_(drawn)
+
+    def _fill(self, weight: Tensor) -> None:
+        if not self._shared:
+            for name, rows in self.rows.items():
+                self._draw(weight[rows], seeded_generator(self._seed, name))
+                weight[rows] *= self._factors[name]
+        elif self.rows:
+            widest = max(self.rows, key=lambda name: self.rows[name].stop - self.rows[name].start)
+            shared = weight[self.rows[widest]]
+            self._draw(shared, seeded_generator(self._seed, self._tap))
+            for name, rows in self.rows.items():
+                if name != widest and not self._overlap:
+                    torch.mul(shared[: rows.stop - rows.start], self._factors[name], out=weight[rows])
+            shared *= self._factors[widest]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeedbackMatrices:
+        before = self.weight
+        super()._apply(fn, recurse)
+        after = self.weight
+        if after.device.type != "meta" and not _same_values(before, after):
+            self.redraw()  # `to_empty` moved the module and left the memory as it was found
+        return self
 
     def matrix(self, point: str) -> Tensor:
         """B_i of ``point`` as a view ``(error, width)``; writing to it changes the feedback."""
@@ -113,6 +138,12 @@ class FeedbackMatrices(nn.Module):
 
     def forward(self, error: Tensor) -> dict[str, Tensor]:
         """Project ``error (*batch, error)`` to every point: B_i e, ``(*batch, width)`` each."""
+        if self.weight.device != error.device:
+            raise FeedbackError(
+                f"the feedback matrices of error tap '{self._tap}' are on {self.weight.device}, its error is on "
+                f"{error.device}: move the method with its model, method.to(device), or method.to_empty(device=...) "
+                "from the meta device"
+            )
         projected = F.linear(error, self.weight.to(error.dtype))
         # Points of equal rows share one contiguous tensor, so that nothing that reads it has to copy it first.
         parts: dict[tuple[int, int], Tensor] = {}
@@ -129,6 +160,13 @@ def _consecutive(widths: Mapping[str, int]) -> dict[str, slice]:
         rows[name] = slice(end, end + width)
         end += width
     return rows
+
+
+def _same_values(before: Tensor, after: Tensor) -> bool:
+    """Whether a conversion kept the values, as far as the new type can hold them."""
+    if before.device.type == "meta":
+        return False
+    return before is after or torch.equal(before.to(after.device, after.dtype), after)
 
 
 def _choice(what: str, name: str, choices: Mapping[str, T]) -> T:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from dfa_core.errors import FeedbackError
-from dfa_core.marks import ErrorTap, FeedbackPoint, Mark
-from dfa_core.recorder import Recorder
+from dfa_core.marks import ErrorTap, FeedbackPoint, Mark, Recording
 
 
 @dataclass(frozen=True)
 class Layout:
-    """All marks of a model by module path, and the tap that each point takes its error from."""
+    """All marks of a model by name, and the tap that each point takes its error from."""
 
     points: dict[str, FeedbackPoint]
     taps: dict[str, ErrorTap]
@@ -21,48 +22,113 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """Find the marks of ``model`` and name them by their module path.
+        """Find the marks of ``model``; a mark's name is the one it was given, or else its module path.
 
         Wrappers (``torch.compile``, DistributedDataParallel) are looked through, so that a mark has the
         same name with and without them.
 
         Raises:
-            FeedbackError: no error tap, or a point with no tap, or with several equally near.
+            FeedbackError: no error tap, or a point with no tap, or with several equally near; two marks of one name.
         """
-        marks: dict[str, Mark] = {}
-        for path, module in model.named_modules():
-            if isinstance(module, Mark) and marks.setdefault(plain_path(path), module) is not module:
+        paths = {path: module for path, module in plain_modules(model) if isinstance(module, Mark)}
+        names: dict[str, str] = {}  # path by name
+        for path, mark in paths.items():
+            if (other := names.setdefault(mark.given_name or path, path)) != path:
                 raise FeedbackError(
-                    f"two marks would both be named '{plain_path(path)}', because 'module' and '_orig_mod' "
-                    "are taken for wrappers: rename the submodule of that name"
+                    f"two marks are named '{mark.given_name or path}', at '{other}' and '{path}': give each its own name"
                 )
-        points = {path: mark for path, mark in marks.items() if isinstance(mark, FeedbackPoint)}
-        taps = {path: mark for path, mark in marks.items() if isinstance(mark, ErrorTap)}
+        points = {name: mark for name, path in names.items() if isinstance(mark := paths[path], FeedbackPoint)}
+        taps = {name: mark for name, path in names.items() if isinstance(mark := paths[path], ErrorTap)}
         if not taps:
             raise FeedbackError(f"{type(model).__name__} has no error tap: pass its output through dfa_core.ErrorTap")
-        return cls(points, taps, {point: _tap_for(point, list(taps)) for point in points})
+        tap_paths = {names[tap]: tap for tap in taps}
+        return cls(points, taps, {point: tap_paths[_tap_for(names[point], list(tap_paths))] for point in points})
 
     def points_of(self, tap: str) -> dict[str, FeedbackPoint]:
         """The points that take their error from ``tap``."""
         return {name: point for name, point in self.points.items() if self.tap_of[name] == tap}
 
-    def attach(self, recorder: Recorder | None) -> None:
-        """Name every mark and let it report to ``recorder`` (``None``: marks are identities again)."""
-        for name, mark in {**self.points, **self.taps}.items():
-            mark.name, mark.recorder = name, recorder
+    def check_points(self, method: str) -> None:
+        """Raise :class:`FeedbackError` if a tap serves no point: without a cut, ``method`` would be backprop."""
+        for tap in self.taps:
+            if not self.points_of(tap):
+                raise FeedbackError(
+                    f"{method} would train what lies below error tap '{tap}' by backprop, because no feedback point "
+                    "belongs to it: make FeedbackPoint modules submodules of the model, before the method is made"
+                )
 
-    def is_attached(self, recorder: Recorder | None) -> bool:
+    def attach(self, recorder: Recording | None) -> None:
+        """Name every mark and let it report to ``recorder`` (``None``: marks are identities again)."""
+        self.attach_each({name: recorder for name in (*self.points, *self.taps)})
+
+    def attach_each(self, recorders: Mapping[str, Recording | None]) -> None:
+        """Name every mark and let it report to the recorder of its name."""
+        for name, mark in {**self.points, **self.taps}.items():
+            mark.name, mark.recorder = name, recorders[name]
+
+    def recorders(self) -> dict[str, Recording | None]:
+        """What each mark reports to, by name."""
+        return {name: mark.recorder for name, mark in {**self.points, **self.taps}.items()}
+
+    def is_attached(self, recorder: Recording | None) -> bool:
         """Does every mark report to ``recorder``?"""
         return all(mark.recorder is recorder for mark in (*self.points.values(), *self.taps.values()))
 
+    def check_attached(self, model: nn.Module, recorder: Recording) -> None:
+        """Raise :class:`FeedbackError` unless all marks that ``model`` has by now report to ``recorder``."""
+        if all(mark.recorder is recorder for mark in model.modules() if isinstance(mark, Mark)):
+            return
+        known = {id(mark) for mark in (*self.points.values(), *self.taps.values())}
+        for path, mark in plain_modules(model):
+            if isinstance(mark, Mark) and id(mark) not in known:
+                raise FeedbackError(
+                    f"{mark.kind} '{path}' was put into the model after its method was made, which does not see it: "
+                    "make the method anew"
+                )
+        raise FeedbackError(
+            "another method was attached to the model after this one, or it was detached: make the method anew before "
+            "training with it"
+        )
 
-def plain_path(path: str) -> str:
-    """A module or parameter path without the parts that wrappers add."""
-    return ".".join(part for part in path.split(".") if part not in ("_orig_mod", "module"))
+
+def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module once, with its path without the parts that wrappers add."""
+    seen: set[int] = set()
+    stack = [("", model)]
+    while stack:
+        path, module = stack.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        yield path, module
+        inner = _wrapped_name(module)
+        children = [
+            (path if name == inner else f"{path}.{name}".lstrip("."), child) for name, child in module.named_children()
+        ]
+        stack += reversed(children)
+
+
+def parameters_of(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every parameter once, by its path without the parts that wrappers add."""
+    seen: set[int] = set()
+    for path, module in plain_modules(model):
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield f"{path}.{name}".lstrip("."), parameter
+
+
+def _wrapped_name(module: nn.Module) -> str | None:
+    """Under which name a wrapper holds the module that it wraps; ``None`` if ``module`` is no wrapper."""
+    if isinstance(module, DataParallel | DistributedDataParallel):
+        return "module"
+    # By their names: importing these classes would import the compiler and FSDP.
+    kinds = {"OptimizedModule": "_orig_mod", "CheckpointWrapper": "_checkpoint_wrapped_module"}
+    return kinds.get(type(module).__name__)
 
 
 def _tap_for(point: str, taps: list[str]) -> str:
-    """The tap whose enclosing module is the innermost one that also encloses ``point``."""
+    """The tap whose enclosing module is the innermost one that also encloses ``point``; all by path."""
     if len(taps) == 1:
         return taps[0]
     scopes = {tap: tap.split(".")[:-1] for tap in taps}
@@ -73,6 +139,7 @@ def _tap_for(point: str, taps: list[str]) -> str:
         return nearest[0]
     found = ", ".join(f"'{tap}'" for tap in nearest) or "none"
     raise FeedbackError(
-        f"feedback point '{point}' needs exactly one error tap in the modules around it, found: {found}; "
-        "put each tap into the submodule that holds its points"
+        f"feedback point '{point}' needs exactly one error tap in the modules around it, found: {found}; put each tap "
+        "into the submodule that holds its points. Two heads on one trunk share one tap: concatenate their outputs, "
+        "pass them through it, and split them again"
     )

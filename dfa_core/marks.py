@@ -8,13 +8,21 @@ other than backprop is attached, and always under ``torch.no_grad()``.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from dfa_core.errors import FeedbackError
-from dfa_core.recorder import Recorder
+
+
+class Recording(Protocol):
+    """What marks report to: each call gives what the mark passes on."""
+
+    def at_point(self, name: str, x: Tensor) -> Tensor: ...
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor: ...
 
 
 class Mark(nn.Module):
@@ -25,16 +33,19 @@ class Mark(nn.Module):
             ``prod(features)`` entries.
         batch_dims: how many leading dims index samples. Tokens, nodes and ray samples are samples too:
             a Transformer's ``(batch, time, width)`` has two.
+        name: what the mark is called, in place of its module path. Random feedback depends on names, so a name of
+            its own keeps a mark's feedback when the model around it changes.
     """
 
     kind = "mark"
 
-    def __init__(self, features: int | tuple[int, ...], batch_dims: int = 1) -> None:
+    def __init__(self, features: int | tuple[int, ...], batch_dims: int = 1, *, name: str = "") -> None:
         super().__init__()
         self.features: tuple[int, ...] = (features,) if isinstance(features, int) else tuple(features)
         self.batch_dims = batch_dims
-        self.name = ""  # the module path in the model; set when a method is attached
-        self.recorder: Recorder | None = None
+        self.given_name = name
+        self.name = name  # the given one, or the module path in the model; set when a method is attached
+        self.recorder: Recording | None = None
         if batch_dims < 1 or not self.features or min(self.features) < 1:
             raise FeedbackError(
                 f"{self.kind} with features={features!r}, batch_dims={batch_dims}: "
@@ -46,18 +57,29 @@ class Mark(nn.Module):
         """Length of one flattened feature vector."""
         return math.prod(self.features)
 
-    def check_shape(self, x: Tensor) -> None:
-        """Raise :class:`FeedbackError` unless ``x`` is ``(*batch, *features)`` as declared."""
-        if x.dim() == self.batch_dims + len(self.features) and x.shape[self.batch_dims :] == self.features:
-            return
-        raise FeedbackError(
-            f"{self.kind} '{self.name}' got a tensor of shape {tuple(x.shape)}, but declares "
-            f"{self.batch_dims} batch dim(s) followed by features {self.features}; "
-            f"construct it with the batch_dims and features of this activation"
-        )
+    def check(self, x: Tensor) -> None:
+        """Raise :class:`FeedbackError` unless ``x`` is ``(*batch, *features)`` as declared, and may be cut."""
+        if not isinstance(x, Tensor):
+            raise FeedbackError(
+                f"{self.kind} '{self.name}' got a {type(x).__name__}: pass it one tensor, such as the first entry of a "
+                "layer's tuple"
+            )
+        if x.dim() != self.batch_dims + len(self.features) or x.shape[self.batch_dims :] != self.features:
+            raise FeedbackError(
+                f"{self.kind} '{self.name}' got a tensor of shape {tuple(x.shape)}, but declares "
+                f"{self.batch_dims} batch dim(s) followed by features {self.features}; "
+                f"construct it with the batch_dims and features of this activation"
+            )
+        if not torch.compiler.is_compiling() and _is_transformed(x):
+            raise FeedbackError(
+                f"{self.kind} '{self.name}' runs within torch.func or forward-mode differentiation, which a cut graph "
+                "would answer with zeros: run the model within method.detached()"
+            )
 
     def extra_repr(self) -> str:
-        return f"features={self.features}, batch_dims={self.batch_dims}"
+        return f"features={self.features}, batch_dims={self.batch_dims}" + (
+            f", name={self.given_name!r}" if self.given_name else ""
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # A copied or unpickled model starts unattached: it must not write into another model's step.
@@ -70,7 +92,8 @@ class FeedbackPoint(Mark):
     Place it after the activation function and the normalisation. Behind dropout, the units that a step drops
     get no signal in that step; in front of it they do. Under a feedback method the point passes on the
     activation *detached and without requiring gradients*: nothing above it computes an input gradient, and
-    the layer below trains on the feedback signal alone.
+    the layer below trains on the feedback signal alone. A loss term that is to reach the layer below (a
+    penalty on h_i) reads what goes into the point, not what comes out.
     """
 
     kind = "feedback point"
@@ -78,7 +101,7 @@ class FeedbackPoint(Mark):
     def forward(self, x: Tensor) -> Tensor:
         if self.recorder is None or not torch.is_grad_enabled():
             return x
-        self.check_shape(x)
+        self.check(x)
         return self.recorder.at_point(self.name, x)
 
 
@@ -94,5 +117,12 @@ class ErrorTap(Mark):
     def forward(self, x: Tensor) -> Tensor:
         if self.recorder is None or not torch.is_grad_enabled():
             return x
-        self.check_shape(x)
+        self.check(x)
         return self.recorder.at_tap(self.name, x)
+
+
+def _is_transformed(x: Tensor) -> bool:
+    """Whether ``x`` belongs to a transform of torch.func or has a forward-mode tangent."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return True
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None

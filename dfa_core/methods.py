@@ -1,70 +1,18 @@
-"""Methods: how credit is assigned. Backprop, the shallow control, and Direct Feedback Alignment."""
+"""The methods of this package: backprop, the shallow control, and Direct Feedback Alignment."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dfa_core.backward import Signals, backpropagate_to_taps, local_roots
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.layout import Layout, plain_path
-from dfa_core.passes import Pass, group_into_passes
-from dfa_core.recorder import Recorder
+from dfa_core.method import FeedbackMethod, Method, check_is_attached
+from dfa_core.passes import Pass
 from dfa_core.registry import register
-
-log = logging.getLogger(__name__)
-
-
-class Method(nn.Module):
-    """How a model's parameters get their gradients; an instance is attached to one model.
-
-    A training step calls :meth:`backward` where it would call ``loss.backward()``. The state dict holds what
-    the method itself needs to continue (feedback matrices); save it beside the model's.
-
-    Args:
-        model: a model with an :class:`ErrorTap` and feedback points. A method attached before is replaced.
-        feedback_seed: seeds whatever random feedback the method draws.
-    """
-
-    #: Does this method leave parameters behind cuts without gradient on purpose?
-    leaves_parameters_untrained = False
-
-    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
-        super().__init__()
-        self.feedback_seed = feedback_seed
-        self.layout = Layout.of(model)
-        # A list of pairs: the parameters are the model's, not to be registered a second time here.
-        self._parameters_by_name = [(plain_path(name), p) for name, p in model.named_parameters()]
-        self._reported = False
-        self.layout.attach(None)
-
-    def backward(self, loss: Tensor) -> None:
-        """Accumulate gradients of the scalar ``loss`` into the parameters' ``.grad``."""
-        raise NotImplementedError(f"{type(self).__name__} does not define backward")
-
-    def reset(self) -> None:
-        """Forget a forward pass that will not be followed by :meth:`backward`."""
-
-    def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """The model's parameters that require a gradient, by name."""
-        return {name: p for name, p in self._parameters_by_name if p.requires_grad}
-
-    def untrained_parameters(self) -> list[str]:
-        """Names of the trainable parameters that the last :meth:`backward` left without gradient."""
-        return [name for name, p in self.trainable_parameters().items() if p.grad is None]
-
-    def _report_untrained(self) -> None:
-        if self._reported:
-            return
-        self._reported = True
-        if names := self.untrained_parameters():
-            level = logging.INFO if self.leaves_parameters_untrained else logging.WARNING
-            log.log(level, "%s leaves without gradient: %s", type(self).__name__, ", ".join(names))
+from dfa_core.step import Signals
 
 
 @register("bp")
@@ -72,63 +20,12 @@ class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
 
     def backward(self, loss: Tensor) -> None:
-        if not self.layout.is_attached(None):
-            raise FeedbackError(
-                "another method was attached to the model after this Backprop, so its marks cut the graph: "
-                "make the method anew before training with it"
-            )
+        check_is_attached(self)
         torch.autograd.backward(loss)
         self._report_untrained()
 
-
-class FeedbackMethod(Method):
-    """Base of all methods that cut the graph at the feedback points and send a signal to each.
-
-    A subclass defines :meth:`signal` for one point, or :meth:`signals` for all points of a pass at once.
-    The step is then: backward from the loss down to the taps; the signals; and one multi-root backward from
-    all points and taps, in which every layer gets its local gradient.
-    """
-
-    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
-        super().__init__(model, feedback_seed=feedback_seed)
-        self.recorder = Recorder()
-        self.layout.attach(self.recorder)
-
-    def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor | None:
-        """The update signal that stands in for dL/dh_i.
-
-        Args:
-            point: name of the feedback point.
-            activation: h_i, ``(*batch, *features)``; not to be changed.
-            error: e = dL/d(output) at the point's tap, ``(*batch, *error features)``.
-
-        Returns:
-            A tensor of the activation's shape, or ``None`` for no update.
-        """
-        raise NotImplementedError(f"{type(self).__name__} defines neither signal nor signals")
-
-    def signals(self, forward_pass: Pass) -> dict[str, Tensor | None]:
-        """The update signals of all points that ran in ``forward_pass``, by name."""
-        error = forward_pass.error
-        return {
-            name: self.signal(name, activation.detach(), error) for name, activation in forward_pass.activations.items()
-        }
-
-    def backward(self, loss: Tensor) -> None:
-        passes = group_into_passes(self.recorder.take(), self.layout)
-        backpropagate_to_taps(loss, passes)
-        roots, gradients = local_roots(passes, self.signals_of(passes))
-        if roots:
-            torch.autograd.backward(roots, gradients)
-        self._report_untrained()
-
-    @torch.no_grad()
-    def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
-        """The signals of each pass; the passes' errors are known."""
-        return [self.signals(forward_pass) for forward_pass in passes]
-
-    def reset(self) -> None:
-        self.recorder.clear()
+    def wrap(self, loss: Tensor) -> Tensor:
+        return loss
 
 
 @register("shallow")
@@ -142,7 +39,7 @@ class Shallow(FeedbackMethod):
 
     leaves_parameters_untrained = True
 
-    def signals(self, forward_pass: Pass) -> dict[str, Tensor | None]:
+    def signals(self, forward_pass: Pass) -> Signals:
         return {}
 
 
@@ -194,7 +91,7 @@ class DFA(FeedbackMethod):
         """B_i of a feedback point as a view ``(error, width)``."""
         return self._matrices(self.layout.tap_of[point]).matrix(point)
 
-    def signals(self, forward_pass: Pass) -> dict[str, Tensor | None]:
+    def signals(self, forward_pass: Pass) -> Signals:
         """B_i e for each point that ran, shaped as its activation (Nøkland 2016, equation 7)."""
         tap = self.layout.taps[forward_pass.tap]
         batch = forward_pass.error.shape[: tap.batch_dims]

@@ -1,44 +1,36 @@
-"""Passes: a step's visits, put in order. Each forward pass ends where its error tap runs."""
+"""Passes: the forward passes that a loss was computed from, each as a method sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
-from dfa_core.layout import Layout
-from dfa_core.recorder import Visit
+from dfa_core.recorder import Trace
 
 
-@dataclass(eq=False)
 class Pass:
     """One forward pass through the part of a model that one error tap serves.
 
     Attributes:
         tap: name of the error tap.
-        arrived: the output as computed, attached to the graph below the tap, ``(*batch, *error)``.
-        passed_on: what the loss was computed from: a leaf, or ``arrived`` itself in a compiled region.
-        activations: per point, in the order visited, the attached activation ``(*batch, *features)``.
-        leaves: per point, the cut tensor that was passed on in its place.
+        activations: per point, in the order visited, the activation ``(*batch, *features)``, cut from its graph;
+            not to be changed.
     """
 
-    tap: str
-    arrived: Tensor
-    passed_on: Tensor
-    activations: dict[str, Tensor] = field(default_factory=dict)
-    leaves: dict[str, Tensor] = field(default_factory=dict)
-    _error: Tensor | None = None
+    def __init__(self, tap: str, activations: dict[str, Tensor]) -> None:
+        self.tap = tap
+        self.activations = activations
+        self._error: Tensor | None = None
 
     @property
     def error(self) -> Tensor:
         """e = dL/d(output) at the tap, ``(*batch, *error)``, once the loss was backpropagated to it."""
         if self._error is None:
             raise FeedbackError(
-                f"error tap '{self.tap}' ran but this loss sends it no gradient: run evaluation under "
-                "torch.no_grad(), call method.reset() after a forward pass that gets no backward, and "
-                "compile the layers above a tap apart from those below it"
+                f"error tap '{self.tap}' ran but this loss sends it no gradient: compile the layers above a tap "
+                "apart from those below it, and compute the loss from what the tap returns"
             )
         return self._error
 
@@ -47,43 +39,26 @@ class Pass:
         self._error = error
 
 
-def group_into_passes(visits: Iterable[Visit], layout: Layout) -> list[Pass]:
-    """Split a step's visits into passes: each ends where its tap runs.
+def passes_of(traces: Iterable[Trace]) -> list[Pass]:
+    """The passes that ``traces`` recorded.
 
     Raises:
-        FeedbackError: a point ran twice before its tap did, a tap did not run, or nothing ran.
+        FeedbackError: a point ran twice before its tap did, or an activation was changed in place.
     """
     passes: list[Pass] = []
-    unfinished: dict[str, dict[str, Visit]] = {}  # by tap: the points that ran since the tap last did
-    for visit in visits:
-        if visit.name in layout.taps:
-            points = unfinished.pop(visit.name, {})
-            passes.append(
-                Pass(
-                    visit.name,
-                    visit.arrived,
-                    visit.passed_on,
-                    {name: point.arrived for name, point in points.items()},
-                    {name: point.passed_on for name, point in points.items()},
-                )
-            )
-            continue
-        tap = layout.tap_of[visit.name]
-        if unfinished.setdefault(tap, {}).setdefault(visit.name, visit) is not visit:
+    for trace in traces:
+        if trace.twice:
             raise FeedbackError(
-                f"feedback point '{visit.name}' ran twice in one pass, before error tap '{tap}' ran: give "
-                "each use of a shared layer its own FeedbackPoint; after a forward pass that failed "
-                "half-way, call method.reset()"
+                f"feedback point '{trace.twice}' ran twice in one pass, before error tap '{trace.tap}' ran: give "
+                "each use of a shared layer its own FeedbackPoint, put the tap inside an encoder that is used "
+                "twice, and call method.reset() after a forward pass that failed half-way"
             )
-    for tap, points in unfinished.items():
-        raise FeedbackError(
-            f"error tap '{tap}' never ran after feedback point '{next(reversed(points))}': pass the output "
-            "that the loss is computed from through the tap"
-        )
-    if not passes:
-        raise FeedbackError(
-            "no mark ran since the last backward: compute the loss, with gradients enabled, by the model "
-            "that this method was made for (a copy of it is not attached, and attaching another method "
-            "detaches this one)"
-        )
+        for name, activation in trace.points.items():
+            if activation.version is not None and activation.version != activation.value._version:
+                raise FeedbackError(
+                    f"what feedback point '{name}' passed on was changed in place afterwards, and the activation "
+                    "with it: use the operation that returns a new tensor (relu in place of relu_, x = x + y in "
+                    "place of x += y, inplace=False)"
+                )
+        passes.append(Pass(trace.tap, {name: activation.value for name, activation in trace.points.items()}))
     return passes

@@ -1,56 +1,275 @@
-"""The recorder: what the marks hand over while a step's forward passes run."""
+"""The recorder: what the marks hand over while forward passes run.
+
+A pass is kept by its own graph: the node behind the tap's output holds the *trace* of the pass. So a step finds the
+passes of its loss by looking into the graph of the loss, and a pass whose output is dropped (an evaluation that forgot
+``torch.no_grad()``) is freed with it. The recorder itself holds only the points whose tap has not run yet.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import Node
+from torch.nn.parallel import DistributedDataParallel
+
+from dfa_core import region
+from dfa_core.errors import FeedbackError
+
+_KEY = "dfa_core"  # in the metadata of a tap's node
 
 
 class Visit:
-    """One mark that ran: the tensor that came in, the one passed on, and the visit before it."""
+    """One mark that ran in a compiled region: the tensor that came in, the one that went out, the visit before."""
 
-    def __init__(self, name: str, arrived: Tensor, passed_on: Tensor, previous: Visit | None) -> None:
+    def __init__(self, name: str, input: Tensor, output: Tensor, previous: Visit | None) -> None:
         self.name = name
-        self.arrived = arrived
-        self.passed_on = passed_on
+        self.input = input
+        self.output = output
         self.previous = previous
 
 
-class Recorder:
-    """Collects the visits of one step and cuts the graph at every mark.
+@dataclass(eq=False)
+class Activation:
+    """What a feedback point was given.
 
-    The visits form a chain rather than a list: appending to a list inside a compiled function makes
-    ``torch.compile`` guard on its length, so every further pass of a step would compile anew. For the same
-    reason the chain starts at a visit of no mark, and not at ``None``.
+    Attributes:
+        value: the activation, cut from its graph, ``(*batch, *features)``.
+        root: where its gradient enters: the attached tensor, or the number of an output of the region that the tap
+            closes; ``None`` if nothing below needs a gradient.
+        version: how often the tensor had been changed in place; ``None`` in a compiled region.
     """
 
-    def __init__(self) -> None:
-        self.last = self._start = Visit("", torch.empty(0), torch.empty(0), None)
+    value: Tensor
+    root: Tensor | int | None
+    version: int | None = None
+
+
+@dataclass(eq=False)
+class Trace:
+    """One finished forward pass through the part of a model that one error tap serves.
+
+    Attributes:
+        recorder: the one that it was recorded by.
+        tap: name of the error tap.
+        number: how many passes the recorder had seen before.
+        points: the activations by feedback point, in the order visited.
+        attached: the tap's input, ``(*batch, *features)``; ``None`` if a compiled region ends with the tap.
+        output_nr: which output of the region the tap's is; ``None`` in eager mode.
+        twice: a point that ran twice in this pass; "" if none did.
+        data_parallel: whether DistributedDataParallel ran the pass.
+    """
+
+    recorder: Recorder
+    tap: str
+    number: int
+    points: dict[str, Activation]
+    attached: Tensor | None = None
+    output_nr: int | None = None
+    twice: str = ""
+    data_parallel: bool = False
+
+
+@dataclass(eq=False)
+class _OpenPass:
+    """The points that ran since their tap last did."""
+
+    points: dict[str, Activation] = field(default_factory=dict)
+    twice: str = ""
+
+
+class Recorder:
+    """Cuts the graph at every mark, and keeps what a step needs of it.
+
+    Args:
+        tap_of: the error tap of each feedback point, by name.
+    """
+
+    def __init__(self, tap_of: Mapping[str, str]) -> None:
+        self._tap_of = tap_of
+        self._open: dict[str, _OpenPass] = {}
+        self._closed = 0
+        self._key = region.enrol(self)
+        # Visits of compiled regions form a chain: appending to a list there would make `torch.compile` guard on its
+        # length, and compile every further pass of a step anew. For that reason it starts at a visit of no mark.
+        nothing = torch.empty(0, device="cpu")
+        self._last = self._start = Visit("", nothing, nothing, None)
+        self._ran: set[str] | None = None  # the marks of the step in progress; None between steps
+        self._errors: list[Tensor] = []  # what a compiled region's taps must receive in this step
+
+    def __reduce__(self) -> tuple[type[Recorder], tuple[Mapping[str, str]]]:
+        return Recorder, (self._tap_of,)  # a copy starts empty
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         """Keep the attached activation; pass it on cut, *not* requiring a gradient."""
         cut = x.detach()
-        self.last = Visit(name, x, cut, self.last)
+        if torch.compiler.is_compiling():
+            self._last = Visit(name, x, cut, self._last)
+        elif _in_backward():
+            self._check_recomputed("feedback point", name)
+        else:
+            self.collect()
+            self._add(name, Activation(cut, x if x.requires_grad else None, cut._version))
         return cut
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
-        """Cut here too, but pass on a leaf that gathers the error."""
-        # A compiled region cannot create a leaf. There the output itself is passed on, and
-        # `backpropagate_to_taps` stops the backward of what follows in eager mode at that tensor.
-        leaf = x if torch.compiler.is_compiling() else x.detach().requires_grad_()
-        self.last = Visit(name, x, leaf, self.last)
-        return leaf
+        """Cut here too, but pass on a tensor that gathers the error."""
+        if torch.compiler.is_compiling():
+            # A compiled region cannot create a leaf: its output itself is passed on, and a step stops there.
+            output = region.tap(x, self._key)
+            self._last = Visit(name, x, output, self._last)
+            return output
+        output: Tensor = _TapOutput.apply(x.detach().requires_grad_(), self, name)
+        if _in_backward():
+            self._check_recomputed("error tap", name)
+        else:
+            self.collect()
+            self._close(name, output.grad_fn, attached=x)
+        return output
 
-    def clear(self) -> None:
-        """Forget the visits (of a step that will not be finished)."""
-        self.last = self._start
+    def at_compiled_tap(self) -> None:
+        """A compiled region's tap is about to run: what ran before belongs to earlier passes."""
+        self.collect()
+        _data_parallel()
 
-    def take(self) -> list[Visit]:
-        """The visits since the last call, in the order they happened; forgets them."""
+    def collect(self) -> None:
+        """Sort in the visits of compiled regions that ran since."""
         visits: list[Visit] = []
-        visit = self.last
+        visit = self._last
         while visit.previous is not None:
             visits.append(visit)
             visit = visit.previous
-        self.clear()
-        return visits[::-1]
+        self._last = self._start
+        for visit in reversed(visits):
+            if visit.name in self._tap_of:
+                self._add(visit.name, Activation(visit.output, visit.input if visit.input.requires_grad else None))
+            else:
+                self._close(visit.name, visit.output.grad_fn, output_nr=visit.output.output_nr)
+
+    def clear(self) -> None:
+        """Forget the points of a pass that will not be finished."""
+        self.collect()
+        self._open.clear()
+
+    def take_unfinished(self) -> str:
+        """The last point that ran without its tap, "" if none did; all of them are forgotten."""
+        self.collect()
+        names = [name for unfinished in self._open.values() for name in unfinished.points]
+        self._open.clear()
+        return names[-1] if names else ""
+
+    @contextmanager
+    def stepping(self, traces: list[Trace]) -> Iterator[None]:
+        """Within, gradients may arrive at the taps, and the marks of ``traces`` may be recomputed."""
+        self._ran = {name for trace in traces for name in (trace.tap, *trace.points)}
+        try:
+            yield
+        finally:
+            self._ran = None
+            self._errors = []
+
+    def expect_at_regions(self, errors: list[Tensor]) -> None:
+        """The gradients that the taps of compiled regions have to receive in this step, and no others."""
+        self._errors = errors
+
+    def check_step(self, tap: str) -> None:
+        """A gradient arrived at a tap: raise :class:`FeedbackError` unless a step of the method sent it."""
+        if self._ran is None:
+            where = f"error tap '{tap}'" if tap else "an error tap"
+            raise FeedbackError(
+                f"a backward pass that is not the method's reached {where}, behind which the graph is cut: call "
+                "method.backward(loss) in place of loss.backward(); where that call is not yours, let it have "
+                "method.wrap(loss); to differentiate through the uncut model (a generator behind this "
+                "discriminator, saliency, a gradient penalty), run the forward pass within method.detached()"
+            )
+
+    def check_compiled_tap(self, gradient: Tensor) -> None:
+        """As :meth:`check_step`; also, nothing in the tap's own region may read its output."""
+        self.check_step("")
+        if self._errors and not any(_agree(gradient, error) for error in self._errors):
+            raise FeedbackError(
+                "an error tap in a compiled region is read inside that region too, so its error is not the whole "
+                "one: compile the layers above a tap apart from those below it"
+            )
+
+    def _add(self, name: str, activation: Activation) -> None:
+        unfinished = self._open.setdefault(self._tap_of[name], _OpenPass())
+        if name in unfinished.points:
+            unfinished.twice = name  # an error if the pass is ever finished; till then the last visit is enough
+        unfinished.points[name] = activation
+
+    def _close(
+        self, tap: str, node: Node | None, attached: Tensor | None = None, output_nr: int | None = None
+    ) -> None:
+        ran = self._open.pop(tap, None) or _OpenPass()
+        if node is None:  # nothing in the region needs a gradient
+            return
+        if output_nr is not None:
+            for activation in ran.points.values():
+                # The node will hold the trace, and tensors of this very node would hold the node: a leak.
+                if isinstance(activation.root, Tensor) and activation.root.grad_fn is node:
+                    activation.root = activation.root.output_nr
+        trace = Trace(self, tap, self._closed, ran.points, attached, output_nr, ran.twice, _data_parallel())
+        self._closed += 1
+        metadata: dict[str, list[Trace]] = node.metadata
+        metadata.setdefault(_KEY, []).append(trace)
+
+    def _check_recomputed(self, kind: str, name: str) -> None:
+        """A checkpointed region runs again during the backward pass. What it recomputes was recorded before."""
+        if self._ran is not None and name not in self._ran:
+            raise FeedbackError(
+                f"{kind} '{name}' ran in the backward pass but not in the forward pass: activation checkpointing "
+                "with use_reentrant=True runs the forward pass without gradients; use use_reentrant=False"
+            )
+
+
+def traces_on(node: Node) -> list[Trace]:
+    """The traces of the passes that ended with ``node``."""
+    if not isinstance(node, BackwardCFunction):
+        return []
+    found: list[Trace] = node.metadata.get(_KEY, [])
+    return found
+
+
+class _TapOutput(torch.autograd.Function):
+    """An identity on a tap's leaf: its node holds the trace, and notices gradients that no step sent.
+
+    PyTorch's message on an in-place change of the output names this class and the remedy, a clone.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor, recorder: Recorder, tap: str) -> Tensor:
+        ctx.recorder, ctx.tap = recorder, tap
+        return leaf.view_as(leaf)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        ctx.recorder.check_step(ctx.tap)
+        return gradient, None, None
+
+
+def _in_backward() -> bool:
+    return torch._C._current_graph_task_id() != -1
+
+
+def _data_parallel() -> bool:
+    """Whether DistributedDataParallel runs this forward pass; its options that lose gradients are refused."""
+    wrapper = DistributedDataParallel._active_ddp_module
+    if wrapper is None:
+        return False
+    for option in ("static_graph", "find_unused_parameters"):
+        if getattr(wrapper, option):
+            raise FeedbackError(
+                f"DistributedDataParallel({option}=True) follows the graph from the model's output, which a "
+                f"feedback method cuts, and would leave gradients unsynchronised: use {option}=False"
+            )
+    return True
+
+
+def _agree(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), rtol=1e-2, atol=1e-2 * float(b.abs().max()))

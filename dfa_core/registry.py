@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
 from dfa_core.errors import FeedbackError
-
-if TYPE_CHECKING:
-    from dfa_core.methods import Method
+from dfa_core.method import Method
 
 _METHODS: dict[str, type[Method]] = {}
-M = TypeVar("M", bound="type[Method]")
+M = TypeVar("M", bound=type[Method])
 
 
 def register(name: str) -> Callable[[M], M]:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core import DFA
-from dfa_core.recorder import Recorder
 
 
 class _Broadcast(torch.autograd.Function):
@@ -30,11 +29,10 @@ class _Broadcast(torch.autograd.Function):
         return error, None
 
 
-class ReentrantDFA(Recorder):
+class ReentrantDFA:
     """Train ``model`` by DFA through re-entrant backward calls, with the matrices of ``DFA(model)``."""
 
     def __init__(self, model: nn.Module, feedback_seed: int = 0) -> None:
-        super().__init__()
         self.dfa = DFA(model, feedback_seed=feedback_seed)  # for its matrices alone
         self.dfa.layout.attach(self)
         self.waiting: list[tuple[str, Tensor]] = []

@@ -1,0 +1,121 @@
+"""The graph of a loss, above the error taps and below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+from dfa_core.errors import FeedbackError
+from dfa_core.recorder import Recorder, Trace, traces_on
+
+
+@dataclass(eq=False)
+class Above:
+    """What a loss was computed by, from the error taps on.
+
+    Attributes:
+        taps: the passes that the loss depends on, in the order they ran, each with the place where its error can be
+            read: the tap's leaf, or an edge into a compiled region.
+        leaves: the leaf tensors that the loss depends on past the taps, by identity.
+        nodes: the nodes in between.
+        around: whether the loss reads something else of a compiled region than its taps.
+    """
+
+    taps: list[tuple[Trace, Tensor | GradientEdge]] = field(default_factory=list)
+    leaves: dict[int, Tensor] = field(default_factory=dict)
+    nodes: set[Node] = field(default_factory=set)
+    around: bool = False
+
+    @classmethod
+    def of(cls, loss: Tensor, recorder: Recorder) -> Above:
+        """Look into the graph of ``loss``, down to the taps that ``recorder`` cut.
+
+        Raises:
+            FeedbackError: the loss depends on a pass that another method recorded.
+        """
+        above = cls()
+        entered: dict[Node, set[int]] = {}
+        stack = [(loss.grad_fn, loss.output_nr)]
+        while stack:
+            node, number = stack.pop()
+            if node is None:
+                continue
+            if traces_on(node):
+                entered.setdefault(node, set()).add(number)
+            elif node not in above.nodes:
+                above.nodes.add(node)
+                if (leaf := _leaf(node)) is not None:
+                    above.leaves[id(leaf)] = leaf
+                stack.extend(node.next_functions)
+        for node, numbers in entered.items():
+            above._add_taps(node, numbers, recorder)
+        above.taps.sort(key=lambda found: found[0].number)
+        return above
+
+    def _add_taps(self, node: Node, numbers: set[int], recorder: Recorder) -> None:
+        traces = traces_on(node)
+        for trace in traces:
+            if trace.recorder is not recorder:
+                raise FeedbackError(
+                    f"the loss depends on a pass through error tap '{trace.tap}' that was recorded for another "
+                    "method: give each method the loss of its own model, and run a model that is only to hand a "
+                    "gradient through (a discriminator, a critic) within its method's detached()"
+                )
+            if trace.output_nr is None:
+                leaf = _leaf(node.next_functions[0][0])
+                assert leaf is not None
+                self.taps.append((trace, leaf))
+            else:
+                self.taps.append((trace, GradientEdge(node, trace.output_nr)))
+        self.around |= bool(numbers - {trace.output_nr or 0 for trace in traces})
+
+    @property
+    def compiled(self) -> bool:
+        """Does a tap close a compiled region?"""
+        return any(trace.output_nr is not None for trace, _ in self.taps)
+
+    def meets_below(self) -> bool:
+        """Must what lies below the taps go backward together with the loss?
+
+        That is so if the loss reads an activation below a tap, so that both start in the same part of the graph; and
+        under DistributedDataParallel, which counts on one gradient per parameter, if a parameter is used on both
+        sides.
+        """
+        if self.around:
+            return True
+        if not self.leaves:
+            return False
+        nodes, leaves = _below(trace for trace, _ in self.taps)
+        if any(trace.data_parallel for trace, _ in self.taps) and not leaves.isdisjoint(self.leaves):
+            return True
+        return not nodes.isdisjoint(node for node in self.nodes if _leaf(node) is None)
+
+
+def _below(traces: Iterable[Trace]) -> tuple[set[Node], set[int]]:
+    """The nodes that the taps and the feedback points of ``traces`` lead to, and the leaf tensors by identity."""
+    attached = [tensor for trace in traces for tensor in _attached(trace)]
+    stack = [tensor.grad_fn for tensor in attached]
+    nodes: set[Node] = set()
+    leaves = {id(tensor) for tensor in attached if tensor.is_leaf}
+    while stack:
+        node = stack.pop()
+        if node is None or node in nodes:
+            continue
+        nodes.add(node)
+        if (leaf := _leaf(node)) is not None:
+            leaves.add(id(leaf))
+        stack.extend(below for below, _ in node.next_functions)
+    return nodes, leaves
+
+
+def _attached(trace: Trace) -> list[Tensor]:
+    roots = [trace.attached, *(activation.root for activation in trace.points.values())]
+    return [root for root in roots if isinstance(root, Tensor)]
+
+
+def _leaf(node: Node | None) -> Tensor | None:
+    """The tensor whose gradient ``node`` accumulates."""
+    return getattr(node, "variable", None)
