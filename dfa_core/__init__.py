@@ -10,6 +10,7 @@ The model passes activations through :class:`FeedbackPoint` and its output throu
 from dfa_core.alignment import Alignment, WeightAlignment, measure_alignment
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import KINDS, SCALINGS, FeedbackMatrices
+from dfa_core.insert import InsertedMarks, insert_marks
 from dfa_core.marks import ErrorTap, FeedbackPoint
 from dfa_core.method import FeedbackMethod, Method
 from dfa_core.methods import DFA, Backprop, Shallow
@@ -27,10 +28,12 @@ __all__ = [
     "FeedbackMatrices",
     "FeedbackMethod",
     "FeedbackPoint",
+    "InsertedMarks",
     "Method",
     "Pass",
     "Shallow",
     "WeightAlignment",
+    "insert_marks",
     "make_method",
     "measure_alignment",
     "method_class",

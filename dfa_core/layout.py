@@ -11,6 +11,9 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from dfa_core.errors import FeedbackError
 from dfa_core.marks import ErrorTap, FeedbackPoint, Mark, Recording
 
+#: Under this name a module holds a mark that was inserted behind it; the mark is called by the module's path.
+INSERTED = "inserted_mark"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -101,9 +104,10 @@ def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             continue
         seen.add(id(module))
         yield path, module
-        inner = _wrapped_name(module)
+        transparent = (_wrapped_name(module), INSERTED)
         children = [
-            (path if name == inner else f"{path}.{name}".lstrip("."), child) for name, child in module.named_children()
+            (path if name in transparent else f"{path}.{name}".lstrip("."), child)
+            for name, child in module.named_children()
         ]
         stack += reversed(children)
 
