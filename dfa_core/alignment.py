@@ -289,4 +289,3 @@ def _row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:
     defined = lengths > 0
     cosines: Tensor = (a * b).sum(1)[defined] / lengths[defined]
     return cosines.cpu()
-

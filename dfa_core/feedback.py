@@ -126,7 +126,7 @@ class FeedbackMatrices(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeedbackMatrices:
         before = self.weight
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         after = self.weight
         if after.device.type != "meta" and not _same_values(before, after):
             self.redraw()  # `to_empty` moved the module and left the memory as it was found

@@ -11,20 +11,39 @@ from torch.autograd.graph import GradientEdge, Node
 from dfa_core.errors import FeedbackError
 from dfa_core.recorder import Recorder, Trace, traces_on
 
+#: Where an error can be read, or a gradient put in: a tensor, or an edge into a compiled region.
+Place = Tensor | GradientEdge
+
+
+@dataclass(eq=False)
+class ReachedTap:
+    """A pass that a loss depends on, and the edge of the graph where its error can be read."""
+
+    trace: Trace
+    edge: GradientEdge
+
+    @property
+    def leaf(self) -> Tensor | None:
+        """Where the gradient of a tap in eager mode ends; ``None`` if the tap closes a compiled region."""
+        return None if self.trace.attached is None else _leaf(self.edge.node.next_functions[0][0])
+
+    def place(self, root: Tensor | int) -> Place:
+        """Where the signal of an activation enters; a number counts the outputs of the region that the tap closes."""
+        return root if isinstance(root, Tensor) else GradientEdge(self.edge.node, root)
+
 
 @dataclass(eq=False)
 class Above:
     """What a loss was computed by, from the error taps on.
 
     Attributes:
-        taps: the passes that the loss depends on, in the order they ran, each with the place where its error can be
-            read: the tap's leaf, or an edge into a compiled region.
+        taps: the passes that the loss depends on, in the order they ran.
         leaves: the leaf tensors that the loss depends on past the taps, by identity.
         nodes: the nodes in between.
         around: whether the loss reads something else of a compiled region than its taps.
     """
 
-    taps: list[tuple[Trace, Tensor | GradientEdge]] = field(default_factory=list)
+    taps: list[ReachedTap] = field(default_factory=list)
     leaves: dict[int, Tensor] = field(default_factory=dict)
     nodes: set[Node] = field(default_factory=set)
     around: bool = False
@@ -52,7 +71,7 @@ class Above:
                 stack.extend(node.next_functions)
         for node, numbers in entered.items():
             above._add_taps(node, numbers, recorder)
-        above.taps.sort(key=lambda found: found[0].number)
+        above.taps.sort(key=lambda tap: tap.trace.number)
         return above
 
     def _add_taps(self, node: Node, numbers: set[int], recorder: Recorder) -> None:
@@ -64,18 +83,18 @@ class Above:
                     "method: give each method the loss of its own model, and run a model that is only to hand a "
                     "gradient through (a discriminator, a critic) within its method's detached()"
                 )
-            if trace.output_nr is None:
-                leaf = _leaf(node.next_functions[0][0])
-                assert leaf is not None
-                self.taps.append((trace, leaf))
-            else:
-                self.taps.append((trace, GradientEdge(node, trace.output_nr)))
-        self.around |= bool(numbers - {trace.output_nr or 0 for trace in traces})
+            self.taps.append(ReachedTap(trace, GradientEdge(node, trace.output_nr)))
+        self.around |= bool(numbers - {trace.output_nr for trace in traces})
 
     @property
     def compiled(self) -> bool:
         """Does a tap close a compiled region?"""
-        return any(trace.output_nr is not None for trace, _ in self.taps)
+        return any(tap.trace.attached is None for tap in self.taps)
+
+    @property
+    def hooked(self) -> bool:
+        """Has a leaf tensor above the taps hooks of the user's own? They must see its gradient once."""
+        return any(leaf._backward_hooks for leaf in self.leaves.values())
 
     def meets_below(self) -> bool:
         """Must what lies below the taps go backward together with the loss?
@@ -88,8 +107,8 @@ class Above:
             return True
         if not self.leaves:
             return False
-        nodes, leaves = _below(trace for trace, _ in self.taps)
-        if any(trace.data_parallel for trace, _ in self.taps) and not leaves.isdisjoint(self.leaves):
+        nodes, leaves = _below(tap.trace for tap in self.taps)
+        if any(tap.trace.data_parallel for tap in self.taps) and not leaves.isdisjoint(self.leaves):
             return True
         return not nodes.isdisjoint(node for node in self.nodes if _leaf(node) is None)
 

@@ -125,4 +125,4 @@ def _is_transformed(x: Tensor) -> bool:
     """Whether ``x`` belongs to a transform of torch.func or has a forward-mode tangent."""
     if torch._C._functorch.is_functorch_wrapped_tensor(x):
         return True
-    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Trace:
         number: how many passes the recorder had seen before.
         points: the activations by feedback point, in the order visited.
         attached: the tap's input, ``(*batch, *features)``; ``None`` if a compiled region ends with the tap.
-        output_nr: which output of the region the tap's is; ``None`` in eager mode.
+        output_nr: which output of its node the tap's is; 0 in eager mode.
         twice: a point that ran twice in this pass; "" if none did.
         data_parallel: whether DistributedDataParallel ran the pass.
     """
@@ -69,8 +69,8 @@ class Trace:
     tap: str
     number: int
     points: dict[str, Activation]
-    attached: Tensor | None = None
-    output_nr: int | None = None
+    attached: Tensor | None
+    output_nr: int
     twice: str = ""
     data_parallel: bool = False
 
@@ -121,15 +121,15 @@ class Recorder:
         """Cut here too, but pass on a tensor that gathers the error."""
         if torch.compiler.is_compiling():
             # A compiled region cannot create a leaf: its output itself is passed on, and a step stops there.
-            output = region.tap(x, self._key)
+            output: Tensor = region.tap(x, self._key)
             self._last = Visit(name, x, output, self._last)
             return output
-        output: Tensor = _TapOutput.apply(x.detach().requires_grad_(), self, name)
+        output = ErrorTapOutput.apply(x.detach().requires_grad_(), self, name)  # type: ignore[no-untyped-call]
         if _in_backward():
             self._check_recomputed("error tap", name)
         else:
             self.collect()
-            self._close(name, output.grad_fn, attached=x)
+            self._close(name, output, attached=x)
         return output
 
     def at_compiled_tap(self) -> None:
@@ -149,7 +149,7 @@ class Recorder:
             if visit.name in self._tap_of:
                 self._add(visit.name, Activation(visit.output, visit.input if visit.input.requires_grad else None))
             else:
-                self._close(visit.name, visit.output.grad_fn, output_nr=visit.output.output_nr)
+                self._close(visit.name, visit.output, attached=None)
 
     def clear(self) -> None:
         """Forget the points of a pass that will not be finished."""
@@ -203,21 +203,19 @@ class Recorder:
             unfinished.twice = name  # an error if the pass is ever finished; till then the last visit is enough
         unfinished.points[name] = activation
 
-    def _close(
-        self, tap: str, node: Node | None, attached: Tensor | None = None, output_nr: int | None = None
-    ) -> None:
+    def _close(self, tap: str, output: Tensor, attached: Tensor | None) -> None:
+        """The tap returned ``output``; ``attached`` is what it was given, ``None`` in a compiled region."""
         ran = self._open.pop(tap, None) or _OpenPass()
+        node = output.grad_fn
         if node is None:  # nothing in the region needs a gradient
             return
-        if output_nr is not None:
-            for activation in ran.points.values():
-                # The node will hold the trace, and tensors of this very node would hold the node: a leak.
-                if isinstance(activation.root, Tensor) and activation.root.grad_fn is node:
-                    activation.root = activation.root.output_nr
-        trace = Trace(self, tap, self._closed, ran.points, attached, output_nr, ran.twice, _data_parallel())
+        for activation in ran.points.values():
+            # The node will hold the trace, and tensors of this very node would hold the node: a leak.
+            if isinstance(activation.root, Tensor) and activation.root.grad_fn is node:
+                activation.root = activation.root.output_nr
+        trace = Trace(self, tap, self._closed, ran.points, attached, output.output_nr, ran.twice, _data_parallel())
         self._closed += 1
-        metadata: dict[str, list[Trace]] = node.metadata
-        metadata.setdefault(_KEY, []).append(trace)
+        _metadata(node).setdefault(_KEY, []).append(trace)
 
     def _check_recomputed(self, kind: str, name: str) -> None:
         """A checkpointed region runs again during the backward pass. What it recomputes was recorded before."""
@@ -232,11 +230,14 @@ def traces_on(node: Node) -> list[Trace]:
     """The traces of the passes that ended with ``node``."""
     if not isinstance(node, BackwardCFunction):
         return []
-    found: list[Trace] = node.metadata.get(_KEY, [])
-    return found
+    return _metadata(node).get(_KEY, [])
 
 
-class _TapOutput(torch.autograd.Function):
+def _metadata(node: Node) -> dict[str, list[Trace]]:
+    return cast("dict[str, list[Trace]]", node.metadata)  # PyTorch declares a property as a method
+
+
+class ErrorTapOutput(torch.autograd.Function):
     """An identity on a tap's leaf: its node holds the trace, and notices gradients that no step sent.
 
     PyTorch's message on an in-place change of the output names this class and the remedy, a clone.

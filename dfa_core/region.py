@@ -48,8 +48,7 @@ def tap_backward(gradient: Tensor, recorder: int) -> Tensor:
 def _recorder(number: int) -> Recorder:
     if number not in _RECORDERS:
         raise FeedbackError(
-            "the method of this compiled model is gone: keep the method that make_method returns, and call its "
-            "backward"
+            "the method of this compiled model is gone: keep the method that make_method returns, and call its backward"
         )
     return _RECORDERS[number]
 

@@ -12,23 +12,20 @@ every node runs once and every parameter gets one gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
 from dfa_core.errors import FeedbackError
-from dfa_core.graph import Above
+from dfa_core.graph import Above, Place, ReachedTap
 from dfa_core.passes import Pass, passes_of
-from dfa_core.recorder import Recorder, Trace
+from dfa_core.recorder import Recorder
 
 Signals = Mapping[str, Tensor | None]
-Root = Tensor | GradientEdge
 
 
-def feedback_step(
-    loss: Tensor, recorder: Recorder, signals_of: Callable[[Sequence[Pass]], Sequence[Signals]]
-) -> None:
+def feedback_step(loss: Tensor, recorder: Recorder, signals_of: Callable[[Sequence[Pass]], Sequence[Signals]]) -> None:
     """Accumulate into ``.grad`` what a feedback method gives each parameter.
 
     Args:
@@ -38,22 +35,23 @@ def feedback_step(
     Raises:
         FeedbackError: the marks were used wrongly; nothing was accumulated but, at most, gradients above the taps.
     """
-    above = _above(loss, recorder)
-    traces = [trace for trace, _ in above.taps]
-    passes = passes_of(traces)
-    with recorder.stepping(traces):
-        together = above.meets_below() or (above.compiled and _hooked(above))
-        roots = _errors_alone(loss, above, passes) if together else _down_to_taps(loss, above, passes)
+    above = _look_above(loss, recorder)
+    passes = passes_of(tap.trace for tap in above.taps)
+    with recorder.stepping([tap.trace for tap in above.taps]):
+        together = above.meets_below() or (above.compiled and above.hooked)
+        roots = _read_errors(loss, above, passes) if together else _down_to_taps(loss, above, passes)
         if together and above.compiled:
-            recorder.expect_at_regions([p.error for p, trace in _paired(passes, traces) if trace.attached is None])
+            regions = zip(passes, above.taps, strict=True)
+            recorder.expect_at_regions([p.error for p, tap in regions if tap.trace.attached is None])
         signals = signals_of(passes)
-        for forward_pass, (trace, place), sent in zip(passes, above.taps, signals, strict=True):
-            roots += _roots_below(forward_pass, trace, place, sent, error_flows=together)
-        if roots:
-            torch.autograd.backward([root for root, _ in roots], [gradient for _, gradient in roots])
-    for _, place in above.taps:
-        if isinstance(place, Tensor):
-            place.grad = None  # a module fed by a tap hands it a gradient too, which nobody wants
+        for forward_pass, tap, sent in zip(passes, above.taps, signals, strict=True):
+            check_signals(forward_pass, sent)
+            roots.add_points(tap, sent)
+            roots.add_tap(tap, forward_pass.error, flows_anyway=together)
+        roots.backward()
+    for tap in above.taps:
+        if tap.leaf is not None:
+            tap.leaf.grad = None  # a module fed by a tap hands it a gradient too, which nobody wants
 
 
 def check_signals(forward_pass: Pass, sent: Signals) -> None:
@@ -73,8 +71,39 @@ def check_signals(forward_pass: Pass, sent: Signals) -> None:
             )
 
 
-def _above(loss: Tensor, recorder: Recorder) -> Above:
-    if loss.dim() != 0 and loss.numel() != 1:
+class _Roots:
+    """Where a backward pass starts: tensors and edges of the graph, each with its gradient."""
+
+    def __init__(self) -> None:
+        self._roots: list[Place] = []
+        self._gradients: list[Tensor | None] = []
+
+    def add(self, root: Place, gradient: Tensor | None) -> None:
+        self._roots.append(root)
+        self._gradients.append(gradient)
+
+    def add_points(self, tap: ReachedTap, sent: Signals) -> None:
+        """The points of one pass, with their signals."""
+        for name, signal in sent.items():
+            activation = tap.trace.points[name]
+            if signal is not None and activation.root is not None:
+                self.add(tap.place(activation.root), signal.to(activation.value.dtype))
+
+    def add_tap(self, tap: ReachedTap, error: Tensor, flows_anyway: bool) -> None:
+        """The tap of one pass, with its error; a region's gets it from the loss where that goes backward too."""
+        if tap.trace.attached is None:
+            if not flows_anyway:
+                self.add(tap.edge, error)
+        elif tap.trace.attached.requires_grad:
+            self.add(tap.trace.attached, error)
+
+    def backward(self) -> None:
+        if self._roots:
+            torch.autograd.backward(cast("list[Tensor]", self._roots), self._gradients)
+
+
+def _look_above(loss: Tensor, recorder: Recorder) -> Above:
+    if loss.numel() != 1:
         raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
     unfinished = recorder.take_unfinished()
     above = Above.of(loss, recorder)
@@ -85,67 +114,42 @@ def _above(loss: Tensor, recorder: Recorder) -> Above:
         )
     if not above.taps:
         raise FeedbackError(
-            "the loss depends on no error tap: compute it, with gradients enabled, by the model that this method was "
-            "made for (a copy of it is not attached, and attaching another method detaches this one), from what the "
-            "tap returns, not detached"
+            "the loss depends on no error tap: compute it with gradients enabled, by the model that this method was "
+            "made for (a copy is not attached), from what the tap returns"
         )
     return above
 
 
-def _hooked(above: Above) -> bool:
-    """Has a parameter above the taps hooks of the user's own? They must see its gradient once."""
-    return any(leaf._backward_hooks for leaf in above.leaves.values())
-
-
-def _down_to_taps(loss: Tensor, above: Above, passes: list[Pass]) -> list[tuple[Root, Tensor | None]]:
-    """Step 1 where nothing below the taps is read but their output; returns what is still to be accumulated."""
-    places = [place for _, place in above.taps]
-    leaves: list[Tensor] = []
-    if above.compiled:
-        # `backward` would enter a compiled region, whose one backward function is to run once, in step 3.
-        leaves = list(above.leaves.values())
-        found = torch.autograd.grad(loss, [*places, *leaves], allow_unused=True)
-    else:
+def _down_to_taps(loss: Tensor, above: Above, passes: Sequence[Pass]) -> _Roots:
+    """Step 1 where the loss reads nothing below the taps; returns what is still to be accumulated."""
+    roots = _Roots()
+    leaves = list(above.leaves.values())
+    if leaves and not above.compiled:
         torch.autograd.backward(loss)
-        found = tuple(place.grad for place in places if isinstance(place, Tensor))
-        for place in places:
-            if isinstance(place, Tensor):
-                place.grad = None
+        for forward_pass, tap in zip(passes, above.taps, strict=True):
+            assert tap.leaf is not None
+            forward_pass.error, tap.leaf.grad = tap.leaf.grad, None
+        return roots
+    # `backward` would enter a compiled region, whose one backward function is to run once, in step 3.
+    found = _gradients(loss, [*(tap.edge for tap in above.taps), *leaves])
     for forward_pass, error in zip(passes, found, strict=False):
         forward_pass.error = error
-    return [(leaf, g) for leaf, g in zip(leaves, found[len(places) :], strict=True) if g is not None]
-
-
-def _errors_alone(loss: Tensor, above: Above, passes: list[Pass]) -> list[tuple[Root, Tensor | None]]:
-    """Step 1 where the loss goes backward in step 3."""
-    places = [place for _, place in above.taps]
-    found = torch.autograd.grad(loss, places, retain_graph=True, allow_unused=True)
-    for forward_pass, error in zip(passes, found, strict=True):
-        forward_pass.error = error
-    return [(loss, None)]
-
-
-def _roots_below(
-    forward_pass: Pass, trace: Trace, place: Root, sent: Signals, error_flows: bool
-) -> list[tuple[Root, Tensor | None]]:
-    """Where step 3 starts in one pass: the points with their signals, the tap with its error."""
-    check_signals(forward_pass, sent)
-    roots: list[tuple[Root, Tensor | None]] = []
-    for name, signal in sent.items():
-        root = trace.points[name].root
-        if isinstance(root, int):
-            assert isinstance(place, GradientEdge)
-            root = GradientEdge(place.node, root)
-        if signal is not None and root is not None:
-            roots.append((root, signal.to(trace.points[name].value.dtype)))
-    error = forward_pass.error  # read in any case: a tap without error is a mistake of the caller
-    if trace.attached is None:
-        if not error_flows:
-            roots.append((place, error))
-    elif trace.attached.requires_grad:
-        roots.append((trace.attached, error))
+    for leaf, gradient in zip(leaves, found[len(passes) :], strict=True):
+        if gradient is not None:
+            roots.add(leaf, gradient)
     return roots
 
 
-def _paired(passes: list[Pass], traces: list[Trace]) -> zip[tuple[Pass, Trace]]:
-    return zip(passes, traces, strict=True)
+def _read_errors(loss: Tensor, above: Above, passes: Sequence[Pass]) -> _Roots:
+    """Step 1 where the loss goes backward in step 3."""
+    found = _gradients(loss, [tap.edge for tap in above.taps], retain_graph=True)
+    for forward_pass, error in zip(passes, found, strict=True):
+        forward_pass.error = error
+    roots = _Roots()
+    roots.add(loss, None)
+    return roots
+
+
+def _gradients(loss: Tensor, places: Sequence[Place], retain_graph: bool = False) -> Sequence[Tensor | None]:
+    inputs = cast("list[Tensor]", places)  # PyTorch's annotations know lists of tensors or of edges, but no mixture
+    return torch.autograd.grad(loss, inputs, retain_graph=retain_graph, allow_unused=True)

@@ -29,7 +29,7 @@ def wrapped(loss: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
     if not loss.requires_grad:  # computed without gradients: an evaluation
         return loss
     anchor = loss.detach().requires_grad_()  # autograd calls a function only where an input needs a gradient
-    output: Tensor = _WrappedLoss.apply(anchor, _Held(loss), backward)
+    output: Tensor = _WrappedLoss.apply(anchor, _Held(loss), backward)  # type: ignore[no-untyped-call]
     return output
 
 

@@ -58,9 +58,11 @@ def test_auxiliary_outputs_get_their_true_gradient(name, backend):
         method.backward(vae_loss(run, x))
         found = gradients(model)
         if name == "shallow":  # a compiled region answers with zeros where eager mode leaves no gradient
-            oracle = {k: found[k] if g is None and not found[k].any() else g for k, g in oracle.items()} if (
-                backend != "eager mode"
-            ) else oracle
+            oracle = (
+                {k: found[k] if g is None and not found[k].any() else g for k, g in oracle.items()}
+                if (backend != "eager mode")
+                else oracle
+            )
         assert_same(found, oracle, **CLOSE)
 
 

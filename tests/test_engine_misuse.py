@@ -8,7 +8,7 @@ import logging
 
 import pytest
 import torch
-from engine_nets import Net, batch, build, gradients, mse
+from engine_nets import Net, assert_same, batch, build, gradients, mse
 
 from dfa_core import (
     DFA,
@@ -71,33 +71,121 @@ def test_a_tap_that_never_ran():
     model = build(5, 7, 3)
     method = make_method("dfa", model)
     loss = model.points[0](model.layers[0](torch.randn(4, 5))).mean()
-    with pytest.raises(FeedbackError, match=r"'tap' never ran after feedback point 'points.0'"):
+    with pytest.raises(FeedbackError, match=r"error tap never ran after feedback point 'points.0'"):
         method.backward(loss + model.layers[1].bias.sum())
 
 
 @pytest.mark.parametrize("name", ["dfa", "shallow"])
-def test_a_tap_without_gradient(name):
-    """Without it a forgotten evaluation pass would add to the step, or count as error zero."""
+def test_a_loss_that_depends_on_no_tap(name):
+    """Without it a detached output would train nothing, and a forgotten evaluation would add to the step."""
     model, data = build(5, 7, 3), batch(4, 5, 3)
     method = make_method(name, model)
-    model(data[0])
-    with pytest.raises(FeedbackError, match=r"'tap' ran but this loss sends it no gradient.*no_grad"):
-        method.backward(mse(model, data))
-    model(data[0])
-    method.reset()
+    with pytest.raises(FeedbackError, match=r"the loss depends on no error tap.*from what the tap returns"):
+        method.backward(model(data[0]).detach().mean() + model.layers[1].bias.sum())
     method.backward(mse(model, data))
+    expected = gradients(model)
+    model.zero_grad()
+    model(data[0])
+    method.backward(mse(model, data))
+    assert_same(gradients(model), expected)
 
 
-def test_no_mark_ran_and_replaced_methods():
+def test_replaced_methods():
     """Without it a detached method would train the top layer alone: shallow under another name."""
     model, data = build(5, 7, 3), batch(4, 5, 3)
     bp, dfa = make_method("bp", model), make_method("dfa", model)
     with pytest.raises(FeedbackError, match="make the method anew"):
         bp.backward(mse(model, data))
-    dfa.reset()
-    make_method("shallow", model)
-    with pytest.raises(FeedbackError, match="no mark ran since the last backward"):
-        dfa.backward(mse(model, data))
+    loss = mse(model, data)
+    shallow = make_method("shallow", model)
+    with pytest.raises(FeedbackError, match="another method was attached.*make the method anew"):
+        dfa.backward(loss)
+    with pytest.raises(FeedbackError, match="'tap' that was recorded for another method"):
+        shallow.backward(loss)
+    shallow.backward(mse(model, data))
+
+
+def test_a_discriminator_cuts_the_gradient_of_its_generator():
+    """Without it the generator would learn nothing from the discriminator, and no message would say why."""
+    generator, critic = build(2, 6, 5, seed=1), build(5, 7, 1, seed=2)
+    methods = make_method("dfa", generator), make_method("dfa", critic)
+    noise = batch(9, 2, 1)[0]
+    for step in (lambda loss: loss.backward(), methods[0].backward):
+        with pytest.raises(FeedbackError, match=r"discriminator.*within (method\.|its method's )detached\(\)"):
+            step(critic(generator(noise)).mean())
+    with methods[1].detached():
+        loss = critic(generator(noise)).mean()
+    methods[0].backward(loss)
+    assert None not in gradients(generator).values()
+
+
+def test_two_heads_share_one_tap():
+    """Without it the remedy that the message on two taps gives would be worth nothing."""
+
+    class TwoHeads(Net):
+        def forward(self, x):
+            return super().forward(x).split([1, 2], dim=1)
+
+    torch.manual_seed(0)
+    model, data = TwoHeads(5, 7, 3), batch(4, 5, 3)
+    method = make_method("dfa", model)
+    first, second = model(data[0])
+    method.backward(first.mean() + second.square().mean())
+    assert None not in gradients(model).values()
+
+
+def test_a_shared_encoder_used_twice():
+    """Without it a siamese network would end in a message that does not fit it."""
+
+    class Siamese(torch.nn.Module):
+        def __init__(self, encoder):
+            super().__init__()
+            self.encoder, self.tap = encoder, torch.nn.Identity()
+
+        def forward(self, a, b):
+            return self.tap(self.encoder(a) - self.encoder(b))
+
+    torch.manual_seed(0)
+    x = batch(4, 5, 3)[0]
+    inside = Siamese(Net(5, 7, 3))
+    make_method("dfa", inside).backward(inside(x, 2 * x).square().mean())
+    assert None not in gradients(inside).values()
+    outside = Siamese(Net(5, 7, 3))
+    outside.encoder.tap, outside.tap = torch.nn.Identity(), ErrorTap(3)
+    method = make_method("dfa", outside)
+    with pytest.raises(FeedbackError, match="'encoder.points.0' ran twice.*tap inside an encoder that is used twice"):
+        method.backward(outside(x, 2 * x).square().mean())
+
+
+@pytest.mark.parametrize(("mark", "kind"), [("h", "feedback point"), ("y", "error tap")])
+def test_a_tuple_passed_into_a_mark(mark, kind):
+    """Without it a recurrent layer's output would end in an attribute error inside this library."""
+    model = torch.nn.ModuleDict({"h": FeedbackPoint(3), "y": ErrorTap(3)})
+    method = make_method("dfa", model)
+    with pytest.raises(FeedbackError, match=rf"{kind} '{mark}' got a tuple: pass it one tensor"):
+        model[mark]((torch.ones(2, 3), None))
+    assert method.layout.is_attached(method.recorder)
+
+
+def test_in_place_operations_behind_a_mark():
+    """Without it the activation would be changed after the fact, or PyTorch would blame a version counter."""
+
+    class InPlace(Net):
+        def forward(self, x):
+            h = self.points[0](torch.tanh(self.layers[0](x)))
+            h += 1
+            return self.tap(self.layers[1](h))
+
+    torch.manual_seed(0)
+    model, data = InPlace(5, 7, 3), batch(4, 5, 3)
+    method = make_method("dfa", model)
+    with pytest.raises(FeedbackError, match=r"'points.0' passed on was changed in place.*x = x \+ y"):
+        method.backward(mse(model, data))
+    model = build(5, 7, 3)
+    method = make_method("dfa", model)
+    with pytest.raises(RuntimeError, match="ErrorTapOutput.*cloning the output"):
+        model(data[0]).mul_(2)
+    method.backward(mse(model, data))
 
 
 def test_an_error_leaves_no_trace_in_the_next_step():
