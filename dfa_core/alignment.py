@@ -18,6 +18,7 @@ from dfa_core.errors import FeedbackError
 from dfa_core.method import FeedbackMethod
 from dfa_core.passes import Pass
 from dfa_core.step import Signals, check_signals
+from dfa_core.wrappers import check_not_sharded
 
 Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
@@ -161,6 +162,7 @@ def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tup
             f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment "
             "to measure: make it with make_method and attach no other method afterwards"
         )
+    check_not_sharded(method._model[0])
     probe = _Probe()
     before = method.layout.recorders()
     method.layout.attach(probe)

@@ -107,18 +107,24 @@ class Above:
             return True
         if not self.leaves:
             return False
-        nodes, leaves = _below(tap.trace for tap in self.taps)
-        if any(tap.trace.data_parallel for tap in self.taps) and not leaves.isdisjoint(self.leaves):
+        nodes, leaves = reached(place for tap in self.taps for place in _attached(tap.trace))
+        if any(tap.trace.reduced_by for tap in self.taps) and not leaves.isdisjoint(self.leaves):
             return True
         return not nodes.isdisjoint(node for node in self.nodes if _leaf(node) is None)
 
 
-def _below(traces: Iterable[Trace]) -> tuple[set[Node], set[int]]:
-    """The nodes that the taps and the feedback points of ``traces`` lead to, and the leaf tensors by identity."""
-    attached = [tensor for trace in traces for tensor in _attached(trace)]
-    stack = [tensor.grad_fn for tensor in attached]
+def reached(places: Iterable[Place]) -> tuple[set[Node], set[int]]:
+    """The nodes that gradients reach from ``places``, and the leaf tensors by identity."""
+    stack: list[Node | None] = []
     nodes: set[Node] = set()
-    leaves = {id(tensor) for tensor in attached if tensor.is_leaf}
+    leaves: set[int] = set()
+    for place in places:
+        if isinstance(place, Tensor):
+            stack.append(place.grad_fn)
+            if place.is_leaf:
+                leaves.add(id(place))
+        else:
+            stack.append(place.node)
     while stack:
         node = stack.pop()
         if node is None or node in nodes:

@@ -103,7 +103,7 @@ def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             continue
         seen.add(id(module))
         yield path, module
-        transparent = (_wrapped_name(module), INSERTED)
+        transparent = (wrapped_name(module), INSERTED)
         children = [
             (path if name in transparent else f"{path}.{name}".lstrip("."), child)
             for name, child in module.named_children()
@@ -132,7 +132,7 @@ def _marks_now_in(model: nn.Module) -> Iterator[Mark]:
             stack += module._modules.values()
 
 
-def _wrapped_name(module: nn.Module) -> str | None:
+def wrapped_name(module: nn.Module) -> str | None:
     """Under which name a wrapper holds the module that it wraps; ``None`` if ``module`` is no wrapper."""
     if isinstance(module, DataParallel | DistributedDataParallel):
         return "module"

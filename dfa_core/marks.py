@@ -16,6 +16,11 @@ from torch.autograd import forward_ad
 
 from dfa_core.errors import FeedbackError
 
+NO_REPLICAS = (
+    "DataParallel runs copies of a model in threads, and no method is attached to those: use DistributedDataParallel, "
+    "with one process a device"
+)
+
 
 class Recording(Protocol):
     """What marks report to: each call gives what the mark passes on."""
@@ -75,6 +80,12 @@ class Mark(nn.Module):
                 f"{self.kind} '{self.name}' runs within torch.func or forward-mode differentiation, which a cut graph "
                 "would answer with zeros: run the model within method.detached()"
             )
+
+    def _replicate_for_data_parallel(self) -> Mark:
+        if self.recorder is not None:
+            raise FeedbackError(NO_REPLICAS)
+        replica: Mark = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        return replica
 
     def extra_repr(self) -> str:
         return f"features={self.features}, batch_dims={self.batch_dims}" + (

@@ -15,6 +15,7 @@ from dfa_core.passes import Pass
 from dfa_core.recorder import Recorder
 from dfa_core.step import Signals, feedback_step
 from dfa_core.wrap import wrapped
+from dfa_core.wrappers import Wrappers
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ class Method(nn.Module):
         self.recorder: Recorder | None = None
         # In tuples: model and parameters are not to be registered a second time here.
         self._model = (model,)
-        self._parameters_by_name = tuple(parameters_of(model))
         self._reported = False
         self.layout.attach(None)
 
@@ -78,7 +78,8 @@ class Method(nn.Module):
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """The model's parameters that require a gradient, by name."""
-        return {name: p for name, p in self._parameters_by_name if p.requires_grad}
+        # Looked up anew: wrappers that shard a model replace its parameters.
+        return {name: p for name, p in parameters_of(self._model[0]) if p.requires_grad}
 
     def untrained_parameters(self) -> list[str]:
         """Names of the trainable parameters that the last :meth:`backward` left without gradient."""
@@ -87,8 +88,11 @@ class Method(nn.Module):
     def _report_untrained(self) -> None:
         if self._reported:
             return
+        names, parameters = self.untrained_parameters(), self.trainable_parameters()
+        if len(names) == len(parameters) and any(hasattr(p, "full_tensor") for p in parameters.values()):
+            return  # sharded parameters get their gradient in the step that synchronises
         self._reported = True
-        if names := self.untrained_parameters():
+        if names:
             level = logging.INFO if self.leaves_parameters_untrained else logging.WARNING
             log.log(level, "%s leaves without gradient: %s", type(self).__name__, ", ".join(names))
 
@@ -108,6 +112,7 @@ class FeedbackMethod(Method):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         self.layout.check_points(type(self).__name__)
+        Wrappers(model)  # refuses those that do not work
         self.recorder = Recorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
 
@@ -131,7 +136,7 @@ class FeedbackMethod(Method):
 
     def backward(self, loss: Tensor) -> None:
         self.layout.check_attached(self._model[0], self.recorder)
-        feedback_step(loss, self.recorder, self.signals_of)
+        feedback_step(loss, self.recorder, self.signals_of, Wrappers(self._model[0]))
         self._report_untrained()
 
     @torch.no_grad()

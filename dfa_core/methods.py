@@ -84,8 +84,8 @@ class DFA(FeedbackMethod):
                 scaling=scaling,
                 scale=scale,
             )
-        if self._parameters_by_name:
-            self.to(self._parameters_by_name[0][1].device)
+        if (parameter := next(model.parameters(), None)) is not None:
+            self.to(parameter.device)
 
     def matrix(self, point: str) -> Tensor:
         """B_i of a feedback point as a view ``(error, width)``."""

@@ -7,7 +7,7 @@ passes of its loss by looking into the graph of the loss, and a pass whose outpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -19,6 +19,7 @@ from torch.autograd.graph import Node
 from torch.nn.parallel import DistributedDataParallel
 
 from dfa_core import region
+from dfa_core.data_parallel import reducing
 from dfa_core.errors import FeedbackError
 
 _KEY = "dfa_core"  # in the metadata of a tap's node
@@ -62,7 +63,7 @@ class Trace:
         attached: the tap's input, ``(*batch, *features)``; ``None`` if a compiled region ends with the tap.
         output_nr: which output of its node the tap's is; 0 in eager mode.
         twice: a point that ran twice in this pass; "" if none did.
-        data_parallel: whether DistributedDataParallel ran the pass.
+        reduced_by: the DistributedDataParallel modules that ran the pass and will reduce its gradients.
     """
 
     recorder: Recorder
@@ -72,7 +73,7 @@ class Trace:
     attached: Tensor | None
     output_nr: int
     twice: str = ""
-    data_parallel: bool = False
+    reduced_by: set[DistributedDataParallel] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -81,6 +82,7 @@ class _OpenPass:
 
     points: dict[str, Activation] = field(default_factory=dict)
     twice: str = ""
+    reduced_by: set[DistributedDataParallel] = field(default_factory=set)
 
 
 class Recorder:
@@ -99,6 +101,7 @@ class Recorder:
         # length, and compile every further pass of a step anew. For that reason it starts at a visit of no mark.
         nothing = torch.empty(0, device="cpu")
         self._last = self._start = Visit("", nothing, nothing, None)
+        self._region_reduced_by: set[DistributedDataParallel] = set()  # of the regions that ran last
         self._ran: set[str] | None = None  # the marks of the step in progress; None between steps
         self._errors: list[Tensor] = []  # what a compiled region's taps must receive in this step
 
@@ -114,7 +117,7 @@ class Recorder:
             self._check_recomputed("feedback point", name)
         else:
             self.collect()
-            self._add(name, Activation(cut, x if x.requires_grad else None, cut._version))
+            self._add(name, Activation(cut, x if x.requires_grad else None, cut._version), reducing())
         return cut
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
@@ -129,13 +132,13 @@ class Recorder:
             self._check_recomputed("error tap", name)
         else:
             self.collect()
-            self._close(name, output, attached=x)
+            self._close(name, output, attached=x, reduced_by=reducing())
         return output
 
     def at_compiled_tap(self) -> None:
         """A compiled region's tap is about to run: what ran before belongs to earlier passes."""
         self.collect()
-        _data_parallel()
+        self._region_reduced_by = reducing()
 
     def collect(self) -> None:
         """Sort in the visits of compiled regions that ran since."""
@@ -149,7 +152,7 @@ class Recorder:
             if visit.name in self._tap_of:
                 self._add(visit.name, Activation(visit.output, visit.input if visit.input.requires_grad else None))
             else:
-                self._close(visit.name, visit.output, attached=None)
+                self._close(visit.name, visit.output, attached=None, reduced_by=self._region_reduced_by)
 
     def clear(self) -> None:
         """Forget the points of a pass that will not be finished."""
@@ -197,13 +200,16 @@ class Recorder:
                 "one: compile the layers above a tap apart from those below it"
             )
 
-    def _add(self, name: str, activation: Activation) -> None:
+    def _add(self, name: str, activation: Activation, reduced_by: Iterable[DistributedDataParallel] = ()) -> None:
         unfinished = self._open.setdefault(self._tap_of[name], _OpenPass())
         if name in unfinished.points:
             unfinished.twice = name  # an error if the pass is ever finished; till then the last visit is enough
         unfinished.points[name] = activation
+        unfinished.reduced_by.update(reduced_by)
 
-    def _close(self, tap: str, output: Tensor, attached: Tensor | None) -> None:
+    def _close(
+        self, tap: str, output: Tensor, attached: Tensor | None, reduced_by: set[DistributedDataParallel]
+    ) -> None:
         """The tap returned ``output``; ``attached`` is what it was given, ``None`` in a compiled region."""
         ran = self._open.pop(tap, None) or _OpenPass()
         node = output.grad_fn
@@ -213,7 +219,8 @@ class Recorder:
             # The node will hold the trace, and tensors of this very node would hold the node: a leak.
             if isinstance(activation.root, Tensor) and activation.root.grad_fn is node:
                 activation.root = activation.root.output_nr
-        trace = Trace(self, tap, self._closed, ran.points, attached, output.output_nr, ran.twice, _data_parallel())
+        reduced_by = reduced_by | ran.reduced_by
+        trace = Trace(self, tap, self._closed, ran.points, attached, output.output_nr, ran.twice, reduced_by)
         self._closed += 1
         _metadata(node).setdefault(_KEY, []).append(trace)
 
@@ -256,20 +263,6 @@ class ErrorTapOutput(torch.autograd.Function):
 
 def _in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
-
-
-def _data_parallel() -> bool:
-    """Whether DistributedDataParallel runs this forward pass; its options that lose gradients are refused."""
-    wrapper = DistributedDataParallel._active_ddp_module
-    if wrapper is None:
-        return False
-    for option in ("static_graph", "find_unused_parameters"):
-        if getattr(wrapper, option):
-            raise FeedbackError(
-                f"DistributedDataParallel({option}=True) follows the graph from the model's output, which a "
-                f"feedback method cuts, and would leave gradients unsynchronised: use {option}=False"
-            )
-    return True
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:

@@ -21,16 +21,23 @@ from dfa_core.errors import FeedbackError
 from dfa_core.graph import Above, Place, ReachedTap
 from dfa_core.passes import Pass, passes_of
 from dfa_core.recorder import Recorder
+from dfa_core.wrappers import Wrappers
 
 Signals = Mapping[str, Tensor | None]
 
 
-def feedback_step(loss: Tensor, recorder: Recorder, signals_of: Callable[[Sequence[Pass]], Sequence[Signals]]) -> None:
+def feedback_step(
+    loss: Tensor,
+    recorder: Recorder,
+    signals_of: Callable[[Sequence[Pass]], Sequence[Signals]],
+    wrappers: Wrappers,
+) -> None:
     """Accumulate into ``.grad`` what a feedback method gives each parameter.
 
     Args:
         loss: a scalar, computed by the model that ``recorder`` is attached to.
         signals_of: the signals of each pass, given the passes with their errors.
+        wrappers: those of the model.
 
     Raises:
         FeedbackError: the marks were used wrongly; nothing was accumulated but, at most, gradients above the taps.
@@ -48,6 +55,7 @@ def feedback_step(loss: Tensor, recorder: Recorder, signals_of: Callable[[Sequen
             check_signals(forward_pass, sent)
             roots.add_points(tap, sent)
             roots.add_tap(tap, forward_pass.error, flows_anyway=together)
+        wrappers.before_backward(above, roots.places)
         roots.backward()
     for tap in above.taps:
         if tap.leaf is not None:
@@ -75,11 +83,11 @@ class _Roots:
     """Where a backward pass starts: tensors and edges of the graph, each with its gradient."""
 
     def __init__(self) -> None:
-        self._roots: list[Place] = []
+        self.places: list[Place] = []
         self._gradients: list[Tensor | None] = []
 
     def add(self, root: Place, gradient: Tensor | None) -> None:
-        self._roots.append(root)
+        self.places.append(root)
         self._gradients.append(gradient)
 
     def add_points(self, tap: ReachedTap, sent: Signals) -> None:
@@ -98,8 +106,8 @@ class _Roots:
             self.add(tap.trace.attached, error)
 
     def backward(self) -> None:
-        if self._roots:
-            torch.autograd.backward(cast("list[Tensor]", self._roots), self._gradients)
+        if self.places:
+            torch.autograd.backward(cast("list[Tensor]", self.places), self._gradients)
 
 
 def _look_above(loss: Tensor, recorder: Recorder) -> Above:
