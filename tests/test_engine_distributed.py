@@ -1,0 +1,108 @@
+"""Several processes, each with a part of the rows, train as one process with all of them; or one line says why not."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+import subprocess
+import sys
+
+import distributed_cases as cases
+import pytest
+import torch
+import torch.multiprocessing as mp
+from distributed_cases import DDP, FSDP, REFUSED, Case
+from engine_nets import WithHead, build
+from torch.nn.parallel import DataParallel
+
+from dfa_core import FeedbackError, make_method
+
+WORLDS = (2, 4)
+pytestmark = pytest.mark.xdist_group("distributed")  # the processes are started once
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """By number of processes and rank: what each case gave."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed_cases"])  # imports PyTorch once
+    found = {}
+    for world in WORLDS:
+        folder = tmp_path_factory.mktemp("processes")
+        mp.start_processes(cases.process, args=(world, str(folder)), nprocs=world, start_method="forkserver")
+        found[world] = [torch.load(folder / f"{rank}.pt") for rank in range(world)]
+    return found
+
+
+def each(of: dict[str, Case]) -> list[tuple[str, int]]:
+    return [(name, world) for name, case in of.items() for world in case.worlds]
+
+
+def check_equals_one_process(case: Case, by_rank: list[cases.Outcome]) -> None:
+    """Ranks agree bit for bit, and with one process within rounding."""
+    expected, first = case.one_process(), by_rank[0]
+    assert isinstance(first, dict) and first, first
+    assert set(first) <= set(expected)
+    for name, gradient in first.items():
+        others = [other[name] for other in by_rank[1:]]
+        if expected[name] is None:
+            assert gradient is None and not any(other is not None for other in others), name
+            continue
+        assert gradient is not None, f"{name} has no gradient"
+        assert all(torch.equal(gradient, other) for other in others), f"{name} differs between ranks"
+        error = (gradient - expected[name]).norm() / expected[name].norm()
+        assert error < case.tolerance, f"{name} is off by {error:.1e}"
+
+
+@pytest.mark.parametrize(("name", "world"), each(DDP))
+def test_ddp_equals_one_process(outcomes, name, world):
+    """Without it ranks could hold different matrices, or reduce before all of a gradient is there."""
+    check_equals_one_process(DDP[name], [rank["ddp", name] for rank in outcomes[world]])
+
+
+@pytest.mark.parametrize(("name", "world"), each(FSDP))
+def test_fully_shard_equals_one_process(outcomes, name, world):
+    """Without it a cut would keep gradients from a sharded module's output, and it would gather and reduce nothing."""
+    check_equals_one_process(FSDP[name], [rank["fsdp", name] for rank in outcomes[world]])
+
+
+@pytest.mark.parametrize(("name", "world"), each({name: case for name, (case, _) in REFUSED.items()}))
+def test_what_would_be_inexact_is_refused_on_every_rank(outcomes, name, world):
+    """Without it every rank would train on its own rows alone, wait for gradients that never come, or end in
+    PyTorch's "report a bug".
+    """
+    _, message = REFUSED[name]
+    for rank in outcomes[world]:
+        found = rank["refused", name]
+        assert isinstance(found, str), "it was not refused"
+        assert re.match(message, found), found
+
+
+@pytest.mark.parametrize("name", ["dfa", "shallow"])
+def test_data_parallel_is_refused(name):
+    """Without it copies of the model would run in threads, all of them recording into one pass."""
+    with pytest.raises(FeedbackError, match=r"DataParallel runs copies .*use DistributedDataParallel"):
+        make_method(name, DataParallel(build(5, 7, 3)))
+    model = build(5, 7, 3)
+    make_method(name, model)
+    with pytest.raises(FeedbackError, match=r"DataParallel runs copies .*use DistributedDataParallel"):
+        model.points[0]._replicate_for_data_parallel()  # what DataParallel calls where there are several GPUs
+    make_method("bp", DataParallel(build(5, 7, 3)))
+
+
+def test_fsdp1_is_refused():
+    """Without it FullyShardedDataParallel would reduce what arrives at outputs, where a cut lets nothing arrive."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    class Wrapped(FullyShardedDataParallel):
+        def __init__(self, module):  # the real one needs an accelerator
+            torch.nn.Module.__init__(self)
+            self._fsdp_wrapped_module = module
+
+    with pytest.raises(FeedbackError, match=r"FullyShardedDataParallel .*use .*fully_shard"):
+        make_method("dfa", Wrapped(WithHead()))
+
+
+def test_the_engine_imports_no_wrappers_by_itself():
+    """Without it `import dfa_core` would import FSDP, and with it seconds of what most never use."""
+    code = "import sys, dfa_core; sys.exit('torch.distributed.fsdp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
