@@ -16,11 +16,8 @@ from torch import Tensor
 
 from dfa_core.errors import FeedbackError
 from dfa_core.method import FeedbackMethod
-from dfa_core.passes import Pass
+from dfa_core.probe import Gradients, ProbedPass, chained, gradients_of, passes_of_visits, starts, uncut_forward
 from dfa_core.step import Signals, check_signals
-from dfa_core.wrappers import check_not_sharded
-
-Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,12 @@ def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> 
     Raises:
         FeedbackError: the method sends no signals (``shallow``), or the pass used the marks wrongly.
     """
-    loss, visits = _uncut_forward(method, closure)
-    probed = _passes(visits, method.layout.tap_of)
+    loss, visits = uncut_forward(method, closure)
+    probed = passes_of_visits(visits, method.layout.tap_of)
     leaves = [visit.leaf for visit in visits]
     parameters = method.trainable_parameters()
 
-    above = _gradients([loss], None, [*parameters.values(), *leaves])
+    above = gradients_of([loss], None, [*parameters.values(), *leaves])
     for found in probed:
         found.seen.error = above.get(found.tap.leaf)
     signals = method.signals_of([found.seen for found in probed])
@@ -109,9 +106,9 @@ def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> 
     for found, sent in zip(probed, signals, strict=True):
         check_signals(found.seen, sent)
 
-    true, true_below = _chained(above, visits, [*parameters.values(), *leaves])
-    starts = {p: above[p] for p in parameters.values() if p in above} | _starts(probed, signals)
-    sent_total, sent_below = _chained(starts, visits, list(parameters.values()))
+    true, true_below = chained(above, visits, [*parameters.values(), *leaves])
+    begin = {p: above[p] for p in parameters.values() if p in above} | starts(probed, signals)
+    sent_total, sent_below = chained(begin, visits, list(parameters.values()))
     points = _point_cosines(method, probed, signals, true)
     below = {name: (true_below.get(name, {}), sent_below.get(name, {})) for name in points}
     weights = {name: _weight_alignment(parameters, *both) for name, both in below.items()}
@@ -123,121 +120,8 @@ def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> 
     )
 
 
-@dataclass(eq=False)
-class _Visit:
-    """One mark that ran: its input, attached to the graph below, and the leaf that it passed on."""
-
-    name: str
-    input: Tensor
-    leaf: Tensor
-
-
-@dataclass(eq=False)
-class _ProbedPass:
-    """A forward pass: the visit of its tap, those of its points by name, and what a method sees of it."""
-
-    tap: _Visit
-    points: dict[str, _Visit]
-    seen: Pass
-
-
-class _Probe:
-    """Passes on leaves at all marks, so that the true gradient can be chained through every cut."""
-
-    def __init__(self) -> None:
-        self.visits: list[_Visit] = []
-
-    def at_point(self, name: str, x: Tensor) -> Tensor:
-        leaf = x.detach().requires_grad_()
-        self.visits.append(_Visit(name, x, leaf))
-        return leaf
-
-    at_tap = at_point
-
-
-def _uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tuple[Tensor, list[_Visit]]:
-    """Run ``closure`` with leaves at all marks. The method is attached as before afterwards."""
-    if not isinstance(method, FeedbackMethod) or not method.layout.is_attached(method.recorder):
-        raise FeedbackError(
-            f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment "
-            "to measure: make it with make_method and attach no other method afterwards"
-        )
-    check_not_sharded(method._model[0])
-    probe = _Probe()
-    before = method.layout.recorders()
-    method.layout.attach(probe)
-    try:
-        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
-            loss = closure()
-    finally:
-        method.layout.attach_each(before)
-    return loss, probe.visits
-
-
-def _passes(visits: Sequence[_Visit], tap_of: Mapping[str, str]) -> list[_ProbedPass]:
-    """The visits in passes, each of which ends where its tap runs.
-
-    Raises:
-        FeedbackError: a point ran twice in one pass, or no tap ran.
-    """
-    passes: list[_ProbedPass] = []
-    unfinished: dict[str, dict[str, _Visit]] = {}
-    for visit in visits:
-        if visit.name not in tap_of:
-            points = unfinished.pop(visit.name, {})
-            seen = Pass(visit.name, {name: point.leaf.detach() for name, point in points.items()})
-            passes.append(_ProbedPass(visit, points, seen))
-        elif unfinished.setdefault(tap_of[visit.name], {}).setdefault(visit.name, visit) is not visit:
-            raise FeedbackError(f"feedback point '{visit.name}' ran twice in one pass: give each use its own")
-    if not passes:
-        raise FeedbackError("no error tap ran in the closure: run the model that the method was made for")
-    return passes
-
-
-def _starts(passes: Sequence[_ProbedPass], signals: Sequence[Signals]) -> Gradients:
-    """With what the last part of a training step starts at each mark: the signals at the points, e at the taps."""
-    starts: Gradients = {}
-    for found, sent in zip(passes, signals, strict=True):
-        starts[found.tap.leaf] = found.seen.error
-        for name, signal in sent.items():
-            if signal is not None:
-                leaf = found.points[name].leaf
-                starts[leaf] = signal.to(leaf.dtype)
-    return starts
-
-
-def _chained(
-    starts: Gradients, visits: Sequence[_Visit], inputs: Sequence[Tensor]
-) -> tuple[Gradients, dict[str, Gradients]]:
-    """Gradients of ``inputs``, put together from the pieces between the cuts: the sum, and each mark's part.
-
-    ``starts`` holds gradients at the marks' leaves, and of what lies above the taps. If the leaves are among the
-    inputs it need hold the taps' alone, and the result is backprop's. Whatever was computed from a mark's leaf
-    ran after the mark did. So in reverse order of the visits, a leaf has gathered the whole of dL/d(leaf) when
-    its turn comes to hand it on through the tensor it stands for.
-    """
-    total = starts
-    parts: dict[str, Gradients] = {}
-    for visit in reversed(visits):
-        if visit.leaf in total and visit.input.requires_grad:
-            found = _gradients([visit.input], [total[visit.leaf]], inputs)
-            total = _sum(total, found)
-            parts[visit.name] = _sum(parts.get(visit.name, {}), found)
-    return total, parts
-
-
-def _gradients(roots: Sequence[Tensor], root_gradients: Sequence[Tensor] | None, inputs: Sequence[Tensor]) -> Gradients:
-    # `grad`, not `backward`: it leaves .grad alone and fires no hook that is meant for a training step.
-    found = torch.autograd.grad(roots, inputs, root_gradients, retain_graph=True, allow_unused=True)
-    return {x: gradient for x, gradient in zip(inputs, found, strict=True) if gradient is not None}
-
-
-def _sum(a: Gradients, b: Gradients) -> Gradients:
-    return {**a, **{x: a[x] + gradient if x in a else gradient for x, gradient in b.items()}}
-
-
 def _point_cosines(
-    method: FeedbackMethod, passes: Sequence[_ProbedPass], signals: Sequence[Signals], true: Gradients
+    method: FeedbackMethod, passes: Sequence[ProbedPass], signals: Sequence[Signals], true: Gradients
 ) -> dict[str, Tensor]:
     cosines: dict[str, list[Tensor]] = {}
     for found, sent in zip(passes, signals, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
-from dfa_core.recorder import Trace
+from dfa_core.trace import Trace
 
 
 class Pass:

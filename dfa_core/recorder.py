@@ -10,70 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import BackwardCFunction
-from torch.autograd.graph import Node
 from torch.nn.parallel import DistributedDataParallel
 
 from dfa_core import region
 from dfa_core.data_parallel import reducing
 from dfa_core.errors import FeedbackError
-
-_KEY = "dfa_core"  # in the metadata of a tap's node
-
-
-class Visit:
-    """One mark that ran in a compiled region: the tensor that came in, the one that went out, the visit before."""
-
-    def __init__(self, name: str, input: Tensor, output: Tensor, previous: Visit | None) -> None:
-        self.name = name
-        self.input = input
-        self.output = output
-        self.previous = previous
-
-
-@dataclass(eq=False)
-class Activation:
-    """What a feedback point was given.
-
-    Attributes:
-        value: the activation, cut from its graph, ``(*batch, *features)``.
-        root: where its gradient enters: the attached tensor, or the number of an output of the region that the tap
-            closes; ``None`` if nothing below needs a gradient.
-        version: how often the tensor had been changed in place; ``None`` in a compiled region.
-    """
-
-    value: Tensor
-    root: Tensor | int | None
-    version: int | None = None
-
-
-@dataclass(eq=False)
-class Trace:
-    """One finished forward pass through the part of a model that one error tap serves.
-
-    Attributes:
-        recorder: the one that it was recorded by.
-        tap: name of the error tap.
-        number: how many passes the recorder had seen before.
-        points: the activations by feedback point, in the order visited.
-        attached: the tap's input, ``(*batch, *features)``; ``None`` if a compiled region ends with the tap.
-        output_nr: which output of its node the tap's is; 0 in eager mode.
-        twice: a point that ran twice in this pass; "" if none did.
-        reduced_by: the DistributedDataParallel modules that ran the pass and will reduce its gradients.
-    """
-
-    recorder: Recorder
-    tap: str
-    number: int
-    points: dict[str, Activation]
-    attached: Tensor | None
-    output_nr: int
-    twice: str = ""
-    reduced_by: set[DistributedDataParallel] = field(default_factory=set)
+from dfa_core.trace import Activation, Trace, Visit, keep
 
 
 @dataclass(eq=False)
@@ -215,14 +161,10 @@ class Recorder:
         node = output.grad_fn
         if node is None:  # nothing in the region needs a gradient
             return
-        for activation in ran.points.values():
-            # The node will hold the trace, and tensors of this very node would hold the node: a leak.
-            if isinstance(activation.root, Tensor) and activation.root.grad_fn is node:
-                activation.root = activation.root.output_nr
         reduced_by = reduced_by | ran.reduced_by
         trace = Trace(self, tap, self._closed, ran.points, attached, output.output_nr, ran.twice, reduced_by)
         self._closed += 1
-        _metadata(node).setdefault(_KEY, []).append(trace)
+        keep(trace, node)
 
     def _check_recomputed(self, kind: str, name: str) -> None:
         """A checkpointed region runs again during the backward pass. What it recomputes was recorded before."""
@@ -231,17 +173,6 @@ class Recorder:
                 f"{kind} '{name}' ran in the backward pass but not in the forward pass: activation checkpointing "
                 "with use_reentrant=True runs the forward pass without gradients; use use_reentrant=False"
             )
-
-
-def traces_on(node: Node) -> list[Trace]:
-    """The traces of the passes that ended with ``node``."""
-    if not isinstance(node, BackwardCFunction):
-        return []
-    return _metadata(node).get(_KEY, [])
-
-
-def _metadata(node: Node) -> dict[str, list[Trace]]:
-    return cast("dict[str, list[Trace]]", node.metadata)  # PyTorch declares a property as a method
 
 
 class ErrorTapOutput(torch.autograd.Function):

@@ -8,7 +8,7 @@ gradient arrives at it.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import torch
@@ -16,15 +16,21 @@ from torch import Tensor
 
 from dfa_core.errors import FeedbackError
 
-if TYPE_CHECKING:
-    from dfa_core.recorder import Recorder
+
+class Owner(Protocol):
+    """What a recorder does at the two moments."""
+
+    def at_compiled_tap(self) -> None: ...
+
+    def check_compiled_tap(self, gradient: Tensor) -> None: ...
+
 
 # Operators take tensors and numbers, so a recorder goes by a number.
-_RECORDERS: WeakValueDictionary[int, Recorder] = WeakValueDictionary()
+_RECORDERS: WeakValueDictionary[int, Owner] = WeakValueDictionary()
 _NUMBERS = itertools.count()
 
 
-def enrol(recorder: Recorder) -> int:
+def enrol(recorder: Owner) -> int:
     """The number by which operators know ``recorder``."""
     number = next(_NUMBERS)
     _RECORDERS[number] = recorder
@@ -45,7 +51,7 @@ def tap_backward(gradient: Tensor, recorder: int) -> Tensor:
     return gradient.clone()
 
 
-def _recorder(number: int) -> Recorder:
+def _recorder(number: int) -> Owner:
     if number not in _RECORDERS:
         raise FeedbackError(
             "the method of this compiled model is gone: keep the method that make_method returns, and call its backward"
