@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parallel import DistributedDataParallel
 
 from dfa_core.data_parallel import check_options
 from dfa_core.errors import FeedbackError
 from dfa_core.graph import Above, Place, ReachedTap, reached
 from dfa_core.layout import parameters_of, wrapped_name
 from dfa_core.marks import NO_REPLICAS, Mark
+
+_WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "FSDPModule"}
 
 
 class Wrappers:
@@ -31,17 +33,21 @@ class Wrappers:
         _check_whole(model)
         self._shards: dict[str, list[Any]] = {}  # the states of the sharded modules around each mark
         for module in model.modules():
-            if isinstance(module, DataParallel):
-                raise FeedbackError(NO_REPLICAS)
-            if isinstance(module, DistributedDataParallel):
-                check_options(module)
-            if _is_a(module, "FullyShardedDataParallel"):
-                raise FeedbackError(
-                    "FullyShardedDataParallel reduces gradients that reach a module's output, where a cut lets none "
-                    "arrive: use torch.distributed.fsdp.fully_shard in its place"
-                )
-            if _is_a(module, "FSDPModule"):
-                self._add_shard(module)
+            if kind := _wrapper(module):
+                self._add(module, kind)
+
+    def _add(self, module: nn.Module, kind: str) -> None:
+        if kind == "DataParallel":
+            raise FeedbackError(NO_REPLICAS)
+        if kind == "FullyShardedDataParallel":
+            raise FeedbackError(
+                "FullyShardedDataParallel reduces gradients that reach a module's output, where a cut lets none "
+                "arrive: use torch.distributed.fsdp.fully_shard in its place"
+            )
+        if kind == "FSDPModule":
+            self._add_shard(module)
+        elif isinstance(module, DistributedDataParallel):
+            check_options(module)
 
     def _add_shard(self, module: nn.Module) -> None:
         state = module._get_fsdp_state()  # type: ignore[operator]
@@ -87,20 +93,22 @@ def check_not_sharded(model: nn.Module) -> None:
 
 def _check_whole(model: nn.Module) -> None:
     """A module that is sharded as a part of another gathers its parameters with the other's, unseen by a step."""
-    inner: nn.Module | None = model
-    while inner is not None:
-        if _is_a(inner, "FSDPModule"):
-            partial = inner._get_fsdp_state()._is_root is False  # type: ignore[operator]
-            break
-        if partial := "_is_fsdp_managed_module" in vars(inner):
-            break
+    inner = model
+    while not _is_part(inner):
         name = wrapped_name(inner)
-        inner = None if name is None else inner.get_submodule(name)
-    if inner is not None and partial:
-        raise FeedbackError(
-            f"{type(inner).__name__} is part of a module that is sharded as a whole (fully_shard, or "
-            "FullyShardedDataParallel, which is not supported): make the method of that module"
-        )
+        if name is None or _wrapper(inner) == "FSDPModule":
+            return
+        inner = inner.get_submodule(name)
+    raise FeedbackError(
+        f"{type(inner).__name__} is part of a module that is sharded as a whole (fully_shard, or "
+        "FullyShardedDataParallel, which is not supported): make the method of that module"
+    )
+
+
+def _is_part(module: nn.Module) -> bool:
+    if _wrapper(module) == "FSDPModule":
+        return module._get_fsdp_state()._is_root is False  # type: ignore[operator]
+    return "_is_fsdp_managed_module" in vars(module)
 
 
 def _check_complete(above: Above, roots: Iterable[Place]) -> None:
@@ -115,9 +123,10 @@ def _check_complete(above: Above, roots: Iterable[Place]) -> None:
             if parameter.requires_grad and id(parameter) not in leaves and name not in wrapper.parameters_to_ignore
         ]
         if missing:
+            others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise FeedbackError(
                 "DistributedDataParallel waits for a gradient of every parameter, but this step gives none to "
-                f"{', '.join(missing)}: freeze them, requires_grad_(False), before the model is wrapped"
+                f"{', '.join(missing[:3])}{others}: freeze them, requires_grad_(False), before the model is wrapped"
             )
 
 
@@ -133,6 +142,6 @@ def _places(tap: ReachedTap) -> Iterator[tuple[str, Place]]:
             yield name, tap.place(activation.root)
 
 
-def _is_a(module: nn.Module, name: str) -> bool:
-    """By name: importing the classes would import FSDP."""
-    return any(base.__name__ == name for base in type(module).__mro__)
+def _wrapper(module: nn.Module) -> str:
+    """Which wrapper a module is, "" if none. By name: importing FSDP's classes to compare with would import FSDP."""
+    return next((base.__name__ for base in type(module).__mro__ if base.__name__ in _WRAPPERS), "")
