@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_nets import Net, assert_same, batch, build, gradients, mse
+from engine_oracle import expected
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -242,10 +243,10 @@ class TestHuggingFace:
         return GPT2LMHeadModel(config)
 
     @staticmethod
-    def marked(name: str) -> tuple[nn.Module, Method]:
+    def marked(name: str, tap: dict[str, int] | None = None) -> tuple[nn.Module, Method]:
         model = TestHuggingFace.model()
         blocks = {f"transformer.h.{block}": 12 for block in range(3)}
-        insert_marks(model, points=blocks, tap={"lm_head": 19}, batch_dims=2)
+        insert_marks(model, points=blocks, tap=tap or {"lm_head": 19}, batch_dims=2)
         return model, make_method(name, model)
 
     @staticmethod
@@ -315,15 +316,19 @@ class TestHuggingFace:
         with pytest.raises(FeedbackError, match=REMEDY):
             self.fit("dfa", tmp_path, False, 1)
 
-    def test_each_block_gets_its_feedback(self):
-        """Without it the inserted marks could lie elsewhere, and the runs above agree all the same."""
-        model, method = self.marked("dfa")
-        assert list(method.layout.tap_of.items()) == [(f"transformer.h.{block}", "lm_head") for block in range(3)]
+    @pytest.mark.parametrize("name", ["dfa", "shallow"])
+    @pytest.mark.parametrize("tap", [{"lm_head": 19}, {"transformer.ln_f": 12}])
+    def test_inserted_marks_follow_the_formula(self, name, tap):
+        """Without it the marks could lie elsewhere, and the runs above agree all the same; the word embedding, which
+        is tied to the head, lies on both sides of the second tap.
+        """
+        model, method = self.marked(name, tap)
+        assert list(method.layout.tap_of) == [f"transformer.h.{block}" for block in range(3)]
         ids = torch.stack([text["input_ids"] for text in self.texts()[:ROWS]])
-        logits = model(input_ids=ids).logits
-        method.backward(nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()))
-        error = torch.zeros(ROWS, 8, 19)
-        error[:, :-1] = (logits.softmax(-1)[:, :-1] - nn.functional.one_hot(ids[:, 1:], 19)).detach() / (ROWS * 7)
-        for block, layer in enumerate(model.transformer.h):
-            expected = (error @ method.matrix(f"transformer.h.{block}")).sum((0, 1))  # the block ends by adding a bias
-            torch.testing.assert_close(layer.mlp.c_proj.bias.grad, expected, rtol=1e-4, atol=1e-6)
+
+        def loss() -> Tensor:
+            return model(input_ids=ids, labels=ids).loss
+
+        oracle = expected(model, method, loss)
+        method.backward(loss())
+        assert_same(gradients(model), oracle, rtol=1e-4, atol=1e-7)
