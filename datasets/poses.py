@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+LEAST, MOST = 1e-9, 1e9  # of lengths, in whatever unit: squares of what is beyond leave the range of single precision
 RIGID = 1e-3  # how far a rotation's entries may be off: files are written in single precision or less
 
 
@@ -14,6 +15,8 @@ def rigid_fault(pose: np.ndarray) -> str | None:
     """What keeps a pose (3, 4) from being a rotation and a position; None if it is one."""
     if not np.isfinite(pose).all():
         return "has entries that are not finite"
+    if np.abs(pose).max() > MOST:
+        return f"has entries beyond ±{MOST:g}"
     rotation = pose[:, :3]
     off = np.abs(rotation.T @ rotation - np.eye(3)).max()
     if off > RIGID:
