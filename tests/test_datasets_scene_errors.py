@@ -153,7 +153,10 @@ def turn_back(table: np.ndarray) -> None:
         (lambda folder: (folder / "images_8" / "image004.png").unlink(), "9 rows for 8 images"),
         (cut_in_half("images_8/image004.png"), "/images_8/image004.png cannot be decoded"),
         (resize("images_8/image004.png"), "/images_8/image004.png: 32×33 pixels where image000.png has 32×32"),
-        (lambda folder: shutil.rmtree(folder / "images_8"), ": has no folder images_8 or images (there is images_4, which task.llff_factor=4 takes)"),
+        (
+            lambda folder: shutil.rmtree(folder / "images_8"),
+            ": has no folder images_8 or images (there is images_4, which task.llff_factor=4 takes)",
+        ),
     ],
 )
 def test_llff_scenes(good: Path, tmp_path: Path, spoil: Spoil, words: str) -> None:
