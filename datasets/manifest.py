@@ -89,6 +89,10 @@ class Manifest:
         """How to obtain the files, as the end of an error message, e.g. "fetch them: python -m …"."""
         return self.instruction or f"{verb}: {self.fetch_command}"
 
+    def advice_in(self, root: Path) -> str:
+        """What to do about a bad file under the data root, as the end of an error message."""
+        return self.advice("fetch it again")
+
     def place(self, root: Path) -> Path:
         """The folder that the parser reads, under the data root."""
         return root.joinpath(*self.folder.split("/"))
@@ -102,7 +106,7 @@ class Manifest:
         lines = []
         for file in self.files_in(root):
             try:
-                check_file(file.place(root), file, self.advice("fetch it again"))
+                check_file(file.place(root), file, self.advice_in(root))
             except DataError as error:
                 lines.append(str(error))
         return lines

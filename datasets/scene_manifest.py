@@ -71,7 +71,7 @@ class SceneManifest(Manifest):
     def faults(self, root: Path) -> list[str]:
         """A line for each set of images of which a run could make no scene; every image is decoded."""
         lines: dict[str, None] = {}  # in order; two sets may have one fault, that of their cameras
-        for plan in self.plans(self.place(root), self.advice("fetch it again")):
+        for plan in self.plans(self.place(root), self.advice_in(root)):
             try:
                 plan().check_pixels()
             except DataError as error:
