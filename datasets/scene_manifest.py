@@ -13,15 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets.errors import DataError
 from datasets.manifest import Manifest, RemoteFile, read_file
-from datasets.scene_blender import SPLITS, camera_file, plan_blender
-from datasets.scene_capture import plan_capture
 from datasets.scene_images import SUFFIXES, is_file
-from datasets.scene_llff import factors_in, plan_llff
-from datasets.scene_plan import ScenePlan
-from datasets.scene_types import SceneOptions
+
+if TYPE_CHECKING:
+    from datasets.scene_plan import ScenePlan
 
 SYNTHETIC_SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
 REAL_SCENES = ("room", "fern", "leaves", "fortress", "orchids", "flower", "trex", "horns")
@@ -31,7 +30,7 @@ _ADDRESS = "https://drive.google.com/drive/folders/128yBriW1IG_3NJ5Rp7APSTZsJqdJ
 
 _BYTES = 200_000_000  # of a published scene, an estimate: Lego at half its width takes 51 MB
 
-Plan = Callable[[], ScenePlan]
+Plan = Callable[[], "ScenePlan"]
 Plans = Callable[[Path, str], list[Plan]]  # of a folder and a remedy: what runs make of it, one for each set of images
 
 
@@ -135,16 +134,28 @@ def capture_manifest(name: str) -> CaptureManifest:
     )
 
 
+# What makes plans is imported when one is made: it needs PyTorch, which the table of datasets can do without.
+
+
 def _capture_plans(folder: Path, remedy: str) -> list[Plan]:
+    from datasets.scene_capture import plan_capture
+    from datasets.scene_types import SceneOptions
+
     return [partial(plan_capture, folder, SceneOptions(), remedy)]
 
 
 def _synthetic_plans(folder: Path, remedy: str) -> list[Plan]:
+    from datasets.scene_blender import plan_blender
+    from datasets.scene_types import SceneOptions
+
     return [partial(plan_blender, folder, SceneOptions(), remedy)]
 
 
 def _real_plans(folder: Path, remedy: str) -> list[Plan]:
     """One for each folder of images, which reads that folder: nothing is downsized."""
+    from datasets.scene_llff import factors_in, plan_llff
+    from datasets.scene_types import SceneOptions
+
     options = [SceneOptions(llff_factor=factor) for factor in factors_in(folder)] or [SceneOptions()]
     return [partial(plan_llff, folder, of_folder, remedy, folder) for of_folder in options]
 
@@ -165,12 +176,13 @@ def _files(folder: str, names: tuple[str, ...], plans: Plans) -> tuple[RemoteFil
 
 def _synthetic(scene: str) -> SceneManifest:
     folder = f"nerf_synthetic/{scene}"
+    names = tuple(f"transforms_{split}.json" for split in ("train", "val", "test"))
     return SceneManifest(
         f"nerf_synthetic/{scene}",
         folder,
         licence="CC BY-NC or CC BY, by scene",
         origin="NeRF",
-        files=_files(folder, tuple(map(camera_file, SPLITS)), _synthetic_plans),
+        files=_files(folder, names, _synthetic_plans),
         instruction=f"unpack nerf_synthetic.zip from {_ADDRESS} in the data root",
         plans=_synthetic_plans,
         bytes_about=_BYTES,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from datasets.scene_tracer import Material, Sphere, World, trace
 from datasets.scenes import SceneOptions, load_scene
 from datasets.source import resolve
 
+REPOSITORY = Path(__file__).parents[1]
 LEGO, FERN, DESK = "nerf_synthetic/lego", "llff_real/fern", "capture/desk"
 
 
@@ -262,3 +265,9 @@ def test_a_capture_is_a_folder_of_one_s_own(root: Path) -> None:
 def test_a_capture_s_name_is_one_folder(name: str) -> None:
     with pytest.raises(DataError, match="a folder's plain name"):
         resolve(name)
+
+
+def test_the_table_of_datasets_does_without_pytorch() -> None:
+    """`data status` and the planning of a sweep would wait for seconds before they say anything."""
+    program = "import sys, datasets.source; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == 0
