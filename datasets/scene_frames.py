@@ -15,7 +15,7 @@ import numpy as np
 
 from datasets.errors import DataError
 from datasets.manifest import read_file
-from datasets.poses import LEAST, MOST, RIGID, focus_point, rigid_fault
+from datasets.poses import LEAST, MOST, RIGID, focus_of, rigid_fault
 from datasets.scene_images import SUFFIXES, check_inside, is_file
 from datasets.scene_plan import Shots
 
@@ -29,6 +29,7 @@ _LONGEST_NAME = 255
 # them: its y points down and its z forward.
 _TURNS = {"opengl": (1.0, 1.0, 1.0), "opencv": (1.0, -1.0, -1.0)}
 _BEHIND = 0.1  # of the mean distance: how far behind the cameras their view axes must meet to be taken for wrong
+_APART = 0.2  # of that distance: how far apart cameras must stand for the point where their axes meet to say something
 
 
 @dataclass(frozen=True)
@@ -90,22 +91,29 @@ class Transforms:
         """Raise DataError if these cameras look away from what they have in common, as with another tool's axes.
 
         Poses whose y points down and whose z points forward are valid rotations and train, to a blur. But the point
-        nearest to all view axes then lies behind the cameras. Where the file has camera_axes that is only a warning:
-        cameras may look outwards.
+        nearest to all view axes then lies behind the cameras. That proves nothing, and is a warning only, where the
+        axes are almost parallel, as in forward-facing photographs, and where the file has camera_axes: cameras may
+        look outwards.
         """
-        poses = np.stack([frame.pose for frame in frames])
-        offsets = focus_point(poses) - poses[:, :, 3]
-        depth = -np.einsum("ni,ni->n", offsets, poses[:, :, 2]).mean()
-        if depth >= -_BEHIND * np.linalg.norm(offsets, axis=1).mean():
+        focus = focus_of(np.stack([frame.pose for frame in frames]))
+        if focus.depth >= -_BEHIND * focus.distance:
             return
+        turned = '"camera_axes": "opencv"'
         if axes := self.fields.get("camera_axes"):
             log.warning("%s: with camera_axes %s the view axes meet behind the cameras", self.path, axes)
-            return
-        raise DataError(
-            f"{self.path}: the view axes meet behind the cameras, so the poses seem to have y down and z forward; add "
-            f'"camera_axes": "opencv" to the file, and they are turned when it is read ("opengl" if the cameras do '
-            "look outwards)"
-        )
+        elif focus.spread < _APART * focus.distance:
+            log.warning(
+                "%s: the view axes are almost parallel, and meet behind the cameras; if poses have y down and z "
+                "forward, add %s to the file",
+                self.path,
+                turned,
+            )
+        else:
+            raise DataError(
+                f"{self.path}: the view axes meet behind the cameras, so the poses seem to have y down and z forward; "
+                f'add {turned} to the file, and they are turned when it is read ("opengl" if the cameras do look '
+                "outwards)"
+            )
 
     def shots(self, frames: Sequence[Frame]) -> Shots:
         """Some of the frames, for a plan."""
