@@ -2,7 +2,8 @@
 
     python -m benchmarks.data status            what is there, and what data=auto would use
     python -m benchmarks.data fetch cora        download into $DFA_DATA_DIR (default: data)
-    python -m benchmarks.data verify            compare all that is there with the published checksums
+    python -m benchmarks.data verify            compare all that is there with the published checksums, scenes and
+                                                captures (capture/<folder>) with what a run takes
 
 Without names the commands concern every dataset. Exit status 2 means bad or missing data.
 """
@@ -19,7 +20,7 @@ from tabulate import tabulate
 from benchmarks.arguments import Parser
 from datasets.errors import DataError
 from datasets.fetch import fetch
-from datasets.manifest import Manifest, RemoteFile, check_file
+from datasets.manifest import Manifest
 from datasets.registry import find_dataset, known_datasets
 from datasets.source import data_root, resolve
 
@@ -58,7 +59,7 @@ def fetch_all(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
 
 
 def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
-    """Hash every file; a line on stderr for each bad one.
+    """Hash every file, or read what has no checksum; a line on stderr for each fault that a run would end with.
 
     A dataset that was never fetched is no fault, unless it was asked for by name.
     """
@@ -68,28 +69,15 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
             line = f"{manifest.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')}"
             exit_status = _complain(line) if named else exit_status
             continue
-        bad = _bad_files(manifest, root)
+        bad = manifest.faults(root)
         for line in bad:
             exit_status = _complain(line)
-        files = manifest.files_in(root)
-        _say(f"{manifest.name}: {len(files) - len(bad)} of {len(files)} files {_agreement(files)}")
+        _say(f"{manifest.name}: {_faults(len(bad)) if bad else manifest.agreement(root)}")
     return exit_status
 
 
-def _bad_files(manifest: Manifest, root: Path) -> list[str]:
-    lines = []
-    for file in manifest.files_in(root):
-        try:
-            check_file(file.place(root), file, manifest.advice("fetch it again"))
-        except DataError as error:
-            lines.append(str(error))
-    return lines
-
-
-def _agreement(files: Sequence[RemoteFile]) -> str:
-    if any(file.sha256 is None for file in files):
-        return "begin in the right format (no checksum is published)"
-    return "agree with their checksums"
+def _faults(count: int) -> str:
+    return f"{count} fault{'s' if count > 1 else ''}"
 
 
 def _status_row(manifest: Manifest, root: Path) -> tuple[str, ...]:

@@ -89,6 +89,10 @@ class Manifest:
         """How to obtain the files, as the end of an error message, e.g. "fetch them: python -m …"."""
         return self.instruction or f"{verb}: {self.fetch_command}"
 
+    def advice_in(self, root: Path) -> str:
+        """What to do about a bad file under the data root, as the end of an error message."""
+        return self.advice("fetch it again")
+
     def place(self, root: Path) -> Path:
         """The folder that the parser reads, under the data root."""
         return root.joinpath(*self.folder.split("/"))
@@ -96,6 +100,23 @@ class Manifest:
     def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
         """What to fetch, and to verify: all files, or an archive of them where that is what is there."""
         return self.files
+
+    def faults(self, root: Path) -> list[str]:
+        """What is wrong with the files under the data root, a line for each bad one: all that a run would refuse."""
+        lines = []
+        for file in self.files_in(root):
+            try:
+                check_file(file.place(root), file, self.advice_in(root))
+            except DataError as error:
+                lines.append(str(error))
+        return lines
+
+    def agreement(self, root: Path) -> str:
+        """What `faults` has found out, if it has found none."""
+        files = self.files_in(root)
+        known = all(file.sha256 for file in files)
+        what = "agree with their checksums" if known else "begin in the right format (no checksum is published)"
+        return f"{len(files)} of {len(files)} files {what}"
 
     def missing(self, root: Path) -> list[RemoteFile]:
         """The files that are not under the data root; looks at names only."""

@@ -5,8 +5,11 @@ A pose is a matrix (3, 4) as in `cameras`: the right, upward and backward axis a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+LEAST, MOST = 1e-9, 1e9  # of lengths, in whatever unit: squares of what is beyond leave the range of single precision
 RIGID = 1e-3  # how far a rotation's entries may be off: files are written in single precision or less
 
 
@@ -14,6 +17,8 @@ def rigid_fault(pose: np.ndarray) -> str | None:
     """What keeps a pose (3, 4) from being a rotation and a position; None if it is one."""
     if not np.isfinite(pose).all():
         return "has entries that are not finite"
+    if np.abs(pose).max() > MOST:
+        return f"has entries beyond ±{MOST:g}"
     rotation = pose[:, :3]
     off = np.abs(rotation.T @ rotation - np.eye(3)).max()
     if off > RIGID:
@@ -50,6 +55,29 @@ def focus_point(poses: np.ndarray) -> np.ndarray:
     across = np.eye(3) - poses[:, :, 2:3] * poses[:, None, :, 2]  # (n, 3, 3), projects out a view axis
     offsets = np.einsum("nij,nj->i", across, poses[:, :, 3] - centre)
     return centre + np.linalg.lstsq(across.sum(axis=0), offsets, rcond=1e-9)[0]
+
+
+class Focus(NamedTuple):
+    """Where the view axes of some cameras meet, as seen by them, in the unit of their positions.
+
+    distance: of that point from the cameras, on average. depth: the same along their view axes; below 0, it lies behind
+    them. spread: of the cameras about their mean position, root mean square.
+    """
+
+    distance: float
+    depth: float
+    spread: float
+
+
+def focus_of(poses: np.ndarray) -> Focus:
+    """The focus of the poses (n, 3, 4)."""
+    positions = poses[:, :, 3]
+    offsets = focus_point(poses) - positions
+    depths = -np.einsum("ni,ni->n", offsets, poses[:, :, 2])
+    from_mean = np.linalg.norm(positions - positions.mean(axis=0), axis=1)
+    return Focus(
+        float(np.linalg.norm(offsets, axis=1).mean()), float(depths.mean()), float(np.sqrt((from_mean**2).mean()))
+    )
 
 
 def mean_pose(poses: np.ndarray) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from pathlib import Path
 
 from datasets.cameras import Intrinsics
-from datasets.scene_frames import Frame, Transforms, read_transforms
-from datasets.scene_images import ImageFormat, decode_images, inspect_images
-from datasets.scene_types import Scene, SceneOptions, Views
-from datasets.source import Source, remedy
+from datasets.scene_frames import Transforms, read_transforms
+from datasets.scene_images import ImageFormat, inspect_images
+from datasets.scene_plan import ScenePlan
+from datasets.scene_types import SceneOptions
 
 SPLITS = ("train", "val", "test")
 
@@ -22,39 +21,33 @@ def camera_file(split: str) -> str:
     return f"transforms_{split}.json"
 
 
-def load_blender(source: Source, options: SceneOptions) -> Scene:
-    """Load a scene of NeRF-Synthetic, in the coordinates of its files; white background.
+def plan_blender(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
+    """A scene of NeRF-Synthetic, in the coordinates of its files; white background.
 
-    Images may have any size, the same in all splits. Raises DataError if one is missing or damaged, or if a camera
-    file is malformed or disagrees with another.
+    Images may have any size, the same in all splits. Raises DataError, ending in `remedy`, if one is missing or its
+    beginning damaged, or if a camera file is malformed or disagrees with another.
     """
-    cure = remedy(source)
-    files = {split: read_transforms(source.folder / camera_file(split), cure) for split in SPLITS}
+    files = {split: read_transforms(folder / camera_file(split), remedy) for split in SPLITS}
     frames = {split: file.frames for split, file in files.items()}
+    for split, file in files.items():
+        file.check_axes(frames[split])
     frames["test"] = frames["test"][:: options.every_test_view]
     paths = [frame.path for split in SPLITS for frame in frames[split]]
-    form = inspect_images(paths, cure, options.downscale, options.longest_side)
-    intrinsics = _intrinsics(files, form).downscaled(form.downscale)
-    train, valid, test = (load_views(files[split], frames[split], form) for split in SPLITS)
-    return Scene(
+    form = inspect_images(paths, remedy, options.downscale, options.longest_side, folder=folder)
+    train, valid, test = (files[split].shots(frames[split]) for split in SPLITS)
+    return ScenePlan(
         train,
         valid,
         test,
-        intrinsics,
+        form,
+        _intrinsics(files, form),
         NEAR,
         FAR,
         ndc=False,
         white_background=True,
         depths=(NEAR, FAR),
+        remedy=remedy,
     )
-
-
-def load_views(file: Transforms, frames: tuple[Frame, ...], form: ImageFormat) -> Views:
-    """The images and poses of some of a camera file's frames."""
-    images = decode_images([frame.path for frame in frames], form, file.remedy)
-    poses = np.stack([frame.pose for frame in frames]).astype(np.float32)
-    names = tuple(frame.path.relative_to(file.path.parent).as_posix() for frame in frames)
-    return Views(torch.from_numpy(images), torch.from_numpy(poses), names)
 
 
 def _intrinsics(files: dict[str, Transforms], form: ImageFormat) -> Intrinsics:

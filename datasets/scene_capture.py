@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from datasets.cameras import Intrinsics
 from datasets.poses import focus_point
-from datasets.scene_blender import load_views
-from datasets.scene_frames import Frame, Transforms, read_transforms
-from datasets.scene_images import ImageFormat, inspect_images
-from datasets.scene_types import Scene, SceneOptions
-from datasets.source import Source, remedy
+from datasets.scene_frames import Frame, Transforms, read_transforms, shown
+from datasets.scene_images import ImageFormat, inspect_images, is_file
+from datasets.scene_plan import ScenePlan
+from datasets.scene_types import SceneOptions
 
 log = logging.getLogger(__name__)
 
@@ -31,45 +31,49 @@ _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 
 
-def load_capture(source: Source, options: SceneOptions) -> Scene:
-    """Load a capture; frames are taken by name, every `options.holdout`-th is held out (both valid and test).
+def plan_capture(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
+    """A capture; frames are taken by name, every `options.holdout`-th is held out (both valid and test).
 
     Intrinsics from fl_x, fl_y, cx, cy, w, h, or camera_angle_x (and camera_angle_y); the middle of the image and
-    square pixels where they are absent. Coordinates are moved and scaled: what the cameras look at lies in the
-    origin, at a mean distance of 4. Bounds from the keys near and far (in the file's units) if it has them, else 0.5
-    and 12. White background if the images have alpha. Frames without an image are left out, with one warning that
-    counts them; lens distortion is not modelled, with a warning. Raises DataError for a malformed file, for more than
-    one camera, for a damaged image, and if fewer than two images are there.
+    square pixels where they are absent. The key camera_axes says which axes the poses have, see `Transforms`.
+    Coordinates are moved and scaled: what the cameras look at lies in the origin, at a mean distance of 4. Bounds from
+    the keys near and far (in the file's units) if it has them, else 0.5 and 12. White background if the images have
+    alpha. Frames without an image are left out, with one warning that counts them; lens distortion is not modelled,
+    with a warning. Raises DataError, ending in `remedy`, for a malformed file, for more than one camera, for axes that
+    cannot be meant, for an image whose beginning is damaged, and if fewer than two images are there.
     """
-    cure = remedy(source)
-    file = read_transforms(source.folder / CAMERA_FILE, cure)
+    file = read_transforms(folder / CAMERA_FILE, remedy)
     _check_one_pinhole_camera(file)
     frames = _frames_with_image(file)
-    form = inspect_images([frame.path for frame in frames], cure, options.downscale, options.longest_side)
-    intrinsics = _intrinsics(file, form).downscaled(form.downscale)
+    file.check_axes(frames)
+    paths = [frame.path for frame in frames]
+    form = inspect_images(
+        paths, remedy, options.downscale, options.longest_side, folder=folder, stated=_stated_size(file)
+    )
+    intrinsics = _intrinsics(file, form)
     frames, scale = _recentred(file, frames)
     near, far = _bounds(file, scale)
-    held_out = tuple(frames[:: options.holdout * options.every_test_view])
-    kept = tuple(frame for index, frame in enumerate(frames) if index % options.holdout)
-    test = load_views(file, held_out, form)
-    train = load_views(file, kept, form)
-    return Scene(
-        train,
-        valid=test,
-        test=test,
+    kept = file.shots([frame for index, frame in enumerate(frames) if index % options.holdout])
+    held_out = file.shots(frames[:: options.holdout * options.every_test_view])
+    return ScenePlan(
+        kept,
+        valid=held_out,
+        test=held_out,
+        form=form,
         intrinsics=intrinsics,
         near=near,
         far=far,
         ndc=False,
         white_background=form.channels == 4,
         depths=(near, far),
+        remedy=remedy,
     )
 
 
 def _check_one_pinhole_camera(file: Transforms) -> None:
     model = file.fields.get("camera_model", "PINHOLE")
     if model not in _MODELS:
-        file.fail(f"camera_model {model!r} is not supported; undistort the images to PINHOLE")
+        file.fail(f"camera_model {shown(model)} is not supported; undistort the images to PINHOLE")
     for index, frame in enumerate(file.frames):
         if own := [key for key in _CAMERA_KEYS if key in frame.fields]:
             file.fail(f"frame {index} has its own {own[0]}; one camera for all frames is supported")
@@ -82,12 +86,12 @@ def _check_one_pinhole_camera(file: Transforms) -> None:
 
 def _frames_with_image(file: Transforms) -> list[Frame]:
     """In order of their paths, which does not depend on the tool that wrote the file."""
-    found = sorted((frame for frame in file.frames if frame.path.is_file()), key=lambda frame: frame.path)
+    found = sorted((frame for frame in file.frames if is_file(frame.path)), key=lambda frame: frame.path)
     n_absent = len(file.frames) - len(found)
     if len(found) < 2:
         file.fail(f"{n_absent} of {len(file.frames)} frames are without their image, and two images are the least")
     if n_absent:
-        absent = next(frame.path for frame in file.frames if not frame.path.is_file())
+        absent = next(frame.path for frame in file.frames if not is_file(frame.path))
         log.warning(
             "%s: %d of %d frames skipped, their images are missing (the first: %s)",
             file.path,
@@ -96,6 +100,13 @@ def _frames_with_image(file: Transforms) -> list[Frame]:
             absent.name,
         )
     return found
+
+
+def _stated_size(file: Transforms) -> tuple[float, float] | None:
+    """Width and height that the file gives for its images; None if it does not give both."""
+    if "w" not in file.fields or "h" not in file.fields:
+        return None
+    return file.positive("w"), file.positive("h")
 
 
 def _intrinsics(file: Transforms, form: ImageFormat) -> Intrinsics:
@@ -126,8 +137,8 @@ def _recentred(file: Transforms, frames: Sequence[Frame]) -> tuple[list[Frame], 
 
 
 def _bounds(file: Transforms, scale: float) -> tuple[float, float]:
-    near = scale * file.positive("near", _NEAR / scale)
-    far = scale * file.positive("far", _FAR / scale)
+    near = scale * file.positive("near") if "near" in file.fields else _NEAR
+    far = scale * file.positive("far") if "far" in file.fields else _FAR
     if near >= far:
         file.fail(f"near ({near / scale:g}) is not below far ({far / scale:g})")
     return near, far

@@ -2,112 +2,144 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from datasets.cameras import Intrinsics
 from datasets.errors import DataError
 from datasets.publish import publish
-from datasets.scene_images import ImageFormat, decode_images, inspect_images, list_images, shrink_images
+from datasets.scene_images import ImageFormat, inspect_images, list_images, shrink_images
 from datasets.scene_llff_poses import PosesBounds, normalised, read_poses_bounds
-from datasets.scene_types import Scene, SceneOptions, Views
-from datasets.source import Source, cache_root, remedy
+from datasets.scene_plan import ScenePlan, Shots
+from datasets.scene_types import SceneOptions
 
 CAMERA_FILE = "poses_bounds.npy"
+_MOST_FACTOR = 64  # by which a person may have downsized photographs
 
 
-def load_llff(source: Source, options: SceneOptions) -> Scene:
-    """Load a forward-facing scene, in the coordinates of `scene_llff_poses.normalised`, to be learned in NDC.
+def plan_llff(folder: Path, options: SceneOptions, remedy: str, shrunk: Path) -> ScenePlan:
+    """A forward-facing scene, in the coordinates of `scene_llff_poses.normalised`, to be learned in NDC.
 
     Every `options.holdout`-th image is held out (both valid and test). Images come from `images_<llff_factor>`, else
-    from the full-size ones in `images`, downsized once into the cache. Raises DataError if there is neither, if an
-    image is damaged, or if the camera file is malformed or does not fit the images.
+    from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `remedy`
+    or in a better one, if there is neither, if the beginning of an image is damaged, if images have not the size that
+    their folder's name says, or if the camera file is malformed or does not fit the images.
     """
-    cure = remedy(source)
-    camera_path = source.folder / CAMERA_FILE
-    cameras = read_poses_bounds(camera_path, cure)
-    paths, image_cure = _image_paths(source, options.llff_factor, cure)
-    if len(paths) != len(cameras.poses):
-        raise DataError(
-            f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {paths[0].parent}; {cure}"
-        )
-    form = inspect_images(paths, image_cure, options.downscale, options.longest_side)
-    intrinsics = _intrinsics(cameras, form, options.llff_factor, f"{paths[0]}: ", image_cure)
-    poses, depths = _coordinates(camera_path, cameras, cure)
-
-    def views(chosen: np.ndarray) -> Views:
-        files = [paths[index] for index in chosen]
-        images = decode_images(files, form, image_cure)
-        names = tuple(f"{file.parent.name}/{file.name}" for file in files)
-        return Views(torch.from_numpy(images), torch.from_numpy(poses[chosen].astype(np.float32)), names)
-
+    cameras = read_poses_bounds(folder / CAMERA_FILE, remedy)
+    factor = options.llff_factor
+    images, own = _image_folder(folder, factor, remedy), remedy
+    if factor > 1 and images.name == "images":
+        images = _shrunk_folder(folder, cameras, shrunk / f"images_{factor}", factor, remedy)
+        own = f"delete the folder {images} and it is made anew"
+    paths = _paths(images, cameras, folder / CAMERA_FILE, own)
+    form = _sized(paths, cameras, factor, options, own)
+    expected = cameras.width / factor, cameras.height / factor
+    focal = cameras.focal / factor
+    intrinsics = Intrinsics(focal, focal, expected[0] / 2, expected[1] / 2, form.height, form.width)
+    poses, depths = _coordinates(folder / CAMERA_FILE, cameras, remedy)
+    every = Shots(tuple(paths), poses, tuple(f"{path.parent.name}/{path.name}" for path in paths))
     index = np.arange(len(paths))
-    test = views(index[:: options.holdout * options.every_test_view])
-    train = views(index[index % options.holdout != 0])
-    return Scene(
-        train,
+    test = every.pick(index[:: options.holdout * options.every_test_view])
+    return ScenePlan(
+        every.pick(index[index % options.holdout != 0]),
         valid=test,
         test=test,
-        intrinsics=intrinsics.downscaled(form.downscale),
+        form=form,
+        intrinsics=intrinsics,
         near=0.0,
         far=1.0,
         ndc=True,
         white_background=False,
         depths=depths,
+        remedy=own,
     )
 
 
-def _image_paths(source: Source, factor: int, cure: str) -> tuple[list[Path], str]:
-    """The images of 1/factor of the full width, in the order of the camera file's rows; what to do about bad ones."""
-    full = source.folder / "images"
-    folder = source.folder / f"images_{factor}" if factor > 1 else full
-    if not folder.is_dir() and factor > 1 and full.is_dir():
-        folder = _shrunk_folder(source, full, factor, cure)
-        cure = f"delete the folder {folder} and it is made anew"
-    if not folder.is_dir():
-        raise DataError(f"{source.folder}: neither {folder.name} nor images is there; {cure}")
-    paths = list_images(folder)
+def factors_in(folder: Path) -> list[int]:
+    """The factors of all folders of images that a scene has: 1 is `images`, 4 `images_4`."""
+    found = (re.fullmatch(r"images(?:_([1-9][0-9]{0,3}))?", path.name) for path in folder.iterdir() if path.is_dir())
+    return sorted(int(match[1] or 1) for match in found if match)
+
+
+def _folder_name(factor: int) -> str:
+    return "images" if factor == 1 else f"images_{factor}"
+
+
+def _image_folder(folder: Path, factor: int, remedy: str) -> Path:
+    """`images_<factor>`, or `images`, which can be downsized, if only that is there."""
+    for name in (_folder_name(factor), "images"):
+        if (folder / name).is_dir():
+            return folder / name
+    absent = " or ".join(dict.fromkeys((_folder_name(factor), "images")))
+    others = [other for other in factors_in(folder) if other != factor]
+    there = f" (there is {_folder_name(others[-1])}, which task.llff_factor={others[-1]} takes)" if others else ""
+    raise DataError(f"{folder}: has no folder {absent}{there}; {remedy}")
+
+
+def _paths(images: Path, cameras: PosesBounds, camera_path: Path, remedy: str) -> list[Path]:
+    """The images, in the order of the camera file's rows."""
+    paths = list_images(images)
     if len(paths) < 2:
-        raise DataError(f"{folder}: {len(paths)} images, and two are the least; {cure}")
-    return paths, cure
+        raise DataError(f"{images}: {len(paths)} images, and two are the least; {remedy}")
+    if len(paths) != len(cameras.poses):
+        raise DataError(f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {images}; {remedy}")
+    return paths
 
 
-def _shrunk_folder(source: Source, full: Path, factor: int, cure: str) -> Path:
-    """The cache's folder of downsized images, made if it is not there; nobody ever sees half of it."""
-    folder = cache_root() / "scenes" / f"{source.name}-{source.fingerprint}" / f"images_{factor}"
-    if folder.is_dir():
-        return folder
-    paths = list_images(full)
-    if not paths:
-        raise DataError(f"{full}: no images; {cure}")
-    draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneOptions, remedy: str) -> ImageFormat:
+    """The format of images that have 1/factor of the camera file's width and height, give or take a pixel."""
+    folder = paths[0].parent.parent
+    stated = cameras.width / factor, cameras.height / factor
+    form = inspect_images(paths, remedy, options.downscale, options.longest_side, folder=folder, stated=stated)
+    if _fits(cameras, factor, form):
+        return form
+    true = next((other for other in range(1, _MOST_FACTOR + 1) if _fits(cameras, other, form)), None)
+    if true is not None:
+        remedy = _rename(paths[0].parent, true, options.llff_factor)
+    raise DataError(
+        f"{paths[0]}: {form.width}×{form.height} pixels where {CAMERA_FILE} and the factor {factor} say "
+        f"{stated[0]:g}×{stated[1]:g}; {remedy}"
+    )
+
+
+def _rename(images: Path, factor: int, wanted: int) -> str:
+    """What to do with images whose folder has not the name of their size."""
+    right = images.with_name(_folder_name(factor))
+    if right.exists():
+        return f"these are images of {right.name}, which is there: remove {images}"
+    choice = "" if factor in (1, wanted) else f" and give task.llff_factor={factor}"
+    return f"rename the folder {images} to {right.name}{choice}"
+
+
+def _fits(cameras: PosesBounds, factor: int, form: ImageFormat) -> bool:
+    return abs(cameras.width / factor - form.width) <= 1 and abs(cameras.height / factor - form.height) <= 1
+
+
+def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int, remedy: str) -> Path:
+    """The cache's folder of downsized images, made if it is not there; nobody ever sees half of it.
+
+    The full-size images are looked at first: what is small already would be downsized once more.
+    """
+    paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, remedy)
+    form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), remedy)
+    if shrunk.is_dir():
+        return shrunk
+    draft = shrunk.with_name(f".{shrunk.name}-{uuid.uuid4().hex}")
     try:
         draft.mkdir(parents=True)
-        shrink_images(paths, draft, factor, cure)
-        publish(draft, folder)
+        shrink_images(paths, draft, form, remedy)
+        publish(draft, shrunk)
     except OSError as error:
         raise DataError(
-            f"cannot write {folder} ({error}); set DFA_CACHE_DIR to a folder that can be written"
+            f"cannot write {shrunk} ({error}); set DFA_CACHE_DIR to a folder that can be written"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return folder
-
-
-def _intrinsics(cameras: PosesBounds, form: ImageFormat, factor: int, where: str, cure: str) -> Intrinsics:
-    """Of the images in the folder; those of the camera file are full-size."""
-    expected = cameras.width / factor, cameras.height / factor
-    if abs(expected[0] - form.width) > 1 or abs(expected[1] - form.height) > 1:
-        raise DataError(
-            f"{where}{form.width}×{form.height} pixels where {CAMERA_FILE} and the factor {factor} say "
-            f"{expected[0]:g}×{expected[1]:g}; {cure}"
-        )
-    focal = cameras.focal / factor
-    return Intrinsics(focal, focal, expected[0] / 2, expected[1] / 2, form.height, form.width)
+    return shrunk
 
 
 def _coordinates(path: Path, cameras: PosesBounds, cure: str) -> tuple[np.ndarray, tuple[float, float]]:

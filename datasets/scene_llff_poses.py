@@ -7,6 +7,8 @@ nearest and farthest depth. The matrix's columns: the camera's down, right and b
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -14,10 +16,25 @@ from typing import NoReturn
 import numpy as np
 
 from datasets.errors import DataError
-from datasets.poses import mean_pose, rigid_fault
+from datasets.poses import LEAST, MOST, mean_pose, rigid_fault
+from datasets.scene_images import check_inside
 
 _COLUMNS = 17
 _MOST_BYTES = 1 << 26
+# What numpy raises for files that are damaged, or not what they claim to be; it reads the header as Python source, and
+# takes what begins like a zip archive for one.
+_BAD_ARRAY = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
 _NEAREST = 0.75  # of the nearest content's depth is where the near plane comes to lie, at depth 1
 
 
@@ -37,6 +54,7 @@ class PosesBounds:
 
 def read_poses_bounds(path: Path, remedy: str) -> PosesBounds:
     """Read and check the file. Raises DataError, ending in `remedy`, that names the row (from 0) if one is bad."""
+    check_inside(path, path.parent, remedy)
     table = _read_table(path, remedy)
     matrices, bounds = table[:, :15].reshape(-1, 3, 5), table[:, 15:]
     down, right, back, position, size = np.moveaxis(matrices, 2, 0)
@@ -45,19 +63,16 @@ def read_poses_bounds(path: Path, remedy: str) -> PosesBounds:
         if fault := rigid_fault(pose):
             _fail(path, f"row {row}: the pose {fault}", remedy)
         near, far = bounds[row]
-        if not 0 < near < far < np.inf:
-            _fail(path, f"row {row}: bounds {near:g} and {far:g}, where 0 < near < far is needed", remedy)
-        if not (np.isfinite(size[row]).all() and (size[row] > 0).all()):
-            _fail(path, f"row {row}: height, width and focal length must be above 0", remedy)
+        if not LEAST <= near < far <= MOST:
+            what = f"bounds {near:g} and {far:g}, where 0 < near < far is needed (and no more than {MOST:g})"
+            _fail(path, f"row {row}: {what}", remedy)
+        if not ((size[row] >= LEAST) & (size[row] <= MOST)).all():
+            what = f"must be above 0, and no more than {MOST:g}"
+            _fail(path, f"row {row}: height, width and focal length {what}", remedy)
         if not np.allclose(size[row], size[0]):
             _fail(path, f"row {row}: another image size or focal length than row 0; one camera is supported", remedy)
     height, width, focal = map(float, size[0])
     return PosesBounds(poses, bounds, height, width, focal)
-
-
-def check_poses_bounds(path: Path, remedy: str) -> None:
-    """Look at the file; errors as `read_poses_bounds`."""
-    read_poses_bounds(path, remedy)
 
 
 def normalised(cameras: PosesBounds) -> tuple[np.ndarray, tuple[float, float]]:
@@ -84,13 +99,14 @@ def _read_table(path: Path, remedy: str) -> np.ndarray:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {remedy}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except _BAD_ARRAY as error:
         raise DataError(f"{path}: is truncated or no array in numpy's format; {remedy}") from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
         _fail(path, "does not hold an array of numbers", remedy)
     if table.ndim != 2 or table.shape[1] != _COLUMNS or not len(table):
         _fail(path, f"has the shape {table.shape} where (views, {_COLUMNS}) is expected", remedy)
-    return np.array(table, dtype=np.float64)
+    with np.errstate(over="ignore"):  # of longer types; what becomes infinite is found by row
+        return np.array(table, dtype=np.float64)
 
 
 def _fail(path: Path, what: str, remedy: str) -> NoReturn:

@@ -11,20 +11,35 @@ import torch
 from torch import Tensor
 
 from datasets.errors import DataError
-from datasets.scene_blender import load_blender
-from datasets.scene_capture import load_capture
-from datasets.scene_llff import load_llff
+from datasets.scene_blender import plan_blender
+from datasets.scene_capture import plan_capture
+from datasets.scene_llff import plan_llff
+from datasets.scene_plan import ScenePlan
 from datasets.scene_tour import turn_around_poses
 from datasets.scene_types import Scene, SceneOptions, Views
-from datasets.source import Source, prepare
+from datasets.source import Source, cache_root, prepare, remedy
 
 __all__ = ["Scene", "SceneOptions", "Views", "composite", "load_scene", "turn_around_poses"]
 
+
+def _blender(source: Source, options: SceneOptions) -> ScenePlan:
+    return plan_blender(source.folder, options, remedy(source))
+
+
+def _llff(source: Source, options: SceneOptions) -> ScenePlan:
+    shrunk = cache_root() / "scenes" / f"{source.name}-{source.fingerprint}"
+    return plan_llff(source.folder, options, remedy(source), shrunk)
+
+
+def _capture(source: Source, options: SceneOptions) -> ScenePlan:
+    return plan_capture(source.folder, options, remedy(source))
+
+
 # By the first part of a dataset's name: `nerf_synthetic/lego`.
-_LOADERS: dict[str, Callable[[Source, SceneOptions], Scene]] = {
-    "nerf_synthetic": load_blender,
-    "llff_real": load_llff,
-    "capture": load_capture,
+_PLANS: dict[str, Callable[[Source, SceneOptions], ScenePlan]] = {
+    "nerf_synthetic": _blender,
+    "llff_real": _llff,
+    "capture": _capture,
 }
 
 
@@ -32,13 +47,13 @@ def load_scene(source: Source, options: SceneOptions) -> Scene:
     """Load the scene of a source; a stand-in is generated first if it is not there yet.
 
     Memory: the uint8 images (`Scene`), and while loading one decoded file a thread. Raises DataError, one line with
-    file and remedy, if anything in the files is missing, damaged or at odds with the rest; see the formats' loaders.
+    file and remedy, if anything in the files is missing, damaged or at odds with the rest; see the formats' plans.
     """
-    load = _LOADERS.get(source.name.partition("/")[0])
-    if load is None:
-        raise DataError(f"{source.name} is not a scene; scenes are {', '.join(f'{kind}/…' for kind in _LOADERS)}")
+    plan = _PLANS.get(source.name.partition("/")[0])
+    if plan is None:
+        raise DataError(f"{source.name} is not a scene; scenes are {', '.join(f'{kind}/…' for kind in _PLANS)}")
     prepare(source)
-    return load(source, options)
+    return plan(source, options).load()
 
 
 def composite(images: Tensor, background: float) -> Tensor:

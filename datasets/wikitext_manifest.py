@@ -8,19 +8,22 @@ from pathlib import Path
 
 from datasets.manifest import Manifest, RemoteFile
 from datasets.wikitext_format import SPLITS, file_name
-from datasets.wikitext_text import check_beginning
+from datasets.wikitext_text import check_text
 
 _ADDRESS = "https://wikitext.smerity.com"  # the author's; the first address, an S3 bucket, is gone
 
 
 @dataclass(frozen=True)
 class WikiTextManifest(Manifest):
-    """One of the two. archive: the published zip file; the folder wins where both are there."""
+    """One of the two. archive: the published zip file, which alone can be fetched.
+
+    The folder wins where all three files are in it; where some are missing, the archive does.
+    """
 
     archive: RemoteFile | None = None
 
     def place(self, root: Path) -> Path:
-        """The folder of the three files, or the archive if only that is there."""
+        """The folder of the three files, or the archive if only that is whole."""
         return self.archive.place(root) if self._is_packed(root) else super().place(root)
 
     def missing(self, root: Path) -> list[RemoteFile]:
@@ -28,8 +31,18 @@ class WikiTextManifest(Manifest):
         return [] if self._is_packed(root) else super().missing(root)
 
     def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
-        """What to verify, or to fetch: the files in the folder if any is there, else the archive."""
+        """What to verify, or to fetch: the files in the folder if all are there, else the archive."""
         return self.files if self._is_unpacked(root) else (self.archive,)
+
+    def faults(self, root: Path) -> list[str]:
+        """As the base class; where files are missing, those."""
+        absent = [f"{file.place(root)} is missing; {self.advice('complete it')}" for file in self.missing(root)]
+        return absent or super().faults(root)
+
+    def advice_in(self, root: Path) -> str:
+        """What to do about a bad file: as long as the folder is whole, an archive beside it is not looked at."""
+        again = super().advice_in(root)
+        return f"remove {self.place(root)} and {again}" if self._is_unpacked(root) else again
 
     def fingerprint_in(self, root: Path) -> str:
         """Twelve hex digits: as the base class for the folder, of the published checksum for the archive."""
@@ -38,7 +51,7 @@ class WikiTextManifest(Manifest):
         return hashlib.sha256(f"{self.archive.sha256}  {self.archive.path}".encode()).hexdigest()[:12]
 
     def _is_unpacked(self, root: Path) -> bool:
-        return any(file.place(root).is_file() for file in self.files)
+        return all(file.place(root).is_file() for file in self.files)
 
     def _is_packed(self, root: Path) -> bool:
         return not self._is_unpacked(root) and self.archive.place(root).is_file()
@@ -66,9 +79,7 @@ _LARGE = {"train": (None, 540_000_000), "valid": (None, 1_140_000), "test": (Non
 
 
 def _files(folder: str, known: dict[str, tuple[str | None, int]]) -> tuple[RemoteFile, ...]:
-    return tuple(
-        RemoteFile(f"{folder}/{file_name(split)}", None, *known[split], check=check_beginning) for split in SPLITS
-    )
+    return tuple(RemoteFile(f"{folder}/{file_name(split)}", None, *known[split], check=check_text) for split in SPLITS)
 
 
 MANIFESTS = {

@@ -21,7 +21,6 @@ BLOCK = 4 << 20  # bytes at a time; the words of a block take ten times as much
 MEMBER_LIMIT = 2 << 30  # bytes that a file in an archive may have; the largest published one has 0.54e9
 
 _WORD = re.compile(r"\S+|\n")
-_BEGINNING = 1 << 16  # bytes
 _BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -84,13 +83,10 @@ def split_words(text: str, lowercase: bool) -> list[str]:
     return _WORD.findall(text.lower() if lowercase else text)
 
 
-def check_beginning(path: Path, remedy: str) -> None:
-    """Look at the first lines of a file. Raises DataError, ending in `remedy`, if they are no text."""
-    blocks = read_blocks(TextFile(path, remedy), _BEGINNING)
-    for block in blocks:
-        if not block.text.isspace():
-            break
-    blocks.close()
+def check_text(path: Path, remedy: str) -> None:
+    """Read a file to its end. Raises DataError, ending in `remedy`, if it is no text: what `read_blocks` refuses."""
+    for _ in read_blocks(TextFile(path, remedy)):
+        pass
 
 
 def _decoded(file: TextFile, content: bytes, line: int) -> Block:

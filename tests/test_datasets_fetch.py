@@ -14,6 +14,7 @@ from datasets.errors import DataError
 from datasets.fetch import fetch
 from datasets.manifest import Manifest, RemoteFile
 from datasets.wikitext_manifest import WikiTextManifest
+from datasets.wikitext_text import check_text
 
 CONTENT = b"published bytes " * 5000
 MANY = 2000  # times the content; 160 MB
@@ -167,12 +168,13 @@ def test_of_an_archive_that_may_stay_packed_the_archive_is_fetched(server, tmp_p
     assert server.requests == ["/toy"]  # what is there and right is not fetched again
 
 
-def test_half_an_unpacked_archive_is_to_be_removed(tmp_path):
-    """Fetched beside it, the archive would not be looked at, and the data would stay incomplete."""
+def test_a_bad_file_of_an_unpacked_archive_is_to_be_removed(tmp_path):
+    """It has no address of its own; fetched beside a whole folder, the archive would not be looked at."""
     names = ("toy/wiki.train.tokens", "toy/wiki.test.tokens")
     (tmp_path / "toy").mkdir()
     (tmp_path / names[0]).write_bytes(b" a \n")
-    files = tuple(RemoteFile(name, None, None, 1) for name in names)
+    (tmp_path / names[1]).write_bytes(b" a \n\xff")
+    files = tuple(RemoteFile(name, None, None, 1, check=check_text) for name in names)
     manifest = WikiTextManifest(
         "toy", "toy", "MIT", "here", files, archive=RemoteFile("toy-v1.zip", "http://x", "0", 1)
     )

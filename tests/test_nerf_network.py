@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.compose import compose
 from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions
 from benchmarks.view_synthesis.encoding import PositionalEncoding
 from benchmarks.view_synthesis.network import RadianceField
 from benchmarks.view_synthesis.rendering import NeRF, Rays
+from datasets.scene_manifest import REAL_SCENES, SYNTHETIC_SCENES
 from dfa_core import make_method
 
 SMALL = NeRFConfig(depth=3, width=8, skip=1, position_frequencies=2, direction_frequencies=1, density_bias=1.0)
@@ -64,18 +67,111 @@ def test_skip_joins_the_next_layer_if_there_is_one(depth):
     assert field(*some_points()).shape == (5, 4, 4)
 
 
-def test_output_is_that_of_the_figure():
-    """Without it the concatenations done in parts, or a missing or added activation, could compute something else."""
-    field = seeded(SMALL)
-    positions, directions = some_points()
-    x, d = field.encode_position(positions), field.encode_direction(directions)
-    first, second, third = field.layers
-    h = F.relu(second(F.relu(first(x))))
-    h = F.relu(third(torch.cat([x, h], dim=-1)))
-    seen_from = d[:, None].expand(-1, positions.shape[1], -1)
-    view = F.relu(field.direction(torch.cat([seen_from, field.feature(h)], dim=-1)))
-    expected = torch.cat([field.colour(view), field.density(h)], dim=-1)
-    torch.testing.assert_close(field(positions, directions), expected, rtol=1e-5, atol=1e-6)
+class ByHand:
+    """The field of three layers of width 8 (`SMALL`) in plain functions, and what DFA makes of it, matrix by matrix.
+
+    Written from the description alone: four ReLU layers (here three), the position joined to the third; the density
+    from the last; the feature layer, with a ReLU in the released 4×128 field and without one in NeRF's own; direction
+    and feature joined in a ReLU layer of half the width; the colour from that.
+    """
+
+    def __init__(self, weights: dict[str, Tensor], feature_relu: bool) -> None:
+        self.weights, self.feature_relu = weights, feature_relu
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+
+    def forward(self, positions: Tensor, directions: Tensor) -> Tensor:
+        """(rays, samples, 4); keeps each layer's input and its output before the ReLU."""
+        x = encoded_by_hand(positions, SMALL.position_frequencies)
+        d = encoded_by_hand(directions, SMALL.direction_frequencies)[:, None].expand(-1, positions.shape[1], -1)
+        self.inputs, self.before = {}, {}
+
+        def layer(name: str, given: Tensor) -> Tensor:
+            self.inputs[name], self.before[name] = given, self.linear(name, given)
+            return self.before[name]
+
+        h = layer("layers.0", x).clamp(min=0)
+        h = layer("layers.1", h).clamp(min=0)
+        h = layer("layers.2", torch.cat([x, h], dim=-1)).clamp(min=0)
+        density = layer("density", h)
+        feature = layer("feature", h)
+        if self.feature_relu:
+            feature = feature.clamp(min=0)
+        view = layer("direction", torch.cat([d, feature], dim=-1)).clamp(min=0)
+        return torch.cat([layer("colour", view), density], dim=-1)
+
+    def gradients(self, error: Tensor, shared: Tensor) -> dict[str, Tensor]:
+        """DFA's, of every parameter. error: e = dL/d(raw) (rays, samples, 4). shared: B (4, 8), as drawn.
+
+        A layer behind a point gets the first columns of B times e, over the root of the widest point (8), through its
+        own ReLU; the density and the colour get their true gradient.
+        """
+        deltas = {"density": error[..., 3:], "colour": error[..., :3]}
+        for name in ("layers.0", "layers.1", "layers.2", "feature", "direction"):
+            before = self.before[name]
+            signal = error @ shared[:, : before.shape[-1]] / math.sqrt(8)
+            has_relu = name != "feature" or self.feature_relu
+            deltas[name] = signal * (before > 0) if has_relu else signal
+        found = {}
+        for name, delta in deltas.items():
+            found[f"{name}.weight"] = torch.einsum("rso,rsi->oi", delta, self.inputs[name])
+            found[f"{name}.bias"] = delta.sum((0, 1))
+        return found
+
+
+def encoded_by_hand(x: Tensor, frequencies: int) -> Tensor:
+    waves = [wave(2**k * x) for k in range(frequencies) for wave in (torch.sin, torch.cos)]
+    return torch.cat([x, *waves], dim=-1)
+
+
+@pytest.mark.parametrize("feature_relu", [True, False])
+def test_the_field_and_its_gradients_are_those_worked_out_by_hand(feature_relu):
+    """Without it an activation too many or too few passes for the released network: the parameter count is the same.
+
+    The concatenations done in parts, a point on the wrong side of its ReLU, another point's columns or divisor would
+    show here too. With the ReLU some features are negative before it, so that it cannot be overlooked.
+    """
+    field = seeded(replace(SMALL, feature_relu=feature_relu)).double()
+    method = make_method("dfa", field).double()
+    shared = torch.rand(4, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 2 - 1
+    for name, width in {**{f"points.{i}": 8 for i in range(3)}, "feature_point": 8, "direction_point": 4}.items():
+        method.matrix(name).copy_(shared[:, :width] / math.sqrt(8))
+    positions, directions = (points.double() for points in some_points())
+    raw = field(positions, directions)
+    method.backward(0.5 * raw.square().sum())  # whose e is raw itself
+
+    oracle = ByHand({name: p.detach() for name, p in field.named_parameters()}, feature_relu)
+    expected = oracle.forward(positions, directions)
+    torch.testing.assert_close(raw.detach(), expected)
+    assert 0.2 < (oracle.before["feature"] < 0).double().mean() < 0.8
+    gradients = oracle.gradients(expected, shared)
+    assert gradients.keys() == dict(field.named_parameters()).keys()
+    for name, parameter in field.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name], msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_the_matrices_by_hand_are_scaled_as_the_engine_s():
+    """Without it the oracle above would put a scale in place that no run has: B uniform on [-1, 1), over √8."""
+    method = make_method("dfa", seeded(SMALL))
+    drawn = method.matrix("points.0") * math.sqrt(8)
+    assert 0.9 < drawn.abs().max() <= 1
+    assert torch.equal(method.matrix("direction_point"), method.matrix("feature_point")[:, :4])
+
+
+def shipped(task: str, profile: str) -> NeRFConfig:
+    return NeRFConfig(**compose([f"task={task}", f"profile={profile}", "method=bp"]).task.model)
+
+
+def test_the_shipped_networks_are_the_released_and_the_published_one():
+    """Without it a profile or a scene could train the field without the ReLU under the name of the released one."""
+    released = {f"nerf_synthetic/{scene}" for scene in SYNTHETIC_SCENES} | {f"llff_real/{s}" for s in REAL_SCENES}
+    assert all(shipped(task, "paper").feature_relu for task in [*released, "capture/own"])
+    assert all(shipped("nerf_synthetic/lego", profile).feature_relu for profile in ("smoke", "quick", "long"))
+    for task in ("nerf_synthetic/lego_8x256", "llff_real/fern_8x256"):
+        assert not shipped(task, "paper").feature_relu
+    paper = shipped("nerf_synthetic/lego", "paper")
+    assert (paper.depth, paper.width) == (4, 128)
 
 
 @pytest.mark.parametrize("sizes", [{"depth": 4, "width": 128}, {"depth": 8, "width": 256}])

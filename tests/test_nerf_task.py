@@ -193,3 +193,17 @@ def test_a_real_scene_as_large_as_life_is_reduced_to_what_a_profile_can_train():
     """`make bench-all` would take hours where the real scenes are there."""
     scene = build("nerf_synthetic/lego", "bp", "task.longest_side=20").task.scene
     assert (scene.intrinsics.width, scene.train.images.shape[1:3]) == (16, (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("task", "config_hash"),
+    [("nerf_synthetic/lego_8x256", "74537fb67456"), ("llff_real/fern_8x256", "5bd7c24cdcc2")],
+)
+def test_the_setting_of_the_feature_layer_keeps_the_hash_of_nerf_s_own_network(task, config_hash):
+    """Else runs of a network that is what it was would be repeated; and 4×128 runs without the ReLU would count."""
+    plan = ["method=dfa", "profile=paper", "data=standin"]
+    assert Run.plan([f"task={task}", *plan]).config_hash == config_hash
+    lego = Run.plan(["task=nerf_synthetic/lego", *plan])
+    before = Run.plan(["task=nerf_synthetic/lego", *plan, "task.model.feature_relu=false"])
+    assert before.config_hash == "9b11b33afd96" != lego.config_hash
+    assert before.variant == "task.model.feature_relu=False"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 from wikitext_samples import HEADING, encode_by_hand, random_text, split_by_hand, write_archive, write_splits
 
+from benchmarks import data as data_command
 from datasets import registry, wikitext_cache, wikitext_encode
 from datasets.errors import DataError
 from datasets.manifest import check_file
@@ -205,15 +211,82 @@ def test_an_archive_that_is_not_the_published_one_is_refused(root: Path, monkeyp
     assert cached() == []
 
 
-def test_what_to_verify_or_fetch_is_what_is_there_else_the_archive(root: Path) -> None:
+def test_what_to_verify_or_fetch_is_what_is_whole_else_the_archive(root: Path) -> None:
     manifest = MANIFESTS["wikitext103"]
     assert manifest.files_in(root) == manifest.files
     (root / ARCHIVE).touch()
-    assert manifest.files_in(root) == manifest.files
+    assert manifest.files_in(root) == manifest.files and manifest.place(root) == root / "wikitext-103"
+    (root / "wikitext-103" / "wiki.test.tokens").unlink()
+    assert manifest.files_in(root) == (manifest.archive,) and manifest.place(root) == root / ARCHIVE
     shutil.rmtree(root / "wikitext-103")
     assert manifest.files_in(root) == (manifest.archive,) and manifest.missing(root) == []
     (root / ARCHIVE).unlink()
     assert manifest.files_in(root) == (manifest.archive,) and manifest.absent(root)
+
+
+@pytest.fixture
+def publisher(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The archive as published, at an address on this machine; not in the data root."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    pack(root, monkeypatch)
+    shop = root.parent / "shop"
+    shop.mkdir()
+    (root / ARCHIVE).rename(shop / ARCHIVE)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(shop))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        entry = registry._DATASETS["wikitext103"]
+        archive = replace(entry.manifest.archive, url=f"http://127.0.0.1:{server.server_port}/{ARCHIVE}")
+        manifest = replace(entry.manifest, archive=archive)
+        monkeypatch.setitem(registry._DATASETS, "wikitext103", replace(entry, manifest=manifest))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield shop / ARCHIVE
+        server.shutdown()
+        thread.join()
+
+
+def follow(message: str) -> None:
+    """Do what the end of a message says."""
+    advice = message.rpartition("; ")[2]
+    removed, command = re.fullmatch(r"(?:remove (\S+) and )?[a-z ]+: python -m benchmarks\.data (.*)", advice).groups()
+    if removed:
+        folder = Path(removed)
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    assert data_command.main(command.split()) == 0
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("content", [None, b" \n\n", b" a \n" * 40_000 + b"\xff\n"])
+@pytest.mark.parametrize("beside", [False, True], ids=["folder alone", "archive beside it"])
+def test_advice_about_bad_files_works_when_it_is_followed(
+    root: Path, publisher: Path, capsys, split: str, content: bytes | None, beside: bool
+) -> None:
+    """It led in a circle: fetching found the file good, or without an address, and the next run said to fetch it."""
+    expected = load().train
+    shutil.rmtree(root.parent / "cache")
+    path = root / "wikitext-103" / f"wiki.{split}.tokens"
+    path.unlink() if content is None else path.write_bytes(content)
+    if beside:
+        shutil.copy(publisher, root / ARCHIVE)
+    if beside and content is None:  # what is whole is taken
+        assert load().train.equal(expected) and data_command.main(["verify", "wikitext103"]) == 0
+        return
+    assert data_command.main(["verify", "wikitext103"]) == 2
+    (verified,) = capsys.readouterr().err.splitlines()
+    with pytest.raises(DataError) as refused:
+        load()
+    assert verified.rpartition("; ")[2] == str(refused.value).rpartition("; ")[2]
+    follow(str(refused.value))
+    assert load().train.equal(expected) and data_command.main(["verify", "wikitext103"]) == 0
+
+
+def test_advice_about_a_bad_archive_works_when_it_is_followed(root: Path, publisher: Path) -> None:
+    shutil.rmtree(root / "wikitext-103")
+    (root / ARCHIVE).write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"103-v1\.zip has 2 bytes") as refused:
+        load()
+    follow(str(refused.value))
+    assert load().words["test"] == 2
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -223,7 +296,8 @@ def test_bad_splits_are_one_clear_line_and_leave_nothing(root: Path, split: str)
     for content, message in ((b" \n\n", "has no words"), (late, "line 9002: byte 0xff is not UTF-8")):
         path.write_bytes(content)
         with pytest.raises(
-            DataError, match=rf"wiki\.{split}\.tokens.* {message}; fetch it again: python -m benchmarks"
+            DataError,
+            match=rf"wiki\.{split}\.tokens.* {message}; remove {root}/\S+ and fetch it again: python",
         ) as caught:
             load()
         assert "\n" not in str(caught.value)

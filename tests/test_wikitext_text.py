@@ -10,7 +10,7 @@ from wikitext_samples import random_text, split_by_hand, write_archive
 
 from datasets import wikitext_text
 from datasets.errors import DataError
-from datasets.wikitext_text import TextFile, check_beginning, read_blocks, split_words
+from datasets.wikitext_text import TextFile, check_text, read_blocks, split_words
 
 
 def text_file(folder: Path, content: bytes) -> TextFile:
@@ -77,11 +77,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         list(read_blocks(TextFile(tmp_path, "the remedy")))
 
 
-def test_the_beginning_of_a_file_tells_whether_it_is_text(tmp_path: Path) -> None:
-    check_beginning(text_file(tmp_path, b"\n" * 100_000 + b" word \n").path, "the remedy")
-    for content in (b"\x1f\x8b\x08", b"", b" \n"):
+def test_a_file_is_text_to_its_end(tmp_path: Path) -> None:
+    check_text(text_file(tmp_path, b"\n" * 100_000 + b" word \n").path, "the remedy")
+    late = b" a \n" * 2_000_000 + b"\xff"
+    for content in (b"\x1f\x8b\x08", b"", b" \n", late):
         with pytest.raises(DataError, match="the remedy"):
-            check_beginning(text_file(tmp_path, content).path, "the remedy")
+            check_text(text_file(tmp_path, content).path, "the remedy")
 
 
 def test_an_archive_gives_the_same_text(tmp_path: Path) -> None:

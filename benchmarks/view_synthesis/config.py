@@ -34,8 +34,9 @@ class ViewSynthesisConfig(TaskConfig):
 class NeRFConfig(Sizes):
     """A radiance field: as published by default.
 
-    depth 4 and width 128 are what the paper's released checkpoints hold (84,548 parameters a field); such a field is
-    too shallow for the skip connection.
+    depth 4, width 128 and feature_relu are what the paper's released checkpoints hold (84,548 parameters a field); such
+    a field is too shallow for the skip connection. NeRF's own field has no ReLU behind its feature layer, and the
+    number of parameters does not tell the two apart.
 
     A field whose raw densities are all negative is empty and has no gradient, in any method. With PyTorch's initial
     values a density hardly varies in space, and a third of all seeds start like that; a density_bias of 0.5 avoids
@@ -48,6 +49,7 @@ class NeRFConfig(Sizes):
     position_frequencies: int = 10
     direction_frequencies: int = 4
     density_bias: float = 0.0  # added to PyTorch's initial value
+    feature_relu: bool = False  # a ReLU between the feature layer and its feedback point
 
     least: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
 

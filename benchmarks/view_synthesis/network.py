@@ -14,8 +14,9 @@ from dfa_core import ErrorTap, FeedbackPoint
 class RadianceField(nn.Module):
     """F(x, d) → (rgb, σ): the density depends on the position x alone, the colour on the viewing direction d too.
 
-    Feedback after each layer on the position, after the feature layer and after the direction layer. The error is
-    read at the output of every sample on every ray, so the renderer is differentiated exactly.
+    Feedback after each layer on the position, after the feature layer and after the direction layer, behind their ReLUs
+    where they have one. The error is read at the output of every sample on every ray, so the renderer is differentiated
+    exactly.
     """
 
     def __init__(self, config: NeRFConfig) -> None:
@@ -31,6 +32,7 @@ class RadianceField(nn.Module):
         self.points = nn.ModuleList(FeedbackPoint(width, batch_dims=2) for _ in inputs)
         self.density = nn.Linear(width, 1)
         self.feature = nn.Linear(width, width)
+        self.feature_relu = config.feature_relu
         self.feature_point = FeedbackPoint(width, batch_dims=2)
         self.direction = nn.Linear(width + direction, half)
         self.direction_point = FeedbackPoint(half, batch_dims=2)
@@ -52,7 +54,8 @@ class RadianceField(nn.Module):
             # Not in place: h is a view, and autograd would copy it twice in the backward pass.
             h = point(F.relu(h))  # (rays, samples, width)
         density = self.density(h)  # (rays, samples, 1)
-        feature = self.feature_point(self.feature(h))  # (rays, samples, width)
+        feature = self.feature(h)  # (rays, samples, width)
+        feature = self.feature_point(F.relu(feature) if self.feature_relu else feature)
         view = self.direction_point(F.relu(joined(self.direction, feature, d)))  # (rays, samples, width / 2)
         return self.tap(torch.cat([self.colour(view), density], dim=-1))
 

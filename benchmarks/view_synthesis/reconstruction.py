@@ -33,7 +33,10 @@ load_once = lru_cache(maxsize=1)(load_scene)  # a worker trains several methods 
 
 def build(config: ViewSynthesisConfig, source: Source, seed: int) -> Reconstruction:
     """The task on the scene of ``source``."""
-    return Reconstruction(config, load_once(source, scene_options(config)), seed)
+    task = Reconstruction(config, load_once(source, scene_options(config)), seed)
+    if source.kind == "real" and source.folder.name != source.name.rpartition("/")[2]:
+        task.about_data += f", from {source.folder.name}"  # a copy in another size than the published one
+    return task
 
 
 def scene_options(config: ViewSynthesisConfig) -> SceneOptions:
