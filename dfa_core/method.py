@@ -139,6 +139,15 @@ class FeedbackMethod(Method):
         feedback_step(loss, self.recorder, self.signals_of, Wrappers(self._model[0]))
         self._report_untrained()
 
+    def _report_untrained(self) -> None:
+        if not self._reported and (idle := [name for name in self.layout.points if name not in self.recorder.seen]):
+            log.warning(
+                "%s trains through feedback points that did not run in the first step: %s",
+                type(self).__name__,
+                ", ".join(idle),
+            )
+        super()._report_untrained()
+
     @torch.no_grad()
     def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
         """The signals of each pass; the passes' errors are known."""

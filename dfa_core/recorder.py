@@ -49,6 +49,7 @@ class Recorder:
         self._last = self._start = Visit("", nothing, nothing, None)
         self._region_reduced_by: set[DistributedDataParallel] = set()  # of the regions that ran last
         self._ran: set[str] | None = None  # the marks of the step in progress; None between steps
+        self.seen: set[str] = set()  # the marks of all steps so far
         self._errors: list[Tensor] = []  # what a compiled region's taps must receive in this step
 
     def __reduce__(self) -> tuple[type[Recorder], tuple[Mapping[str, str]]]:
@@ -116,6 +117,7 @@ class Recorder:
     def stepping(self, traces: list[Trace]) -> Iterator[None]:
         """Within, gradients may arrive at the taps, and the marks of ``traces`` may be recomputed."""
         self._ran = {name for trace in traces for name in (trace.tap, *trace.points)}
+        self.seen |= self._ran
         try:
             yield
         finally:

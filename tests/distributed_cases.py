@@ -100,7 +100,7 @@ class Headed(nn.Module):
 class TapOutside(nn.Module):
     """A trunk without a tap, which comes behind it."""
 
-    def __init__(self, marks: str) -> None:
+    def __init__(self, marks: str = "after") -> None:
         super().__init__()
         self.trunk = Trunk(marks)
         self.trunk.tap, self.tap = nn.Identity(), ErrorTap(3)
@@ -210,11 +210,16 @@ def _gradients(model: nn.Module, sharded: bool) -> Iterator[tuple[str, Tensor | 
     for name, p in model.named_parameters():
         if not sharded or hasattr(p, "full_tensor"):
             whole = p.grad.full_tensor() if sharded and p.grad is not None else p.grad
-            yield name.replace("_orig_mod.", ""), None if whole is None else whole.clone()
+            yield name.replace("_orig_mod.", "").replace("module.", ""), None if whole is None else whole.clone()
 
 
 def ddp(model: nn.Module, **options: object) -> nn.Module:
     return DistributedDataParallel(model, **{"bucket_cap_mb": 1e-4, **options})  # many buckets
+
+
+def ddp_of_trunk(model: nn.Module, **options: object) -> nn.Module:
+    model.trunk = ddp(model.trunk, **options)
+    return model
 
 
 def ddp_of_compiled(model: nn.Module, **options: object) -> nn.Module:
@@ -273,6 +278,8 @@ DDP: dict[str, Case] = {
     "weights tied over the tap": Case(Tied, ddp),
     "weights tied over the tap, no_sync": Case(Tied, ddp, step=accumulated),
     "a penalty below the tap": Case(Penalised, ddp, step=penalised),
+    "tap outside the wrapper": Case(TapOutside, ddp_of_trunk),
+    "tap outside the wrapper, wrapped loss": Case(TapOutside, ddp_of_trunk, on="before", step=wrapped_loss),
     "inserted marks": Case(partial(Trunk, plain=True), ddp, prepare=mark),
     "activation checkpointing": Case(partial(Trunk, "middle end", recompute=True), ddp),
     "DDP around torch.compile": Case(Trunk, ddp_of_compiled, worlds=(2,)),
@@ -332,7 +339,7 @@ FSDP: dict[str, Case] = {
 OPTION = r"FeedbackError: DistributedDataParallel\({0}=True\) .*use {0}=False"
 FREEZE = (
     "step 1: FeedbackError: DistributedDataParallel waits for a gradient of every parameter, but this step gives none "
-    r"to body\.layers\.0\.weight, body\.layers\.0\.bias, .*requires_grad_\(False\)"
+    r"to {0}\.weight, {0}\.bias, .* and \d+ more: freeze them, requires_grad_\(False\)"
 )
 PART = "FeedbackError: .* is part of a module that is sharded as a whole .*make the method of that module"
 
@@ -350,8 +357,23 @@ REFUSED: dict[str, tuple[Case, str]] = {
         Case(Trunk, partial(ddp_of_compiled, static_graph=True), on="before", worlds=(2,)),
         "step 1: " + OPTION.format("static_graph"),
     ),
-    "shallow, nothing frozen": (Case(WithHead, ddp, method="shallow"), FREEZE),
-    "shallow, nothing frozen, no_sync": (Case(WithHead, ddp, method="shallow", step=accumulated), FREEZE),
+    "static_graph, tap outside the wrapper": (
+        Case(TapOutside, partial(ddp_of_trunk, static_graph=True)),
+        "make_method: " + OPTION.format("static_graph"),
+    ),
+    "find_unused_parameters, tap outside the wrapper, wrapped later": (
+        Case(TapOutside, partial(ddp_of_trunk, find_unused_parameters=True), on="before"),
+        "step 1: " + OPTION.format("find_unused_parameters"),
+    ),
+    "shallow, tap outside the wrapper": (
+        Case(TapOutside, ddp_of_trunk, method="shallow"),
+        FREEZE.format("embed"),
+    ),
+    "shallow, nothing frozen": (Case(WithHead, ddp, method="shallow"), FREEZE.format(r"body\.layers\.0")),
+    "shallow, nothing frozen, no_sync": (
+        Case(WithHead, ddp, method="shallow", step=accumulated),
+        FREEZE.format(r"body\.layers\.0"),
+    ),
     "part of a shard": (Case(partial(Headed, "end"), sharded, part=trunk), "make_method: " + PART),
     "part of a shard, sharded later": (
         Case(partial(Headed, "end"), sharded, part=trunk, on="before"),

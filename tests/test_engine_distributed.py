@@ -13,24 +13,27 @@ import torch
 import torch.multiprocessing as mp
 from distributed_cases import DDP, FSDP, REFUSED, Case
 from engine_nets import WithHead, build
+from filelock import FileLock
 from torch.nn.parallel import DataParallel
 
 from dfa_core import FeedbackError, make_method
 
 WORLDS = (2, 4)
-pytestmark = pytest.mark.xdist_group("distributed")  # the processes are started once
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """By number of processes and rank: what each case gave."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed_cases"])  # imports PyTorch once
-    found = {}
-    for world in WORLDS:
-        folder = tmp_path_factory.mktemp("processes")
-        mp.start_processes(cases.process, args=(world, str(folder)), nprocs=world, start_method="forkserver")
-        found[world] = [torch.load(folder / f"{rank}.pt") for rank in range(world)]
-    return found
+def outcomes(tmp_path_factory, worker_id):
+    """By number of processes and rank: what each case gave. All workers of pytest-xdist share one run of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "processes"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed_cases"])  # PyTorch, once
+            for world in WORLDS:
+                (folder / str(world)).mkdir(parents=True)
+                arguments = (world, str(folder / str(world)))
+                mp.start_processes(cases.process, args=arguments, nprocs=world, start_method="forkserver")
+    return {world: [torch.load(folder / str(world) / f"{rank}.pt") for rank in range(world)] for world in WORLDS}
 
 
 def each(of: dict[str, Case]) -> list[tuple[str, int]]:

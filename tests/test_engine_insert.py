@@ -153,6 +153,32 @@ def test_an_output_without_a_tensor_is_refused():
         counts(torch.randn(2, 2))
 
 
+def test_a_mark_that_never_runs_is_reported(caplog):
+    """Without it a point behind a layer whose weights another module reads would cut nothing, and nobody would know."""
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.out = nn.MultiheadAttention(6, 2), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.attention(x, x, x)[0])
+
+    for path in ("attention.out_proj", "attention"):
+        model = Attention()
+        insert_marks(model, points={path: 6}, tap={"out": 3})
+        method = make_method("dfa", model)
+        caplog.clear()
+        for _ in range(2):
+            method.backward(mse(model, (torch.randn(4, 6), torch.randn(4, 3))))
+        reported = [record.getMessage() for record in caplog.records]
+        assert reported == (
+            ["DFA trains through feedback points that did not run in the first step: attention.out_proj"]
+            if path == "attention.out_proj"
+            else []
+        )
+
+
 def test_sequences_and_the_model_itself():
     """Without it a mark in a Sequential would run as one more of its layers, and once more by the hook."""
     torch.manual_seed(0)

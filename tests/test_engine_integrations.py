@@ -20,8 +20,7 @@ METHODS = ["dfa", "shallow", "bp"]
 STEPS, ROWS = 4, 8
 REMEDY = r"let it have method\.wrap\(loss\)"
 
-# One process for all, since importing the frameworks takes seconds; their warnings are theirs.
-pytestmark = [pytest.mark.xdist_group("integrations"), pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")  # the frameworks' own
 
 
 def needs(package: str) -> pytest.MarkDecorator:
