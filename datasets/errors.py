@@ -29,8 +29,10 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from a file, in quotes if it is a text, cut to a bearable length. The value is no container."""
-    if isinstance(value, (str, bytes)) and len(value) > _SHOWN:
+    """A value from a file, in quotes if it is a text, cut to a bearable length; of a container only its type."""
+    if isinstance(value, (str, bytes)):
         cut = repr(value[:_SHOWN])
-        return f"{cut[:-1]}…{cut[-1]}"
-    return repr(value)
+        return cut if len(value) <= _SHOWN else f"{cut[:-1]}…{cut[-1]}"
+    if isinstance(value, int) and not -(10**_SHOWN) < value < 10**_SHOWN:
+        return f"a number of more than {_SHOWN} digits"
+    return repr(value) if isinstance(value, (int, float, type(None))) else f"a {type(value).__name__}"

@@ -16,6 +16,7 @@ from datasets.files import is_file, obstacle, reading
 from datasets.files import read_file as read_file
 
 _CHUNK = 1 << 20  # bytes hashed at a time, so that memory stays flat whatever the file
+_READABLE = "check that it is a file that you may read"
 _SAMPLES, _SAMPLE = 64, 1 << 16  # how many samples of a file without a checksum, and bytes of each
 
 
@@ -79,7 +80,9 @@ class Manifest:
         A file without a checksum counts with its size and samples of its content (a few MB in all, so this is
         quick for any size). Raises DataError if such a file cannot be read.
         """
-        return _digest_of((file.path, file.sha256 or _sampled_digest(file.place(root))) for file in self.files)
+        return _digest_of(
+            (file.path, file.sha256 or sampled_digest(file.place(root), _READABLE)) for file in self.files
+        )
 
     @property
     def fetch_command(self) -> str:
@@ -157,9 +160,11 @@ def _digest_of(entries: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def _sampled_digest(path: Path) -> str:
-    """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them."""
-    with reading(path, remedy="check that it is a file that you may read"), path.open("rb") as stream:
+def sampled_digest(path: Path, remedy: str) -> str:
+    """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them; of all of a
+    file of up to 4 MB. Raises DataError, ending in `remedy`, if it cannot be read.
+    """
+    with reading(path, remedy), path.open("rb") as stream:
         size = stream.seek(0, 2)
         digest = hashlib.sha256(str(size).encode())
         last = max(size - _SAMPLE, 0)
