@@ -33,9 +33,9 @@ def _folder_from(variable: str, default: str) -> Path:
     value = os.environ.get(variable) or default
     try:
         value.encode()
-        folder = Path(value).expanduser()
-        wrong = _what_is_wrong(folder)
-        folder = Path(os.path.realpath(folder))
+        named = Path(value).expanduser()
+        folder = Path(os.path.realpath(named))
+        wrong = _what_is_wrong(named) or _what_is_wrong(folder)
     except UnicodeEncodeError:
         wrong = "has bytes that are not UTF-8"
     except RuntimeError:  # of expanduser: there is no such user

@@ -46,6 +46,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("file/data", r"cannot be looked at \(Not a directory\)"),
         ("x" * 300, r"cannot be looked at \(File name too long\)"),
         ("x/" * 3000, r"cannot be looked at \(File name too long\)"),
+        ("new/../" + "x" * 300, r"cannot be looked at \(File name too long\)"),
+        ("new/../circle", r"cannot be looked at \(Too many levels of symbolic links\)"),
         ("caf\udce9", "has bytes that are not UTF-8"),
         ("/dev/null", "is a file, not a folder"),
     ],
