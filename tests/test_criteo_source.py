@@ -19,7 +19,7 @@ import pytest
 from criteo_samples import GOOD, encode_by_hand, random_lines
 from filelock import FileLock
 
-from datasets import criteo_cache, registry
+from datasets import criteo_cache, registry, sole_writer
 from datasets.criteo import Preprocessing, load_criteo
 from datasets.criteo_cache import cache_folder
 from datasets.criteo_preprocess import ABOUT, LABELS, ROWS
@@ -279,6 +279,17 @@ def test_a_cache_that_cannot_be_written_is_a_clear_error(root: Path) -> None:
     (root.parent / "cache").mkdir()
     (root.parent / "cache" / "criteo").write_text("a file")
     with pytest.raises(DataError, match=r"cannot write the encoded rows .*set DFA_CACHE_DIR"):
+        load_criteo(resolve("criteo"), SETTINGS)
+
+
+def test_a_file_system_without_locks_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems have none; two processes would write the same folder, or a run ends in a traceback."""
+
+    def refuse(lock: FileLock) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(sole_writer.FileLock, "acquire", refuse)
+    with pytest.raises(DataError, match=r"lies on a file system without locks\); set DFA_CACHE_DIR"):
         load_criteo(resolve("criteo"), SETTINGS)
 
 
