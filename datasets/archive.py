@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 _CHUNK = 1 << 20  # bytes copied at a time
+_MOST_MEMBERS = 1000  # files before the one that is wanted; tarfile keeps a record of each
+_LONGEST_HEADER = 1 << 16  # bytes of a name or of attributes that tarfile takes into memory
 
 
 class ArchiveError(Exception):
@@ -28,20 +31,39 @@ def extract_member(
     """Write the regular file called `name`, in whatever folder of the tar.gz it is, to `place`.
 
     Paths and links in the archive are never followed: only `place` is written. limit: the most bytes that are
-    read from `source` or written. progress: is told the bytes written so far. Raises ArchiveError; errors of
-    reading `source` and of writing pass through. What was written until an error stays.
+    read from `source`, unpacked on the way to the file, or written. progress: is told the bytes written so far.
+    Raises ArchiveError; errors of reading `source` and of writing pass through. What was written until an error stays.
     """
     try:
-        with tarfile.open(fileobj=_Bounded(source, limit), mode="r|gz") as archive:
-            for member in archive:
-                if member.isfile() and PurePosixPath(member.name).name == name:
-                    if member.size > limit:
-                        raise ArchiveError(f"{name} in it has {member.size} bytes, more than {limit}")
-                    _copy(archive.extractfile(member), member.size, place, progress)
-                    return
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+        with gzip.GzipFile(fileobj=_Bounded(source, limit), mode="rb") as unpacked:
+            stream = _Bounded(unpacked, limit)
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+                _extract(archive, name, place, limit, progress)
+            while stream.read(_CHUNK):  # gzip's checksum, the only one there is, comes last
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
         raise ArchiveError(f"it is damaged or no tar.gz: {error}") from error
+
+
+def _extract(
+    archive: tarfile.TarFile, name: str, place: Path, limit: int, progress: Callable[[int], None] | None
+) -> None:
+    for number, member in enumerate(archive):
+        _check_member(number, member, limit)
+        if member.isfile() and PurePosixPath(member.name).name == name:
+            _copy(archive.extractfile(member), member.size, place, progress)
+            return
     raise ArchiveError(f"there is no {name} in it")
+
+
+def _check_member(number: int, member: tarfile.TarInfo, limit: int) -> None:
+    """What is not wanted is unpacked as well, and passed over: perhaps zeros, a thousand of which are a byte packed."""
+    if number >= _MOST_MEMBERS:
+        raise ArchiveError(f"more than {_MOST_MEMBERS} files in it")
+    if member.size < 0 or member.offset_data + member.size > limit:
+        raise ArchiveError(f"it unpacks to more than {limit} bytes")
+    if member.issparse():
+        raise ArchiveError("a file in it has holes, which the published one has not")
 
 
 def _copy(content: BinaryIO | None, size: int, place: Path, progress: Callable[[int], None] | None) -> None:
@@ -54,6 +76,26 @@ def _copy(content: BinaryIO | None, size: int, place: Path, progress: Callable[[
                 progress(done)
     if done != size:
         raise ArchiveError(f"it ends after {done} of the {size} bytes of {place.name}")
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; one that announces a name or attributes of gigabytes is refused before they are read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _EXTENDED and not 0 <= header.size <= _LONGEST_HEADER:
+            raise ArchiveError(f"a file in it has {header.size} bytes of attributes")
+        return header
+
+
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 class _Bounded:

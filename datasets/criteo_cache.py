@@ -5,7 +5,6 @@ A folder `<cache>/criteo/<key>` is complete or does not exist (`sole_writer`).
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -17,12 +16,16 @@ from datasets.criteo_format import FIELD_NAMES, FIELDS, FILE, GZIP_FILE
 from datasets.criteo_preprocess import ABOUT, ENCODER, LABELS, ROWS, Preprocessing, preprocess
 from datasets.criteo_text import TextFile
 from datasets.errors import DataError
-from datasets.manifest import check_file
+from datasets.files import is_file, read_json
+from datasets.manifest import check_file, sampled_digest
 from datasets.registry import find_dataset
 from datasets.sole_writer import sole_writer
 from datasets.source import Source, cache_root, prepare, remedy
 
 log = logging.getLogger(__name__)
+
+_ANEW = "delete the folder and it is made anew"
+_SIZE_MARGIN = 2  # sizes without a checksum are approximate
 
 
 def load_criteo(source: Source, preprocessing: Preprocessing) -> CriteoData:
@@ -67,27 +70,38 @@ def _make(source: Source, preprocessing: Preprocessing, folder: Path) -> None:
 def _checked_file(source: Source) -> TextFile:
     """The source's text, which agrees with its checksum if it has one."""
     paths = [source.folder / name for name in (FILE, GZIP_FILE)]
-    path = next((path for path in paths if path.is_file()), paths[0])
-    if source.kind == "real":
-        expected = find_dataset(source.name).manifest.files[0]
-        if expected.sha256 is not None:
-            check_file(path, expected, remedy(source))
-    return TextFile(path, remedy(source))
+    path = next((path for path in paths if is_file(path)), paths[0])
+    if source.kind != "real":
+        return TextFile(path, remedy(source))
+    expected = find_dataset(source.name).manifest.files[0]
+    if expected.sha256 is not None:
+        check_file(path, expected, remedy(source))
+    return TextFile(path, remedy(source), limit=_SIZE_MARGIN * expected.size)
 
 
 def _open(folder: Path) -> CriteoData:
     """Map the arrays. They are private to the process, so that nothing written to them reaches the files."""
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
-        rows, labels = (np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in (ROWS, LABELS))
+        about = read_json(folder / ABOUT, _ANEW)
+        rows, labels = (_mapped(folder / name, about["digests"][name]) for name in (ROWS, LABELS))
         sizes = tuple(about["field_sizes"][name] for name in FIELD_NAMES)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise _damaged(folder, str(error) or type(error).__name__) from error
     if rows.shape != (len(labels), FIELDS) or rows.dtype != np.int32 or labels.dtype != np.uint8:
         raise _damaged(folder, f"{rows.shape} rows for {labels.shape} labels")
+    if any(type(size) is not int for size in sizes) or sum(sizes) != about["features"]:
+        raise _damaged(folder, "other numbers of values than were counted")
     return CriteoData(torch.from_numpy(rows), torch.from_numpy(labels), sizes)
+
+
+def _mapped(path: Path, digest: str) -> np.ndarray:
+    if sampled_digest(path, _ANEW) != digest:
+        raise ValueError(f"{path.name} is altered")
+    return np.lib.format.open_memmap(path, mode="c")
 
 
 def _damaged(folder: Path, what: str) -> DataError:
     reason = " ".join(what.split())
-    return DataError(f"{folder}: damaged ({reason}); delete the folder and it is made anew")
+    return DataError(f"{folder}: damaged ({reason}); {_ANEW}")

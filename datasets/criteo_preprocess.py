@@ -25,8 +25,9 @@ from datasets.criteo_format import FIELD_NAMES, FIELDS
 from datasets.criteo_text import Block, TextFile, parse, read_blocks
 from datasets.criteo_vocabulary import ValueCounts, Vocabulary, distinct
 from datasets.errors import DataError
+from datasets.manifest import sampled_digest
 
-ENCODER = 1  # raised whenever the same text and settings give other rows
+ENCODER = 2  # raised whenever the same text and settings give other files
 ROWS, LABELS, ABOUT = "rows.npy", "labels.npy", "fields.json"
 
 _WORKERS = min(4, os.cpu_count() or 1)  # threads; each holds a block and its columns, about 80 MB
@@ -90,7 +91,8 @@ def preprocess(file: TextFile, folder: Path, settings: Preprocessing, about: dic
         np.save(stream, labels)
         _flush(stream)
     with (folder / ABOUT).open("wb") as stream:
-        stream.write(_about(settings, gathered, labels, about))
+        digests = {name: sampled_digest(folder / name, "keep others from writing there") for name in (ROWS, LABELS)}
+        stream.write(_about(settings, gathered, labels, about | {"digests": digests}))
         _flush(stream)
 
 

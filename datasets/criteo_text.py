@@ -19,6 +19,7 @@ import polars as pl
 from datasets.criteo_faults import first_fault
 from datasets.criteo_format import CATEGORIES, COLUMNS, FIELDS, INTEGERS, LABEL, LEAST_INTEGER, N_INTEGERS
 from datasets.errors import DataError
+from datasets.files import reading, reason_of
 
 BLOCK = 8 << 20  # bytes of text at a time; with more, the columns of a block no longer stay in the processor's cache
 
@@ -31,10 +32,14 @@ _CODE_SHIFT = 1 << 31  # makes the codes of integers unsigned, in the same order
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of lines, plain or compressed with gzip. remedy: what to do if it is bad, as the end of a message."""
+    """A file of lines, plain or compressed with gzip.
+
+    remedy: what to do if it is bad, as the end of a message. limit: the most bytes of text that it may have.
+    """
 
     path: Path
     remedy: str
+    limit: int | None = None
 
     def fault(self, what: str, line: int | None = None) -> DataError:
         """The error to raise about a line, counted from 1, or about the file as a whole."""
@@ -64,12 +69,15 @@ class Columns(NamedTuple):
 def read_blocks(file: TextFile, rows: int | None = None, size: int = BLOCK) -> Iterator[Block]:
     """The file's lines (or the first `rows` of them), about `size` bytes at a time, so that memory stays flat.
 
-    Raises DataError if the file cannot be read, is empty, is compressed and damaged, or has a line of more than
-    `size` bytes; lines before a damage are delivered first.
+    Raises DataError if the file cannot be read, is empty, is compressed and damaged, has more text than its limit or a
+    line of more than `size` bytes; lines before a damage are delivered first.
     """
-    line, rest = 1, b""
+    line, rest, total = 1, b"", 0
     with _opened(file) as stream:
         while piece := _read(file, stream, size, line):
+            total += len(piece)
+            if file.limit is not None and total > file.limit:
+                raise file.fault(f"has more than {file.limit} bytes of text", line)
             text = rest + piece
             end = text.rfind(b"\n") + 1
             text, rest = text[:end], text[end:]
@@ -170,12 +178,10 @@ def _first_lines(text: bytes, count: int) -> bytes:
 @contextmanager
 def _opened(file: TextFile) -> Iterator[BinaryIO]:
     """The uncompressed content. The first bytes tell whether it is compressed, not the name."""
-    try:
+    with reading(file.path, file.remedy):
         raw = file.path.open("rb")
-    except OSError as error:
-        raise file.fault(f"cannot be read ({error.strerror})") from error
     with raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
+        compressed = _read(file, raw, 2, line=1) == b"\x1f\x8b"
         raw.seek(0)
         yield gzip.GzipFile(fileobj=raw, mode="rb") if compressed else raw
 
@@ -188,4 +194,4 @@ def _read(file: TextFile, stream: BinaryIO, size: int, line: int) -> bytes:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise file.fault(f"the compressed file is damaged ({error})", line) from error
     except OSError as error:
-        raise file.fault(f"cannot be read ({error.strerror})", line) from error
+        raise file.fault(f"cannot be read ({reason_of(error)})", line) from error

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import pooch
 from requests.exceptions import RequestException
 
 from datasets.errors import DataError
 from datasets.fetch_member import download_member
+from datasets.http_body import opened
 from datasets.manifest import Manifest, RemoteFile, check_file
 
 Report = Callable[[str], None]
 
-_TIMEOUT = 30  # seconds without an answer, or between two pieces of one
 _CHUNK = 1 << 16  # bytes
 
 
@@ -35,8 +34,8 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
     for file in manifest.files_in(root):
         said = "already there" if _is_good(file, root) else "downloaded"
         if said == "downloaded" and file.url is None:
-            cure = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
-            raise DataError(f"{file.place(root)} has no public address; {cure}")
+            advice = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
+            raise DataError(f"{file.place(root)} has no public address; {advice}")
         if said == "downloaded" and file.member is not None:
             download_member(manifest, file, root, retries, report)
         elif said == "downloaded":
@@ -88,28 +87,16 @@ def _reason(error: Exception) -> str:
 
 
 class _BoundedDownloader:
-    """A pooch downloader that gives up as soon as a server sends more than the file's size."""
+    """A pooch downloader that gives up as soon as a server sends more than the file's size, or hardly anything."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def __call__(self, url: str, output_file: str, store: pooch.Pooch) -> None:
-        with Path(output_file).open("wb") as stream:
-            pooch.HTTPDownloader(timeout=_TIMEOUT, chunk_size=_CHUNK)(url, _BoundedStream(stream, self._size), store)
-
-
-class _BoundedStream:
-    """A binary stream that takes at most `size` bytes."""
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
-        self._left = size
-
-    def write(self, content: bytes) -> int:
-        self._left -= len(content)
-        if self._left < 0:
-            raise ValueError("more bytes than the file has")
-        return self._stream.write(content)
-
-    def flush(self) -> None:
-        self._stream.flush()
+        left = self._size
+        with opened(url, decode=True) as body, Path(output_file).open("wb") as stream:
+            while piece := body.read(_CHUNK):
+                left -= len(piece)
+                if left < 0:
+                    raise ValueError("more bytes than the file has")
+                stream.write(piece)

@@ -7,15 +7,13 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import requests
 from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
 
 from datasets.archive import ArchiveError, extract_member
 from datasets.errors import DataError
+from datasets.http_body import opened
 from datasets.manifest import Manifest, RemoteFile, check_file
 
-_TIMEOUT = 30  # seconds without an answer, or between two pieces of one
 _REPORTED = 1 << 30  # bytes between two lines of the report
 _SIZE_MARGIN = 2  # sizes without a checksum are approximate
 
@@ -52,7 +50,7 @@ def _download(
         try:
             _stream(file, draft, report)
             return
-        except (RequestException, HTTPError, ArchiveError) as error:
+        except (RequestException, ArchiveError) as error:
             if attempts_left:
                 continue
             reason = " ".join(str(error).split())[:160] or type(error).__name__
@@ -71,6 +69,5 @@ def _stream(file: RemoteFile, draft: Path, report: Callable[[str], None] | None)
             told = done
             report(f"{file.path}: {done / 1e9:.1f} of about {file.size / 1e9:.1f} GB")
 
-    with requests.get(file.url, stream=True, timeout=_TIMEOUT) as response:
-        response.raise_for_status()
-        extract_member(response.raw, file.member, draft, _SIZE_MARGIN * file.size, progress)
+    with opened(file.url, decode=False) as body:
+        extract_member(body, file.member, draft, _SIZE_MARGIN * file.size, progress)

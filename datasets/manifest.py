@@ -7,14 +7,16 @@ all that can be checked is their format.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.files import is_file, obstacle, reading
+from datasets.files import read_file as read_file
 
 _CHUNK = 1 << 20  # bytes hashed at a time, so that memory stays flat whatever the file
+_READABLE = "check that it is a file that you may read"
 _SAMPLES, _SAMPLE = 64, 1 << 16  # how many samples of a file without a checksum, and bytes of each
 
 
@@ -40,7 +42,7 @@ class RemoteFile:
     def place(self, root: Path) -> Path:
         """The file's path under the data root; that of an alternative if only this one is there."""
         places = [root.joinpath(*path.split("/")) for path in (self.path, *self.alternatives)]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if is_file(place)), places[0])
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Manifest:
         A file without a checksum counts with its size and samples of its content (a few MB in all, so this is
         quick for any size). Raises DataError if such a file cannot be read.
         """
-        return _digest_of((file.path, file.sha256 or _sampled_digest(file.place(root))) for file in self.files)
+        return _digest_of(
+            (file.path, file.sha256 or sampled_digest(file.place(root), _READABLE)) for file in self.files
+        )
 
     @property
     def fetch_command(self) -> str:
@@ -120,11 +124,15 @@ class Manifest:
 
     def missing(self, root: Path) -> list[RemoteFile]:
         """The files that are not under the data root; looks at names only."""
-        return [file for file in self.files if not file.place(root).is_file()]
+        return [file for file in self.files if not is_file(file.place(root))]
 
     def absent(self, root: Path) -> bool:
-        """Whether none of the files is under the data root."""
-        return len(self.missing(root)) == len(self.files)
+        """Whether none of the files is under the data root, and nothing else in their places either."""
+        return len(self.missing(root)) == len(self.files) and not any(map(obstacle, self.places(root)))
+
+    def places(self, root: Path) -> list[Path]:
+        """Where the files are looked for under the data root."""
+        return [file.place(root) for file in self.files]
 
     def find(self, name: str) -> RemoteFile:
         """The file with this name (its last path component). Raises KeyError if there is none."""
@@ -141,12 +149,12 @@ def check_file(path: Path, expected: RemoteFile, remedy: str) -> None:
     format.
     """
     if expected.sha256 is None:
-        with _readable(path, remedy):
+        with reading(path, remedy):
             path.open("rb").close()
         if expected.check is not None:
             expected.check(path, remedy)
         return
-    with _readable(path, remedy):
+    with reading(path, remedy):
         _check_size(path, expected, remedy)
         digest = hashlib.sha256()
         with path.open("rb") as stream:
@@ -161,17 +169,11 @@ def read_checked(path: Path, expected: RemoteFile, remedy: str) -> bytes:
     What is hashed is what is returned: the file is read once, so it cannot change in between, and its size is
     looked at first, so a wrong file of any size is never taken into memory.
     """
-    with _readable(path, remedy):
+    with reading(path, remedy):
         _check_size(path, expected, remedy)
         content = path.read_bytes()
     _check_digest(path, hashlib.sha256(content).hexdigest(), expected, remedy)
     return content
-
-
-def read_file(path: Path, remedy: str) -> bytes:
-    """The content of a file that has no manifest entry. Raises DataError if it cannot be read."""
-    with _readable(path, remedy):
-        return path.read_bytes()
 
 
 def _digest_of(entries: Iterable[tuple[str, str]]) -> str:
@@ -179,9 +181,11 @@ def _digest_of(entries: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def _sampled_digest(path: Path) -> str:
-    """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them."""
-    with _readable(path, remedy="check that it is a file that you may read"), path.open("rb") as stream:
+def sampled_digest(path: Path, remedy: str) -> str:
+    """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them; of all of a
+    file of up to 4 MB. Raises DataError, ending in `remedy`, if it cannot be read.
+    """
+    with reading(path, remedy), path.open("rb") as stream:
         size = stream.seek(0, 2)
         digest = hashlib.sha256(str(size).encode())
         last = max(size - _SAMPLE, 0)
@@ -189,16 +193,6 @@ def _sampled_digest(path: Path) -> str:
             stream.seek(last * number // (_SAMPLES - 1))
             digest.update(stream.read(_SAMPLE))
     return digest.hexdigest()
-
-
-@contextmanager
-def _readable(path: Path, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {remedy}") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
 def _check_size(path: Path, expected: RemoteFile, remedy: str) -> None:

@@ -17,6 +17,7 @@ from datasets.planetoid_raw import RawFiles, RawGraph, read_raw
 from datasets.source import Source, prepare
 
 N_VALIDATION = 500  # in the public split, the nodes that follow the labelled ones
+_MOST_ENTRIES = 1 << 28  # of the dense features, 1 GB; the largest published graph has 1.2e7
 
 
 def load_citation(source: Source) -> Data:
@@ -55,6 +56,11 @@ def _check_rows(files: RawFiles, raw: RawGraph) -> None:
         if width != expected:
             files.fail(part, f"{width} columns where {files.path(whole).name} has {expected}")
     n_train, n_known = raw.y.shape[0], raw.ally.shape[0]
+    if n_train == 0:
+        files.fail("y", "holds no labelled node")
+    n_nodes, n_features = len(raw.graph), raw.allx.shape[1]
+    if not 0 < n_nodes * n_features <= _MOST_ENTRIES:
+        files.fail("allx", f"{n_features} features of {n_nodes} nodes, where 1 … {_MOST_ENTRIES} numbers are expected")
     if n_train + N_VALIDATION > n_known:
         needed = f"{n_train} training and {N_VALIDATION} validation nodes"
         files.fail("allx", f"{n_known} rows are too few for {needed}")

@@ -14,12 +14,13 @@ from typing import NoReturn
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
-from datasets.errors import DataError
-from datasets.manifest import read_checked, read_file
+from datasets.errors import DataError, shown
+from datasets.files import read_file
+from datasets.manifest import read_checked
 from datasets.planetoid_manifest import file_name
 from datasets.registry import find_dataset
 from datasets.source import Source, remedy
-from datasets.unpickle import load_pickle
+from datasets.unpickle import LIMIT, load_pickle
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class RawFiles:
         if self.source.kind == "real":
             expected = find_dataset(self.source.name).manifest.find(path.name)
             return read_checked(path, expected, remedy(self.source))
-        return read_file(path, remedy(self.source))
+        return read_file(path, remedy(self.source), LIMIT)
 
 
 def read_raw(source: Source) -> RawGraph:
@@ -84,11 +85,15 @@ def _unpickle(files: RawFiles, part: str) -> np.ndarray | csr_matrix | dict:
 
 
 def _read_features(files: RawFiles, part: str) -> csr_matrix:
-    """(rows, F), of finite numbers."""
+    """(rows, F), of numbers that are finite as float32; each entry stands there once."""
     matrix = _unpickle(files, part)
     if not issparse(matrix):
         files.fail(part, f"holds {type(matrix).__name__}, not a sparse matrix of features")
-    finite = np.isfinite(matrix.data)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(matrix.data.astype(np.float32))
     if not finite.all():
         row = np.searchsorted(matrix.indptr, np.argmin(finite), side="right") - 1
         files.fail(part, f"row {row} has a feature that is not finite")
@@ -115,14 +120,14 @@ def _read_graph(files: RawFiles) -> dict[int, list[int]]:
     n_nodes = len(graph)
     for node, neighbours in graph.items():
         if not _is_node(node, n_nodes):
-            files.fail("graph", f"{node!r} is not a node of a graph with {n_nodes} nodes")
+            files.fail("graph", f"{shown(node)} is not a node of a graph with {n_nodes} nodes")
         if type(neighbours) is not list:
             files.fail("graph", f"the neighbours of node {node} are not a list")
     # All neighbours at once, as this is quick; which node has the bad one matters only if there is one.
     flat = list(chain.from_iterable(graph.values()))
     if flat and (set(map(type, flat)) != {int} or min(flat) < 0 or max(flat) >= n_nodes):
         node, bad = next((n, v) for n, vs in graph.items() for v in vs if not _is_node(v, n_nodes))
-        files.fail("graph", f"node {node} has the neighbour {bad!r}, but nodes are 0 … {n_nodes - 1}")
+        files.fail("graph", f"node {node} has the neighbour {shown(bad)}, but nodes are 0 … {n_nodes - 1}")
     return graph
 
 

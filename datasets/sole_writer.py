@@ -29,13 +29,26 @@ def sole_writer(folder: Path) -> Iterator[Callable[[], Path]]:
         drafts.append(folder.with_name(f".{folder.name}~{uuid.uuid4().hex}"))
         return drafts[-1]
 
-    with FileLock(_lock_file(folder)):
+    with _held(_lock_file(folder)):
         _remove_leftovers(folder)
         try:
             yield draft
         finally:
             for leftover in drafts:
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError as error:  # some network file systems
+        raise OSError(f"{path.parent} lies on a file system without locks") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _lock_file(folder: Path) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import AbsentError, DataError
+from datasets.files import obstacle
 from datasets.registry import Dataset, find_dataset, known_datasets
+from datasets.roots import cache_root, data_root
 
 __all__ = ["CHOICES", "Source", "cache_root", "data_root", "known_datasets", "prepare", "remedy", "resolve"]
 
@@ -29,26 +30,14 @@ class Source:
     fingerprint: str
 
 
-def data_root() -> Path:
-    """The folder of real data: $DFA_DATA_DIR, or `data` in the current folder."""
-    return _folder_from("DFA_DATA_DIR", "data")
-
-
-def cache_root() -> Path:
-    """The folder of generated files: $DFA_CACHE_DIR, or `data/cache` in the current folder.
-
-    It does not depend on the data root, which may be shared and read-only.
-    """
-    return _folder_from("DFA_CACHE_DIR", "data/cache")
-
-
 def resolve(dataset: str, data: str = "auto", profile: str = "quick") -> Source:
     """Decide which data a run uses; looks at file names (and samples of files without a checksum), writes nothing.
 
     data: "real" wants the published files; "standin" the generated ones, sized for `profile`; "auto" takes
     the published files if they are under the data root, else the stand-in. Raises AbsentError for "real" without
-    the files, DataError for an unknown dataset or choice and, unless a stand-in was asked for, for an incomplete
-    set of files: a half-finished download never turns into a stand-in unnoticed.
+    the files, DataError for an unknown dataset or choice, for a data root that can be none and, unless a stand-in was
+    asked for, for an incomplete set of files, or for something else in a file's place, such as a link that leads
+    nowhere: a half-finished download, or a disk that is not mounted, never turns into a stand-in unnoticed.
     """
     if data not in CHOICES:
         raise DataError(f"unknown choice data={data!r}; valid are {', '.join(CHOICES)}")
@@ -76,10 +65,6 @@ def remedy(source: Source) -> str:
     return find_dataset(source.name).manifest.advice("fetch it again")
 
 
-def _folder_from(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or default).expanduser().resolve()
-
-
 def _standin_source(entry: Dataset, profile: str) -> Source:
     fingerprint = entry.standin.fingerprint(profile)
     folder = cache_root() / "standin" / f"{entry.name}-{fingerprint}"
@@ -96,5 +81,8 @@ def _require_files(entry: Dataset) -> None:
             f"{entry.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')} "
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )
+    for path in manifest.places(root):
+        if what := obstacle(path):
+            raise DataError(f"{path} {what}; put that right, or {manifest.advice('fetch it again')}")
     names = ", ".join(file.path for file in missing)
     raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; {manifest.advice('complete it')}")

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import DataError
+from datasets.files import is_file, obstacle, read_file, reading
 from datasets.publish import publish
+
+_CHECKSUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class StandIn:
 
         The files are written beside it and the folder is renamed when complete: nobody ever sees half a
         stand-in, and of several processes that generate at once the first to finish wins.
-        Raises DataError if the fingerprint is none of ours, a file is gone or the place cannot be written.
+        Raises DataError if the fingerprint is none of ours, a file is gone or altered, or the place cannot be written.
         """
         if folder.is_dir():
             self._check_complete(folder)
@@ -49,6 +52,7 @@ class StandIn:
         try:
             draft.mkdir(parents=True)
             self.write(draft, settings)
+            _write_checksums(draft)
             publish(draft, folder)
         except OSError as error:
             raise DataError(
@@ -71,6 +75,26 @@ class StandIn:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def _check_complete(self, folder: Path) -> None:
-        gone = [name for name in self.files if not (folder / name).is_file()]
-        if gone:
-            raise DataError(f"{folder / gone[0]} is missing; delete the folder {folder} and it is generated anew")
+        anew = f"delete the folder {folder} and it is generated anew"
+        for name in self.files:
+            if not is_file(folder / name):
+                raise DataError(f"{folder / name} {obstacle(folder / name) or 'is missing'}; {anew}")
+        if not is_file(folder / _CHECKSUMS):
+            return  # of an earlier version, or written by hand
+        for line in read_file(folder / _CHECKSUMS, anew).decode(errors="replace").splitlines():
+            digest, _, name = line.partition("  ")
+            inside = not {"..", ""} & set(name.split("/"))
+            if not inside or digest != _digest(folder / name, anew):
+                raise DataError(f"{folder / (name if inside else _CHECKSUMS)} is altered; {anew}")
+
+
+def _write_checksums(folder: Path) -> None:
+    """Remember what was generated: an altered file would give results under the name of an unaltered one."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    lines = "".join(f"{_digest(folder / name, 'generate it anew')}  {name}\n" for name in names)
+    (folder / _CHECKSUMS).write_text(lines, encoding="utf-8", newline="\n")
+
+
+def _digest(path: Path, remedy: str) -> str:
+    with reading(path, remedy), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,134 +1,143 @@
 """Reading pickles of arrays, sparse matrices and adjacency lists without running anything they name.
 
-A pickle is a program: it names globals and calls them. This reader resolves the few names that files of
-arrays contain to inert records, refuses every other name, and builds the arrays itself once the program has
-ended, from checked shapes, types and lengths. Neither numpy nor scipy ever sees a state that a file made
-up.
+Published files are read only once they agree with their checksum. What is left to read here without one is little: the
+stand-ins, and files that somebody wrote in their place. So the list of what is admitted is short: three kinds of
+content, the few names that they need (`_ADMITTED`), and the instructions for these (`pickle_program`). The arrays are
+built here, once the program has ended, from checked shapes, types and lengths: neither numpy nor scipy ever sees a
+state that a file made up.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
-import pickletools
 import re
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from datasets.errors import DataError
+from datasets.errors import DataError, shown
+from datasets.pickle_program import PickleProgram, Record
+
+LIMIT = 32 << 20  # bytes of a file; the largest published one has 7.6e6
 
 _NUMBER = re.compile(r"(b1|[iu][1248]|f[248])")
+_SPARSE_NUMBERS = "biuf"  # kinds of numbers that a sparse matrix may hold
+_MOST_AXES = 2
+_LONGEST = (1 << 31) - 1  # rows, columns or entries
 
-# What a malformed pickle makes the unpickler, or a record, raise.
-_MALFORMED = (
-    pickle.UnpicklingError,
-    EOFError,
-    AttributeError,
-    IndexError,
-    KeyError,
-    MemoryError,
-    OverflowError,
-    TypeError,
-    ValueError,
-)
-
-_MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+# What a malformed pickle makes the machine, or a record, raise.
+_MALFORMED = (ValueError, TypeError, IndexError, KeyError, struct.error)
 
 
-class _Record:
-    """An inert object in place of a global.
-
-    All are classes with `__setstate__`, so that a pickle can neither set attributes on a record unchecked
-    nor, for want of an instance, on the class.
-    """
-
-    def __setstate__(self, state: Any) -> None:
-        raise ValueError("a state for an object that has none")
-
-
-class _Marker(_Record):
+class _Marker(Record):
     """Stands for a class that is only mentioned as an argument (`numpy.ndarray`, `list`)."""
 
 
-class _Bytes(_Record):
+class _Bytes(Record):
     """`_codecs.encode(text, "latin1")`: how Python 3 writes bytes in pickles of protocol 2."""
 
-    def __new__(cls, text: str = "", encoding: str = "") -> Any:
-        if encoding != "latin1":
-            raise ValueError(f"bytes in the encoding {encoding!r}")
-        return text.encode("latin1")
+    def __init__(self, text: str, encoding: str) -> None:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise ValueError(f"bytes in the encoding {shown(encoding)}")
+        # Encoded when an array is built: a program may name one text any number of times.
+        self.text = text
 
 
-class _Mapping(dict, _Record):
-    """`collections.defaultdict(list)`, without its factory."""
-
-    def __init__(self, factory: Any = None) -> None:
-        super().__init__()
-
-
-class _Dtype(_Record):
+class _Dtype(Record):
     """`numpy.dtype(code)`; the state adds the byte order."""
 
-    def __init__(self, code: str, align: Any = False, copy: Any = True) -> None:
-        if not _NUMBER.fullmatch(code):
-            raise ValueError(f"array type {code!r} is not a plain number")
-        self.value = np.dtype(code)
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        text = _text(code)
+        if not _NUMBER.fullmatch(text):
+            raise ValueError(f"array type {shown(text)} is not a plain number")
+        self.value = np.dtype(text)
 
-    def __setstate__(self, state: Any) -> None:
-        order = state[1]
+    def set_state(self, state: Any) -> None:
+        order = _text(state[1])
         if order not in ("<", ">", "|", "="):
-            raise ValueError(f"byte order {order!r}")
+            raise ValueError(f"byte order {shown(order)}")
         self.value = self.value.newbyteorder(order)
 
 
-class _Array(_Record):
+class _Array(Record):
     """`numpy.core.multiarray._reconstruct(…)`; the state holds shape, type and content."""
 
     def __init__(self, subtype: Any, shape: Any, code: Any) -> None:
-        self.state: tuple[Any, ...] = ()
+        self._state: Any = ()
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = tuple(state)
+    def set_state(self, state: Any) -> None:
+        self._state = state
 
     def build(self) -> np.ndarray:
-        _, shape, dtype, fortran, raw = self.state
+        _, shape, dtype, fortran, raw = self._state
         if not isinstance(dtype, _Dtype):
             raise TypeError("array without a type")
-        raw = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+        content = raw.text.encode("latin1") if isinstance(raw, _Bytes) else raw
+        if not isinstance(content, bytes):
+            raise TypeError("array without content")
         shape = _checked_shape(shape)
-        if math.prod(shape) * dtype.value.itemsize != len(raw):
-            raise ValueError(f"array of shape {shape} with {len(raw)} bytes")
-        return np.frombuffer(raw, dtype.value).reshape(shape, order="F" if fortran else "C")
+        if math.prod(shape) * dtype.value.itemsize != len(content):
+            raise ValueError(f"array of shape {shape} with {len(content)} bytes")
+        return np.frombuffer(content, dtype.value).reshape(shape, order="F" if fortran is True else "C")
 
 
-class _SparseMatrix(_Record):
+class _SparseMatrix(Record):
     """`scipy.sparse.csr_matrix`; the state is its attributes."""
 
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {}
+        self._state: dict[str, Any] = {}
 
-    def __setstate__(self, state: Any) -> None:
-        self.state = dict(state)
+    def set_state(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise TypeError("sparse matrix without attributes")
+        self._state = {_text(key): value for key, value in state.items()}
 
     def build(self) -> csr_matrix:
-        shape = _checked_shape(self.state["_shape"])
-        parts = tuple(self.state[key].build() for key in ("data", "indices", "indptr"))
-        matrix = csr_matrix(parts, shape=shape)
-        # Rows and columns out of bounds would be written to outside of the dense array.
-        matrix.check_format(full_check=True)
-        return matrix
+        shape = _checked_shape(self._state["_shape"])
+        if len(shape) != 2:
+            raise ValueError(f"sparse matrix of shape {shape}")
+        data, indices, indptr = (self._part(key) for key in ("data", "indices", "indptr"))
+        _check_rows(shape, data, indices, indptr)
+        return csr_matrix(
+            (data, indices.astype(np.int32, copy=False), indptr.astype(np.int32, copy=False)), shape=shape
+        )
+
+    def _part(self, key: str) -> np.ndarray:
+        part = self._state[key]
+        if not isinstance(part, _Array):
+            raise TypeError(f"sparse matrix whose {key} are no array")
+        array = part.build()
+        if array.ndim != 1:
+            raise ValueError(f"sparse matrix whose {key} have the shape {array.shape}")
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_rows(shape: tuple[int, ...], data: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> None:
+    """Entries out of bounds would be read, or made dense, outside of the arrays' memory."""
+    if data.dtype.kind not in _SPARSE_NUMBERS or data.dtype == np.float16:
+        raise ValueError(f"sparse matrix of {data.dtype}")
+    if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
+        raise ValueError("sparse matrix whose indices are no whole numbers")
+    if len(indptr) != shape[0] + 1 or len(indices) != len(data):
+        raise ValueError(f"sparse matrix of shape {shape} with {len(indptr)} bounds and {len(indices)} indices")
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError("sparse matrix whose rows do not follow one another")
+    if len(indices) and (indices.min() < 0 or indices.max() >= shape[1]):
+        raise ValueError(f"sparse matrix with indices outside of its {shape[1]} columns")
 
 
 # Module names as Python 2 or 3 and numpy or scipy before or after their reorganisation wrote them.
-_ADMITTED: dict[tuple[str, str], type] = {
+_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _Bytes,
+    ("__builtin__", "bytes"): lambda: b"",
+    ("builtins", "bytes"): lambda: b"",
     ("__builtin__", "list"): _Marker,
     ("builtins", "list"): _Marker,
-    ("collections", "defaultdict"): _Mapping,
+    ("collections", "defaultdict"): lambda factory: {},
     ("numpy", "ndarray"): _Marker,
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
@@ -138,39 +147,33 @@ _ADMITTED: dict[tuple[str, str], type] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that knows the admitted names only."""
+def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_matrix | dict[Any, Any]:
+    """The array, CSR matrix or dictionary that a pickle holds; time and memory are proportional to its length.
 
-    def __init__(self, content: bytes, path: Path) -> None:
-        # Strings of Python 2 hold raw bytes; latin1 maps them one to one.
-        super().__init__(io.BytesIO(content), encoding="latin1")
-        self._path = path
+    content: the pickle, of `LIMIT` bytes at most; path: named in errors; remedy: how errors end. A dictionary holds no
+    other; its lists hold, all together, no more numbers than the pickle has bytes.
+    Raises DataError if the pickle names a global that is not admitted (which is then neither imported nor
+    called), if it is truncated or malformed, or if it holds anything else.
+    """
 
-    def find_class(self, module: str, name: str) -> type:
+    def find(module: str, name: str) -> Callable[..., Any]:
         if (module, name) not in _ADMITTED:
             raise DataError(
-                f"{self._path}: refused, the pickle asks for {module}.{name}, "
+                f"{path}: refused, the pickle asks for {module[:80]}.{name[:80]}, "
                 f"which no file of arrays needs; do not use this file"
             )
         return _ADMITTED[module, name]
 
-
-def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_matrix | dict:
-    """The array, CSR matrix or dictionary that a pickle holds.
-
-    content: the pickle; path: named in errors; remedy: how errors end.
-    Raises DataError if the pickle names a global that is not admitted (which is then neither imported nor
-    called), if it is truncated or malformed, or if it holds anything else.
-    """
     try:
-        _check_sizes(content)
-        value = _Unpickler(content, path).load()
+        value = PickleProgram(content, find).run()
         if isinstance(value, (_Array, _SparseMatrix)):
             return value.build()
+        if isinstance(value, dict) and _entries(value) > len(content):
+            raise ValueError("a dictionary whose values are one list many times")
     except DataError:
         raise
     except _MALFORMED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = str(error) or type(error).__name__
         raise DataError(f"{path}: truncated or malformed pickle ({reason}); {remedy}") from error
     if isinstance(value, dict):
         return value
@@ -178,19 +181,21 @@ def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_mat
     raise DataError(f"{path}: the pickle holds {found}, not an array or a dictionary; {remedy}")
 
 
-def _check_sizes(content: bytes) -> None:
-    """Look through a pickle without running it; raises ValueError if it would claim more than it contains.
+def _entries(lists: dict[Any, Any]) -> int:
+    return sum(len(value) for value in lists.values() if isinstance(value, list))
 
-    The unpickler sets memory aside before it reads: for a string as long as the pickle says, for a memo as
-    large as the greatest index. A few wrong bytes are enough to ask for many gigabytes.
-    """
-    # Reading the strings as genops does fails if they are longer than what is left.
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in _MEMO_WRITES and argument > len(content):
-            raise ValueError(f"memo index {argument} in a pickle of {len(content)} bytes")
+
+def _text(value: Any) -> str:
+    """A short text; Python 2 wrote them as bytes."""
+    text = value.decode("latin1") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise TypeError(f"{type(value).__name__} in place of a text")
+    return text
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, tuple) or any(type(size) is not int or size < 0 for size in shape):
-        raise ValueError(f"shape {shape!r}")
+    if not isinstance(shape, tuple) or len(shape) > _MOST_AXES or any(type(size) is not int for size in shape):
+        raise ValueError("a shape that is none of at most two whole numbers")
+    if any(not 0 <= size <= _LONGEST for size in shape):
+        raise ValueError(f"shape {shape}")
     return shape

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from datasets.files import read_json, reading
 from datasets.wikitext_corpus import WikiText
 from datasets.wikitext_format import LINE_END, SPLITS
-from datasets.wikitext_text import TextFile, read_blocks, split_words
+from datasets.wikitext_text import TextFile, read_words
 from datasets.wikitext_tokenizer import Tokenization, WordTokenizer
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def encode(texts: Mapping[str, TextFile], folder: Path, settings: Tokenization, 
     does not support; OSError if the folder cannot be written.
     """
     train = texts["train"]
-    tokenizer = WordTokenizer.train(_words(train, settings), settings, where=str(train.path))
+    tokenizer = WordTokenizer.train(read_words(train, settings.lowercase), settings, where=str(train.path))
     log.info("%s: trained a tokenizer of %d ids", train.path, tokenizer.size)
     _write(folder / TOKENIZER, tokenizer.to_json().encode())
     ids_by_word: dict[str, bytes] = {}
@@ -69,15 +70,19 @@ def open_encoded(folder: Path, settings: Tokenization, floors: dict[str, float] 
     Raises ValueError if anything in the folder is missing, altered or not of these settings.
     """
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
+        about = read_json(folder / ABOUT, "it is made anew")
         content = about["content"]
         if about["sha256"] != _digest_of(content) or content["tokenization"] != asdict(settings):
             raise ValueError(f"{ABOUT} is altered")
-        for name, digest in content["sha256"].items():
-            if _digest(folder / name) != digest:
+        for name in _file_names():
+            with reading(folder / name, "it is made anew"):
+                digest = _digest(folder / name)
+            if digest != content["sha256"][name]:
                 raise ValueError(f"{name} is altered")
         tokenizer = WordTokenizer.from_json((folder / TOKENIZER).read_text(encoding="utf-8"), settings)
         ids = {split: np.memmap(folder / ids_name(split), _dtype(tokenizer.size), mode="c") for split in SPLITS}
+        if content["tokens"] != {split: len(array) for split, array in ids.items()}:
+            raise ValueError(f"{ABOUT} has other numbers of tokens")
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
     return WikiText(
@@ -90,11 +95,6 @@ def open_encoded(folder: Path, settings: Tokenization, floors: dict[str, float] 
     )
 
 
-def _words(text: TextFile, settings: Tokenization) -> Iterator[list[str]]:
-    for block in read_blocks(text):
-        yield split_words(block.text, settings.lowercase)
-
-
 def _encode_split(
     text: TextFile, path: Path, tokenizer: WordTokenizer, settings: Tokenization, ids_by_word: dict[str, bytes]
 ) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def _encode_split(
     dtype = _dtype(tokenizer.size)
     n_words = 0
     with path.open("wb") as stream:
-        for words in _words(text, settings):
+        for words in read_words(text, settings.lowercase):
             if len(ids_by_word) > _REMEMBERED:
                 ids_by_word.clear()
             new = sorted(set(words) - ids_by_word.keys())

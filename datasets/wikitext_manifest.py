@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.files import is_file
 from datasets.manifest import Manifest, RemoteFile
 from datasets.wikitext_format import SPLITS, file_name
 from datasets.wikitext_text import check_text
@@ -50,11 +51,15 @@ class WikiTextManifest(Manifest):
             return super().fingerprint_in(root)
         return hashlib.sha256(f"{self.archive.sha256}  {self.archive.path}".encode()).hexdigest()[:12]
 
+    def places(self, root: Path) -> list[Path]:
+        """Where the files, and the archive, are looked for."""
+        return [*super().places(root), self.archive.place(root)]
+
     def _is_unpacked(self, root: Path) -> bool:
-        return all(file.place(root).is_file() for file in self.files)
+        return all(is_file(file.place(root)) for file in self.files)
 
     def _is_packed(self, root: Path) -> bool:
-        return not self._is_unpacked(root) and self.archive.place(root).is_file()
+        return not self._is_unpacked(root) and is_file(self.archive.place(root))
 
 
 def _manifest(name: str, folder: str, files: tuple[RemoteFile, ...], sha256: str, size: int) -> WikiTextManifest:

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.errors import DataError
-from datasets.manifest import read_file
+from datasets.errors import DataError, shown
+from datasets.files import read_json
 from datasets.standin import StandIn
 from datasets.wikitext_format import SPLITS, file_name
 from datasets.wikitext_grammar import Writer
@@ -15,6 +15,7 @@ from datasets.wikitext_grammar import Writer
 FLOOR = "floor.json"
 
 _VERSION = 1
+_MOST = 1e12  # words, and nats
 _SEEDS = {"wikitext2": 2, "wikitext103": 103}
 
 
@@ -47,13 +48,18 @@ def write_wikitext(folder: Path, settings: WikiTextSettings) -> None:
 def read_floors(folder: Path, remedy: str) -> dict[str, float]:
     """Nats per word by split. Raises DataError, ending in `remedy`, if the file is missing or damaged."""
     path = folder / FLOOR
+    floor = read_json(path, remedy)
     try:
-        floor = json.loads(read_file(path, remedy))
-        return {split: floor[split]["nats"] / floor[split]["words"] for split in SPLITS}
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        if isinstance(error, DataError):
-            raise
+        return {split: _floor(split, floor[split]["nats"], floor[split]["words"]) for split in SPLITS}
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+
+
+def _floor(split: str, nats: object, words: object) -> float:
+    """Nats per word. Raises ValueError for what is none."""
+    if type(nats) not in (int, float) or type(words) is not int or not 0 < words < _MOST or not 0 <= nats < _MOST:
+        raise ValueError(f"{split}: a text of {shown(words)} words cannot have {shown(nats)} nats")
+    return nats / words
 
 
 def _standin(name: str) -> StandIn:

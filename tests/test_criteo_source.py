@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import signal
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +19,12 @@ import pytest
 from criteo_samples import GOOD, encode_by_hand, random_lines
 from filelock import FileLock
 
-from datasets import criteo_cache, registry
+from datasets import criteo_cache, registry, sole_writer
 from datasets.criteo import Preprocessing, load_criteo
 from datasets.criteo_cache import cache_folder
 from datasets.criteo_preprocess import ABOUT, LABELS, ROWS
 from datasets.errors import DataError
+from datasets.manifest import sampled_digest
 from datasets.source import resolve
 
 REPOSITORY = Path(__file__).parents[1]
@@ -191,9 +195,101 @@ def test_a_damaged_cache_is_a_clear_error(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_rows_altered_in_their_middle_are_a_clear_error() -> None:
+    """An index beyond the table ends a run in an error of PyTorch; one within it is learned, and nobody knows."""
+    load_criteo(resolve("criteo"), SETTINGS)
+    path = cache_folder(resolve("criteo"), SETTINGS) / ROWS
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged \(rows\.npy is altered\); delete the folder"):
+        load_criteo(resolve("criteo"), SETTINGS)
+
+
+def other_about(**changes: object) -> bytes:
+    content = json.loads((cache_folder(resolve("criteo"), SETTINGS) / ABOUT).read_text())
+    return json.dumps(content | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: b"[" * 100_000,
+        lambda: b"[]",
+        lambda: b"null",
+        lambda: b"9" * 5000,
+        lambda: b"\xff",
+        lambda: other_about(field_sizes=3),
+        lambda: other_about(field_sizes={}),
+        lambda: other_about(features="many"),
+        lambda: other_about(features=7),
+        lambda: other_about(digests=[]),
+        lambda: other_about(digests={ROWS: None, LABELS: None}),
+    ],
+)
+def test_a_cache_that_describes_itself_wrongly_is_a_clear_error(content: Callable[[], bytes]) -> None:
+    """JSON that is nested too deep, or has other types, is damage like any other and no traceback."""
+    load_criteo(resolve("criteo"), SETTINGS)
+    (cache_folder(resolve("criteo"), SETTINGS) / ABOUT).write_bytes(content())
+    with pytest.raises(DataError, match=r"damaged.*; delete the folder and it is made anew") as caught:
+        load_criteo(resolve("criteo"), SETTINGS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [ROWS, LABELS])
+@pytest.mark.parametrize("made", ["archive", "pickle", "nested", "shape", "big-endian"])
+def test_arrays_that_are_none_are_a_clear_error(name: str, made: str) -> None:
+    """numpy takes a zip archive for a folder of arrays, and a header for a literal of Python's."""
+    load_criteo(resolve("criteo"), SETTINGS)
+    folder = cache_folder(resolve("criteo"), SETTINGS)
+    good = np.load(folder / name)
+    stream = io.BytesIO()
+    if made == "archive":
+        np.savez(stream, good)
+    elif made == "pickle":
+        np.save(stream, good.astype(object))
+    elif made == "big-endian":
+        np.save(stream, good.astype(">i4"))
+    else:
+        shape = "(" + "-" * 9000 + "1,)" if made == "nested" else "(1 << 60, 39)".replace("1 << 60", str(1 << 60))
+        header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': {shape}}}".encode()
+        stream.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    (folder / name).write_bytes(stream.getvalue())
+    digests = {part: sampled_digest(folder / part, "") for part in (ROWS, LABELS)}
+    (folder / ABOUT).write_bytes(other_about(digests=digests))
+    with pytest.raises(DataError, match=r"damaged \(.*; delete the folder and it is made anew") as caught:
+        load_criteo(resolve("criteo"), SETTINGS)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_a_compressed_text_without_an_end_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed, a few kilobytes hold any number of good lines, and the cache would fill the disk with them."""
+    entry = registry._DATASETS["criteo"]
+    manifest = replace(entry.manifest, files=(replace(entry.manifest.files[0], size=10_000),))
+    monkeypatch.setitem(registry._DATASETS, "criteo", replace(entry, manifest=manifest))
+    (root / "criteo" / "train.txt").unlink()
+    text = "".join(f"{text}\n" for text in LINES).encode()
+    (root / "criteo" / "train.txt.gz").write_bytes(gzip.compress(text))
+    with pytest.raises(DataError, match=r"train\.txt\.gz, line 1: has more than 20000 bytes of text; fetch it again"):
+        load_criteo(resolve("criteo"), SETTINGS)
+    assert cached() == []
+
+
 def test_a_cache_that_cannot_be_written_is_a_clear_error(root: Path) -> None:
-    (root.parent / "cache").write_text("a file")
+    (root.parent / "cache").mkdir()
+    (root.parent / "cache" / "criteo").write_text("a file")
     with pytest.raises(DataError, match=r"cannot write the encoded rows .*set DFA_CACHE_DIR"):
+        load_criteo(resolve("criteo"), SETTINGS)
+
+
+def test_a_file_system_without_locks_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems have none; two processes would write the same folder, or a run ends in a traceback."""
+
+    def refuse(lock: FileLock) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(sole_writer.FileLock, "acquire", refuse)
+    with pytest.raises(DataError, match=r"lies on a file system without locks\); set DFA_CACHE_DIR"):
         load_criteo(resolve("criteo"), SETTINGS)
 
 

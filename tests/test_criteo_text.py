@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_read_to_its_end(tmp_path: Path, kind: str, messag
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train\.txt: cannot be read \(No such file"):
+    with pytest.raises(DataError, match=r"train\.txt is missing; the remedy"):
         list(read_blocks(TextFile(tmp_path / "train.txt", "the remedy")))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from datasets import http_body
 from datasets.errors import DataError
 from datasets.fetch import fetch
 from datasets.manifest import Manifest, RemoteFile
 from datasets.wikitext_manifest import WikiTextManifest
 from datasets.wikitext_text import check_text
 
+REPOSITORY = Path(__file__).parents[1]
 CONTENT = b"published bytes " * 5000
 MANY = 2000  # times the content; 160 MB
 
@@ -30,6 +35,19 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/flaky" and len(self.server.requests) == 1:
             self.send_error(503)
+            return
+        if self.path == "/round":
+            self.send_response(302)
+            self.send_header("Location", "/round")
+            self.end_headers()
+            return
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/hostname")
+            self.end_headers()
+            return
+        if self.path == "/slow":
+            self._send_slowly()
             return
         if self.path == "/endless":
             self._send_endlessly()
@@ -47,6 +65,17 @@ class Handler(BaseHTTPRequestHandler):
         for self.server.pieces in range(MANY):
             self.wfile.write(CONTENT)
 
+    def _send_slowly(self) -> None:
+        """A byte at a time; a timeout of the socket never ends this."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        for place in range(200):
+            self.wfile.write(CONTENT[place : place + 1])
+            self.wfile.flush()
+            self.server.taken.wait(timeout=5)
+            self.server.taken.clear()
+
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
 
@@ -58,7 +87,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     # A client that hangs up early is what some tests are about.
     monkeypatch.setattr(ThreadingHTTPServer, "handle_error", lambda *arguments: None)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.requests = []
+    httpd.requests, httpd.taken = [], threading.Event()
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield httpd
@@ -126,6 +155,56 @@ def test_an_endless_download_is_given_up(server: ThreadingHTTPServer, tmp_path: 
     assert files_under(tmp_path) == []
     # What the sockets' buffers hold may be sent beyond the file's size, not more.
     assert server.pieces < MANY // 2
+
+
+def test_a_download_that_hardly_comes_is_given_up(
+    server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends a byte every half minute keeps a socket's timeout from ending the wait, for a year."""
+    seconds = itertools.count(step=29)
+
+    def clock() -> float:
+        server.taken.set()  # the next byte
+        return next(seconds)
+
+    monkeypatch.setattr(http_body.Body.__init__, "__defaults__", (clock,))
+    with pytest.raises(DataError, match=r"/slow: download failed \(\d bytes in 87 seconds\); check the connection"):
+        fetch(manifest_of(server, "slow"), tmp_path, retries=0)
+    assert files_under(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["round", "elsewhere"])
+def test_redirections_that_lead_nowhere_are_one_line(server: ThreadingHTTPServer, tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=rf"/{name}: download failed \(.*\); check the connection"):
+        fetch(manifest_of(server, name), tmp_path, retries=0)
+    assert files_under(tmp_path) == [] and len(server.requests) < 40
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file cut off by a full disk would be there under its name, and be looked at by every later run."""
+    (tmp_path / "toy" / "raw").mkdir(parents=True)
+    (tmp_path / "toy" / "raw" / "one").write_bytes(b"an older version")
+    program = (
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom datasets.fetch import fetch\n"
+        "from datasets.manifest import Manifest, RemoteFile\nfrom datasets.errors import DataError\n"
+        "url, sha256, size, root = sys.argv[1:]\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        "file = RemoteFile('toy/raw/one', url, sha256, int(size))\n"
+        "try: fetch(Manifest('toy', 'toy/raw', 'MIT', 'here', (file,)), Path(root), retries=0)\n"
+        "except DataError as error: print(error)\n"
+    )
+    file = manifest_of(server, "one").files[0]
+    done = subprocess.run(
+        [sys.executable, "-c", program, file.url, file.sha256, str(file.size), str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot be stored (File too large)" in done.stdout.replace("[Errno 27] ", "") and done.stderr == ""
+    assert files_under(tmp_path) == ["one"] and (tmp_path / "toy/raw/one").read_bytes() == b"an older version"
 
 
 def test_a_bad_download_spares_the_file_that_is_there(server: ThreadingHTTPServer, tmp_path: Path) -> None:

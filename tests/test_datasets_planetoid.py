@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch_geometric.data import Data
 from torch_geometric.datasets import Planetoid
 
@@ -128,6 +129,14 @@ def test_rows_go_to_the_nodes_that_the_test_index_names(raw: Source) -> None:
     np.testing.assert_array_equal(data.x[index].numpy(), features)
 
 
+def test_entries_that_stand_there_twice_are_added(raw: Source) -> None:
+    """As scipy does when it makes a matrix dense; a reader that takes the last one has other features."""
+    before = load_citation(raw).x
+    for part in ("x", "tx", "allx"):
+        edit_pickle(part, twice)(raw.folder)
+    assert torch.equal(load_citation(raw).x, 2 * before)
+
+
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("name", NAMES)
 def test_stand_in_has_the_public_split(name: str) -> None:
@@ -172,6 +181,22 @@ def truncate(part: str) -> Callable[[Path], None]:
     return spoil
 
 
+def put_first(matrix: csr_matrix, value: float) -> csr_matrix:
+    matrix.data[0] = value
+    return matrix
+
+
+def twice(matrix: csr_matrix) -> csr_matrix:
+    """Every entry stands there two times."""
+    matrix.data, matrix.indices = matrix.data.repeat(2), matrix.indices.repeat(2)
+    matrix.indptr = matrix.indptr * 2
+    return matrix
+
+
+def widen(matrix: csr_matrix) -> csr_matrix:
+    return csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], 2_000_000_000))
+
+
 SPOILT = {
     "missing": (lambda folder: (folder / "ind.citeseer.graph").unlink(), r"graph is missing; delete"),
     "truncated": (truncate("allx"), r"allx: truncated or malformed pickle"),
@@ -205,6 +230,34 @@ SPOILT = {
         edit_pickle("x", lambda x: x.data.__setitem__(x.indptr[2], np.nan)),
         r"x: row 2 has a feature that is not finite",
     ),
+    "not finite as float32": (
+        edit_pickle("tx", lambda x: put_first(x.astype(np.float64), 1e300)),
+        r"tx: row 0 has a feature that is not finite",
+    ),
+    "not finite in the sum": (
+        edit_pickle("tx", lambda x: twice(put_first(x.astype(np.float64), 3e38))),
+        r"tx: row 0 has a feature that is not finite",
+    ),
+    "features beyond any memory": (
+        lambda folder: [edit_pickle(part, widen)(folder) for part in ("x", "tx", "allx")],
+        r"allx: 2000000000 features of 748 nodes, where 1 … 268435456 numbers",
+    ),
+    "no features": (
+        lambda folder: [edit_pickle(part, lambda x: x[:, :0])(folder) for part in ("x", "tx", "allx")],
+        r"allx: 0 features of 748 nodes",
+    ),
+    "no labelled node": (
+        lambda folder: [edit_pickle(part, lambda rows: rows[:0])(folder) for part in ("x", "y")],
+        r"y: holds no labelled node",
+    ),
+    "larger than any graph": (
+        lambda folder: os.truncate(folder / "ind.citeseer.x", 1 << 40),
+        r"x has more than 33554432 bytes; delete",
+    ),
+    "edge to a long word": (
+        edit_pickle("graph", lambda graph: graph[4].append("a" * 9999)),
+        r"node 4 has the neighbour 'a{40}…', but",
+    ),
     "edge to nowhere": (
         edit_pickle("graph", lambda graph: graph[4].append(748)),
         r"graph: node 4 has the neighbour 748, but nodes are 0 … 747",
@@ -222,7 +275,7 @@ SPOILT = {
         r"747 is not a node of a graph",
     ),
     "neighbours not a list": (
-        edit_pickle("graph", lambda graph: graph.update({4: {}})),
+        edit_pickle("graph", lambda graph: graph.update({4: "none"})),
         r"the neighbours of node 4 are not a list",
     ),
     "too few for validation": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -121,6 +123,44 @@ def test_two_processes_prepare_the_same_stand_in(folders: Path) -> None:
     source = resolve("pubmed", "standin")
     assert [path.name for path in source.folder.parent.iterdir()] == [source.folder.name]
     prepare(source)
+
+
+@pytest.mark.parametrize("name", ["ind.cora.x", "ind.cora.test.index"])
+def test_an_altered_stand_in_is_named(name: str) -> None:
+    """What was learned from it would be recorded as a result on the stand-in that everybody has."""
+    source = resolve("cora", "standin", "smoke")
+    prepare(source)
+    content = bytearray((source.folder / name).read_bytes())
+    content[-2] ^= 1
+    (source.folder / name).write_bytes(content)
+    with pytest.raises(
+        DataError, match=rf"{re.escape(name)} is altered; delete the folder \S+ and it is generated anew$"
+    ):
+        prepare(source)
+
+
+@pytest.mark.parametrize(
+    "line", ["0  ../../secret", "0  /etc/hostname", "0", "0  ", "\xff", "0  ind.cora.none", "0  ."]
+)
+def test_altered_checksums_are_named(line: str, folders: Path) -> None:
+    """They name files; none outside of the folder is looked at."""
+    source = resolve("cora", "standin", "smoke")
+    prepare(source)
+    (source.folder / "SHA256SUMS").write_bytes(f"{line}\n".encode("latin1"))
+    with pytest.raises(
+        DataError, match=r"(is altered|is missing|is a folder, not a file); delete the folder"
+    ) as caught:
+        prepare(source)
+    assert str(caught.value).startswith(str(source.folder))
+
+
+def test_a_pipe_in_a_stand_in_is_named() -> None:
+    source = resolve("cora", "standin", "smoke")
+    prepare(source)
+    (source.folder / "ind.cora.x").unlink()
+    os.mkfifo(source.folder / "ind.cora.x")
+    with pytest.raises(DataError, match=r"ind\.cora\.x is no regular file; delete the folder"):
+        prepare(source)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, issparse, random_array
 
-from datasets import unpickle
 from datasets.errors import DataError
 from datasets.unpickle import load_pickle
 
@@ -24,7 +23,7 @@ SPARSE_PICKLE = pickle.dumps(MATRIX, protocol=2)
 
 
 def load(content: bytes) -> object:
-    return load_pickle(content, PATH, "mend it")
+    return load_pickle(content, PATH, "fetch it")
 
 
 class Call:
@@ -88,7 +87,6 @@ def test_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
         (b"c__builtin__\neval\n(S'1'\ntR.", "__builtin__.eval"),
         (b"cbuiltins\ngetattr\n.", "builtins.getattr"),
         (b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.", "numpy.ndarray.tofile"),
-        (b"(S'x'\niposix\nsystem\n.", "posix.system"),
         (b"ccollections\nOrderedDict\n.", "collections.OrderedDict"),
     ],
 )
@@ -99,15 +97,15 @@ def test_other_globals_are_refused_by_name(content: bytes, named: str) -> None:
 
 def test_a_pickle_cannot_alter_the_reader() -> None:
     # BUILD on an admitted class itself would set an attribute on it for every later file.
-    content = b"cnumpy\ndtype\n}S'value'\nS'spoilt'\nsb."
+    content = b"cnumpy\ndtype\n}U\x05valueU\x06spoiltsb."
     with pytest.raises(DataError, match="malformed"):
         load(content)
-    assert not hasattr(unpickle._Dtype, "value")
+    np.testing.assert_array_equal(load(pickle.dumps(np.arange(3), protocol=2)), [0, 1, 2])
 
 
 def test_codes_run_by_name_stay_bytes() -> None:
     with pytest.raises(DataError, match="encoding 'zip'"):
-        load(b"c_codecs\nencode\n(S'x'\nS'zip'\ntR.")
+        load(b"c_codecs\nencode\n(X\x01\0\0\0xX\x03\0\0\0ziptR.")
 
 
 def test_object_arrays_are_refused() -> None:
@@ -125,6 +123,17 @@ def test_sparse_indices_out_of_bounds_are_refused(part: str, value: int) -> None
 
 
 @pytest.mark.parametrize(
+    "code", [b"S'x'\n", b"\x8a\x01\x05", b"\x8b\xff\xff\xff\x7f", b"I5\n", b"G", b"0", b"2", b"Q", b"\x8f"]
+)
+def test_instructions_that_no_array_needs_are_refused(code: bytes) -> None:
+    """Each one more is one more to get wrong: LONG4 with two billion digits, DUP that doubles, sets that hash."""
+    with pytest.raises(
+        DataError, match=r"malformed pickle \(instruction [A-Z0-9_]+ at byte 2, which no file of arrays"
+    ):
+        load(b"\x80\x02" + code + b".")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"\x80\x02]r\x00\x00\x00\x01.",  # a list put under memo index 2^24
@@ -135,7 +144,7 @@ def test_sparse_indices_out_of_bounds_are_refused(part: str, value: int) -> None
 def test_a_few_bytes_cannot_ask_for_gigabytes(content: bytes) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match="truncated or malformed"):
+        with pytest.raises(DataError):
             load(content)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -144,7 +153,7 @@ def test_a_few_bytes_cannot_ask_for_gigabytes(content: bytes) -> None:
 
 @pytest.mark.parametrize("value", [3, "text", [1, 2], None])
 def test_other_values_are_refused(value: object) -> None:
-    with pytest.raises(DataError, match="not an array or a dictionary; mend it"):
+    with pytest.raises(DataError, match="not an array or a dictionary; fetch it"):
         load(pickle.dumps(value, protocol=2))
 
 
@@ -153,7 +162,7 @@ def test_every_truncation_is_one_clear_line() -> None:
         with pytest.raises(DataError) as caught:
             load(SPARSE_PICKLE[:length])
         message = str(caught.value)
-        assert message.startswith(f"{PATH}: ") and message.endswith("; mend it") and "\n" not in message
+        assert message.startswith(f"{PATH}: ") and message.endswith("; fetch it") and "\n" not in message
 
 
 @given(position=st.integers(0, len(SPARSE_PICKLE) - 1), byte=st.integers(0, 255))

@@ -66,7 +66,8 @@ def test_a_submodule_called_module_keeps_its_name():
     model, data = Nested(), batch(9, 5, 3)
     method = make_method("dfa", model)
     assert list(method.trainable_parameters()) == [name for name, _ in model.named_parameters()]
-    assert measure_alignment(method, lambda: mse(model, data)).parameters.keys() == dict(model.named_parameters()).keys()
+    measured = measure_alignment(method, lambda: mse(model, data))
+    assert measured.parameters.keys() == dict(model.named_parameters()).keys()
     compiled = torch.compile(model)
     assert list(make_method("dfa", compiled).trainable_parameters()) == list(method.trainable_parameters())
 

@@ -116,7 +116,7 @@ def test_a_tap_serves_the_points_of_its_module():
 def test_ambiguous_marks_are_refused():
     """Without it a point would silently take one of two errors."""
     two_taps = torch.nn.ModuleDict({"p": FeedbackPoint(3), "a": ErrorTap(2), "b": ErrorTap(2)})
-    with pytest.raises(FeedbackError, match="'p' needs exactly one error tap.*Two heads on one trunk.*concatenate"):
+    with pytest.raises(FeedbackError, match=r"'p' needs exactly one error tap.*Two heads on one trunk.*concatenate"):
         DFA(two_taps)
     with pytest.raises(FeedbackError, match="has no error tap"):
         DFA(torch.nn.ModuleDict({"p": FeedbackPoint(3)}))

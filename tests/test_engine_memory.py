@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from engine_nets import Net, assert_same, batch, build, gradients, mse
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dfa_core import FeedbackError, FeedbackMatrices, FeedbackPoint, make_method
+from dfa_core import FeedbackError, FeedbackMatrices, make_method
 
 
 @pytest.fixture(autouse=True)

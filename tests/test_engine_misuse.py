@@ -98,7 +98,7 @@ def test_replaced_methods():
         bp.backward(mse(model, data))
     loss = mse(model, data)
     shallow = make_method("shallow", model)
-    with pytest.raises(FeedbackError, match="another method was attached.*make the method anew"):
+    with pytest.raises(FeedbackError, match=r"another method was attached.*make the method anew"):
         dfa.backward(loss)
     with pytest.raises(FeedbackError, match="'tap' that was recorded for another method"):
         shallow.backward(loss)
@@ -153,7 +153,7 @@ def test_a_shared_encoder_used_twice():
     outside = Siamese(Net(5, 7, 3))
     outside.encoder.tap, outside.tap = torch.nn.Identity(), ErrorTap(3)
     method = make_method("dfa", outside)
-    with pytest.raises(FeedbackError, match="'encoder.points.0' ran twice.*tap inside an encoder that is used twice"):
+    with pytest.raises(FeedbackError, match=r"'encoder.points.0' ran twice.*tap inside an encoder that is used twice"):
         method.backward(outside(x, 2 * x).square().mean())
 
 
@@ -183,7 +183,7 @@ def test_in_place_operations_behind_a_mark():
         method.backward(mse(model, data))
     model = build(5, 7, 3)
     method = make_method("dfa", model)
-    with pytest.raises(RuntimeError, match="ErrorTapOutput.*cloning the output"):
+    with pytest.raises(RuntimeError, match=r"ErrorTapOutput.*cloning the output"):
         model(data[0]).mul_(2)
     method.backward(mse(model, data))
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -29,7 +29,7 @@ from datasets.source import resolve
 from datasets.wikitext import SPLITS, Tokenization, load_wikitext
 from datasets.wikitext_cache import cache_folder
 from datasets.wikitext_manifest import MANIFESTS
-from datasets.wikitext_text import read_blocks, split_words
+from datasets.wikitext_text import read_words, split_words
 
 REPOSITORY = Path(__file__).parents[1]
 REAL = os.environ.get("DFA_DATA_DIR", "")
@@ -95,7 +95,7 @@ def test_blocks_and_a_full_memory_change_nothing(monkeypatch: pytest.MonkeyPatch
     """A real split has a hundred blocks, the texts of these tests have one."""
     expected = load().train
     monkeypatch.setattr(wikitext_encode, "_REMEMBERED", 3)
-    monkeypatch.setattr(wikitext_encode, "read_blocks", lambda text: read_blocks(text, 500))
+    monkeypatch.setattr(wikitext_encode, "read_words", lambda *text: read_words(*text, size=500))
     monkeypatch.setenv("DFA_CACHE_DIR", str(tmp_path / "other"))
     assert load().train.equal(expected)
 
@@ -140,6 +140,31 @@ def test_a_damaged_cache_is_made_anew(name: str, damage: str) -> None:
     again = load()
     assert again.train.equal(expected.train) and again.words == expected.words
     assert path.read_bytes() == content and len(cached()) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"{}", b"[]", b"null", b"1" * 5000, b'{"content": 1, "sha256": 2}', b"\xff", b""]
+)
+def test_a_cache_that_describes_itself_wrongly_is_made_anew(content: bytes) -> None:
+    """JSON that is nested too deep, or has other types, is damage like any other and no traceback."""
+    expected = load()
+    path = cache_folder(resolve("wikitext103"), SETTINGS) / "about.json"
+    good = path.read_bytes()
+    path.write_bytes(content)
+    assert load().train.equal(expected.train) and path.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path.name)], ids=["pipe", "folder", "loop"]
+)
+@pytest.mark.parametrize("name", ["about.json", "tokenizer.json", "valid.ids"])
+def test_what_is_no_file_in_the_cache_is_made_anew(put: Callable[[Path], None], name: str) -> None:
+    """A pipe that nobody writes to would be read for hours."""
+    expected = load()
+    path = cache_folder(resolve("wikitext103"), SETTINGS) / name
+    path.unlink()
+    put(path)
+    assert load().train.equal(expected.train)
 
 
 def test_a_folder_of_other_settings_is_not_trusted() -> None:
@@ -314,7 +339,8 @@ def test_a_vocabulary_too_large_names_the_file_and_the_largest() -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_a_clear_error(root: Path) -> None:
-    (root.parent / "cache").write_text("a file")
+    (root.parent / "cache").mkdir()
+    (root.parent / "cache" / "wikitext").write_text("a file")
     with pytest.raises(DataError, match=r"cannot keep the encoded text in .*set DFA_CACHE_DIR"):
         load()
 

@@ -132,3 +132,24 @@ def test_a_damaged_floor_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / FLOOR).unlink()
     with pytest.raises(DataError, match=r"floor\.json is missing; the remedy$"):
         read_floors(tmp_path, "the remedy")
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"[]", b'{"train": 1}', b"9" * 5000, b"\xff", b"", b" " * (2 << 20)], ids=range(7)
+)
+def test_damaged_floors_are_one_line(tmp_path: Path, content: bytes) -> None:
+    """JSON that is nested too deep, or has other types, is damage like any other and no traceback."""
+    (tmp_path / "floor.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"floor\.json (is damaged|has more than 1048576 bytes).*; the remedy$"):
+        read_floors(tmp_path, "the remedy")
+
+
+@pytest.mark.parametrize("nats", ['"a"', "1e999", "-1", "NaN", "true", "null", "[1]", "9" * 400])
+def test_floors_that_are_no_floors_are_one_line(tmp_path: Path, nats: str) -> None:
+    """A floor that is not a number goes into the record, and breaks the tables that are made of it."""
+    entry = f'{{"nats": {nats}, "words": 2}}'
+    (tmp_path / "floor.json").write_text(f'{{"train": {entry}, "valid": {entry}, "test": {entry}}}')
+    with pytest.raises(
+        DataError, match=r"floor\.json is damaged \(train: a text of 2 words cannot have .*; the remedy$"
+    ):
+        read_floors(tmp_path, "the remedy")

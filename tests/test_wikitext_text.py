@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import struct
 import zipfile
 from pathlib import Path
 
@@ -10,7 +14,7 @@ from wikitext_samples import random_text, split_by_hand, write_archive
 
 from datasets import wikitext_text
 from datasets.errors import DataError
-from datasets.wikitext_text import TextFile, check_text, read_blocks, split_words
+from datasets.wikitext_text import TextFile, check_text, read_blocks, read_words, split_words
 
 
 def text_file(folder: Path, content: bytes) -> TextFile:
@@ -70,6 +74,51 @@ def test_a_file_without_lines_is_refused_before_it_fills_the_memory(tmp_path: Pa
         list(read_blocks(text_file(tmp_path, b"\n a \n" + b"x" * 99), 16))
 
 
+@pytest.mark.parametrize("size", [16, 1 << 20])
+def test_a_word_too_long_to_merge_is_named(tmp_path: Path, size: int) -> None:
+    """Finding merges takes a time quadratic in a word's length: one of 6 MB, which a text of zeros is, takes hours."""
+    longest = b"\n a \n b " + b"x" * wikitext_text.LONGEST_WORD + b" c \n"
+    assert sum(map(len, read_words(text_file(tmp_path, longest), False))) == 7
+    with pytest.raises(
+        DataError,
+        match=r"wiki\.train\.tokens, line 3: the word 'x{40}…' has 1001 characters, more than 1000; the remedy$",
+    ):
+        list(read_words(text_file(tmp_path, longest.replace(b"x ", b"xx ")), False))
+
+
+@pytest.mark.parametrize("size", [16, 1 << 20])
+def test_zero_bytes_are_named_by_their_line(tmp_path: Path, size: int) -> None:
+    """They are UTF-8, and what remains of a file that was not written to its end: it would train as if it were good."""
+    with pytest.raises(DataError, match=r"line 2: has a zero byte; the remedy$"):
+        list(read_blocks(text_file(tmp_path, b" a \n b\0\0 \n c \n"), size))
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    """It would be the first letter of the first word, and the text one with other words."""
+    for content, message in (
+        ("\ufeff a \n".encode(), "line 1: begins with a byte order mark"),
+        (" a \n".encode("utf-16"), "line 1: (byte 0xff is not UTF-8|has a zero byte)"),
+    ):
+        with pytest.raises(DataError, match=message):
+            list(read_blocks(text_file(tmp_path, content)))
+
+
+def test_what_is_verified_is_what_is_read(tmp_path: Path) -> None:
+    """A first line longer than what `data verify` looks at would be refused there and trained on here."""
+    path = text_file(tmp_path, b" word" * 100_000 + b" \n").path
+    check_text(path, "the remedy")
+    path.write_bytes(b" a \n" + b"x" * 2000 + b" \n")
+    with pytest.raises(DataError, match="line 2: the word"):
+        check_text(path, "the remedy")
+
+
+def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
+    path = text_file(tmp_path, b" a \n").path
+    os.truncate(path, wikitext_text.TEXT_LIMIT + 1)  # takes no room on the disk
+    with pytest.raises(DataError, match=r"has 2147483649 bytes, more than 2147483648; the remedy$"):
+        list(read_blocks(TextFile(path, "the remedy")))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"wiki\.valid\.tokens: is missing; the remedy$"):
         list(read_blocks(TextFile(tmp_path / "wiki.valid.tokens", "the remedy")))
@@ -106,9 +155,36 @@ def test_a_bad_archive_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Mon
             list(read_blocks(file))
         assert "\n" not in str(caught.value)
     path.write_bytes(good)
-    monkeypatch.setattr(wikitext_text, "MEMBER_LIMIT", 6999)
-    with pytest.raises(DataError, match="unpacks to 7000 bytes, more than 6999"):
+    monkeypatch.setattr(wikitext_text, "TEXT_LIMIT", 6999)
+    with pytest.raises(DataError, match="has 7000 bytes, more than 6999"):
         list(read_blocks(file))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_altered_archive_never_gives_another_error(tmp_path: Path, method: int) -> None:
+    """zipfile and its decompressors raise ten kinds of errors, of which some have no common class."""
+    path, draw = tmp_path / "a.zip", random.Random(method)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("wikitext-2/wiki.train.tokens", random_text(20))
+        archive.writestr("wikitext-2/ü", "")
+    good, file = path.read_bytes(), TextFile(path, "the remedy", "wikitext-2/wiki.train.tokens")
+    for _ in range(150):
+        bad = bytearray(good)
+        bad[draw.randrange(len(bad))] = draw.randrange(256)
+        path.write_bytes(bad)
+        with contextlib.suppress(DataError):
+            list(read_blocks(file))
+
+
+def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+    """Packed, a thousand times as much fits into it as it says: no more than it says is unpacked."""
+    path = tmp_path / "a.zip"
+    write_archive(path, "w", {"a": b" a \n" * 1_000_000})
+    content = path.read_bytes()
+    assert content.count(struct.pack("<I", 4_000_000)) == 2
+    path.write_bytes(content.replace(struct.pack("<I", 4_000_000), struct.pack("<I", 4_000)))
+    with pytest.raises(DataError, match=r"a\.zip, w/a: the archive is damaged \(Bad CRC"):
+        list(read_blocks(TextFile(path, "the remedy", "w/a")))
 
 
 def test_nothing_is_unpacked(tmp_path: Path) -> None:
