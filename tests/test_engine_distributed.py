@@ -11,8 +11,9 @@ import distributed_cases as cases
 import pytest
 import torch
 import torch.multiprocessing as mp
-from distributed_cases import DDP, FSDP, REFUSED, Case
-from engine_nets import WithHead, build
+from distributed_cases import DDP, FSDP, REFUSED
+from distributed_runs import Case, Outcome
+from engine_nets import build
 from filelock import FileLock
 from torch.nn.parallel import DataParallel
 
@@ -40,7 +41,7 @@ def each(of: dict[str, Case]) -> list[tuple[str, int]]:
     return [(name, world) for name, case in of.items() for world in case.worlds]
 
 
-def check_equals_one_process(case: Case, by_rank: list[cases.Outcome]) -> None:
+def check_equals_one_process(case: Case, by_rank: list[Outcome]) -> None:
     """Ranks agree bit for bit, and with one process within rounding."""
     expected, first = case.one_process(), by_rank[0]
     assert isinstance(first, dict) and first, first
@@ -90,19 +91,6 @@ def test_data_parallel_is_refused(name):
     with pytest.raises(FeedbackError, match=r"DataParallel runs copies .*use DistributedDataParallel"):
         model.points[0]._replicate_for_data_parallel()  # what DataParallel calls where there are several GPUs
     make_method("bp", DataParallel(build(5, 7, 3)))
-
-
-def test_fsdp1_is_refused():
-    """Without it FullyShardedDataParallel would reduce what arrives at outputs, where a cut lets nothing arrive."""
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    class Wrapped(FullyShardedDataParallel):
-        def __init__(self, module):  # the real one needs an accelerator
-            torch.nn.Module.__init__(self)
-            self._fsdp_wrapped_module = module
-
-    with pytest.raises(FeedbackError, match=r"FullyShardedDataParallel .*use .*fully_shard"):
-        make_method("dfa", Wrapped(WithHead()))
 
 
 def test_the_engine_imports_no_wrappers_by_itself():
