@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from datetime import timedelta
@@ -175,12 +176,25 @@ REFUSED: dict[str, tuple[Case, str]] = {
 }
 
 
+class Warnings(logging.Handler):
+    """Keeps what the library warns of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 def process(rank: int, world: int, folder: str) -> None:
     """Run all cases; what they gave is in ``{rank}.pt``."""
     warnings.simplefilter("ignore")
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist._DEFAULT_FIRST_BUCKET_BYTES = 1  # the compiler splits graphs between buckets of any size
     torch.set_num_threads(1)
+    warned = Warnings()
+    logging.getLogger("dfa_core").addHandler(warned)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world, timeout=timedelta(seconds=30)
     )
@@ -191,6 +205,7 @@ def process(rank: int, world: int, folder: str) -> None:
             for name, case in [(name, case) for name, case in cases.items() if world in case.worlds]:
                 torch.manual_seed(100 + rank)  # ranks differ in all that is not seeded
                 found[kind, name] = case.run(rank, world)
+                found["warned", kind, name], warned.messages = warned.messages, []
         torch.save(found, Path(folder) / f"{rank}.pt")
     finally:
         dist.destroy_process_group()

@@ -69,6 +69,12 @@ def test_fully_shard_equals_one_process(outcomes, name, world):
     check_equals_one_process(FSDP[name], [rank["fsdp", name] for rank in outcomes[world]])
 
 
+def test_exact_cases_warn_of_nothing(outcomes):
+    """Without it sharded parameters, which get their gradient when they are synchronised, would count as untrained."""
+    for rank in (rank for world in WORLDS for rank in outcomes[world]):
+        assert [key for key, messages in rank.items() if key[0] == "warned" and key[1] != "refused" and messages] == []
+
+
 @pytest.mark.parametrize(("name", "world"), each({name: case for name, (case, _) in REFUSED.items()}))
 def test_what_would_be_inexact_is_refused_on_every_rank(outcomes, name, world):
     """Without it every rank would train on its own rows alone, wait for gradients that never come, or end in
