@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.compose import UsageError, compose
 from benchmarks.config import entry_of
+from benchmarks.neutral import without_neutral
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.registry import architectures
 from datasets.source import Source, resolve
@@ -43,7 +44,8 @@ class Run:
         config = compose(overrides)
         _check_device(config)
         source = resolve(config.task.dataset, config.data, config.profile.name)
-        return cls(config, source, _variant(config, overrides), _hash(config, source))
+        config_hash = hash_config(without_neutral(determining(config, source)))
+        return cls(config, source, _variant(config, overrides), config_hash)
 
     @property
     def id(self) -> str:
@@ -135,28 +137,6 @@ def determining(config: DictConfig, source: Source) -> dict[str, Any]:
         "precision": values["hardware"]["precision"],
         **({} if values["alignment"] else {"alignment": False}),  # such a record lacks numbers that others have
     }
-
-
-def _hash(config: DictConfig, source: Source) -> str:
-    """Hash of the determining settings, without those at the schema's defaults.
-
-    So a setting that is added later, with a default that changes nothing, does not orphan the runs recorded before.
-    """
-    settings = determining(config, source)
-    architecture = architectures()[config.task.architecture]
-    defaults: Any = OmegaConf.to_container(OmegaConf.structured(architecture.task_config))
-    defaults["model"] = OmegaConf.to_container(OmegaConf.structured(architecture.model_config))
-    return hash_config(settings | {"task": _without_defaults(settings["task"], defaults)})
-
-
-def _without_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            kept[key] = _without_defaults(value, defaults.get(key, {}))
-        elif key not in defaults or defaults[key] != value:
-            kept[key] = value
-    return kept
 
 
 def _variant(config: DictConfig, overrides: Sequence[str]) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import run as run_command
-from benchmarks.citation.config import CitationConfig, GCNConfig
-from benchmarks.compose import _flat, compose, load_plugins
+from benchmarks.compose import _flat, compose
 from benchmarks.records import hash_config, iterate_records
-from benchmarks.registry import Architecture, architectures
 from benchmarks.runs import Run
 
 GCN = ("task=citation/gcn_cora", "method=dfa", "profile=smoke")
@@ -108,24 +105,6 @@ def test_the_order_of_overrides_does_not_matter(folder):
     orders = itertools.islice(itertools.permutations(overrides), 0, None, 19)
     ids = [Run.plan(list(order)).id for order in orders]
     assert len(ids) == 7 and len(set(ids)) == 1
-
-
-def test_a_setting_added_to_the_schema_keeps_old_hashes(folder, monkeypatch):
-    """Otherwise every new option with a harmless default would orphan the records of months of computing."""
-
-    @dataclass
-    class Later(CitationConfig):
-        fresh: bool = False
-
-    before = hash_of()
-    builder = architectures()["gcn"].builder
-    monkeypatch.setitem(architectures(), "gcn", Architecture(Later, GCNConfig, builder))
-    load_plugins([])  # forgets what was composed
-    try:
-        assert "fresh" in compose(GCN).task
-        assert hash_of() == before != hash_of("task.fresh=true")
-    finally:
-        load_plugins([])  # forgets what was composed
 
 
 def test_the_hash_itself_does_not_change():
