@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import UsageError, compose
+from benchmarks.compose import GROUPS, UsageError, compose
 from benchmarks.config import entry_of
 from benchmarks.neutral import without_neutral
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
@@ -143,7 +143,7 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
     """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
     if all(_key(override) in _NOT_A_VARIANT for override in overrides):
         return ""  # saves composing once more, which planning does for every task and method
-    shipped = compose([override for override in overrides if _key(override) in ("task", "method", "profile")])
+    shipped = compose([override for override in overrides if _key(override) in GROUPS])
     changes = []
     for part in ("task", "method"):
         old, new = _flat(shipped[part]), _flat(config[part])
@@ -152,7 +152,7 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
         changes.append(f"feedback_seed={config.feedback_seed}")
     if not config.alignment:
         changes.append("alignment=False")
-    if config.hardware.precision != shipped.hardware.precision:
+    if config.hardware.precision != shipped.task.precision:
         changes.append(f"hardware.precision={config.hardware.precision}")
     return ", ".join(sorted(changes))
 

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import compose as compose_module
-from benchmarks.compose import CONF, GROUPS, UsageError, _flat, check_overrides, combinations, compose, options
+from benchmarks.compose import CONF, GROUPS, UsageError, check_overrides, combinations, compose, options
 from benchmarks.config import by_dataset, by_method, by_profile
+from benchmarks.overrides import flat
 
 GCN = ("task=citation/gcn_cora", "profile=smoke")
 
@@ -29,7 +30,7 @@ def suggestions(error: Exception) -> list[str]:
 
 def keys(task: str, method: str) -> list[str]:
     config = compose([f"task={task}", f"method={method}"])
-    return [key for key in _flat(OmegaConf.to_container(config)) if key.rpartition(".")[2] != "name"]
+    return [key for key in flat(OmegaConf.to_container(config)) if key.rpartition(".")[2] != "name"]
 
 
 @pytest.mark.parametrize("task", ["citation/gcn_cora", "citation/dna_pubmed", "citation/gat_citeseer"])

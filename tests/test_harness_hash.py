@@ -9,7 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import run as run_command
-from benchmarks.compose import _flat, compose
+from benchmarks.compose import compose
+from benchmarks.overrides import flat
 from benchmarks.records import hash_config, iterate_records
 from benchmarks.runs import Run
 
@@ -65,7 +66,7 @@ def determining() -> dict[str, object]:
     """Every setting of task and method that may change a result, with its value."""
     config = OmegaConf.to_container(compose(GCN))
     found = {}
-    for key in _flat({"task": config["task"], "method": config["method"]}):
+    for key in flat({"task": config["task"], "method": config["method"]}):
         value = OmegaConf.select(OmegaConf.create(config), key)
         leaf = not OmegaConf.is_dict(value)
         if leaf and key not in ELSEWHERE and not any(o.startswith(f"{key}=") for o in WITHOUT_EFFECT):
