@@ -105,7 +105,7 @@ def test_a_run_that_was_not_done_is_asked_for_again(folder, monkeypatch):
     out = io.StringIO()
     tally = sweep.sweep(runs, sweep.parse(["profile=smoke"]), Console(file=out, width=200))
     assert scripts[0].order == [(0, "busy"), (1, "interrupted"), (2, "ok"), (3, "failed"), (0, "ok"), (1, "ok")]
-    assert scripts[0].stopped and len(tally.failed) == 1 and "seed3" in tally.failed[0] and not tally.interrupted
+    assert scripts[0].stopped and len(tally.failed) == 1 and "seed3" in tally.failed[0] and tally.stopped_by is None
     assert "[4/4]" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
