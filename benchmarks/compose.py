@@ -129,7 +129,11 @@ def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
     put_in = {}
     if not any("method." in override for override in overrides):
         put_in = {o.partition("=")[0]: o for o in overrides if _is_plain_choice(o)}
-    config = copy.deepcopy(_by_hydra(tuple(o for o in overrides if o not in put_in.values())))
+    try:
+        shared = _by_hydra(tuple(o for o in overrides if o not in put_in.values()))
+    except BrokenFileError:  # perhaps the file of the default method, which these overrides do not need
+        shared = _by_hydra(overrides)
+    config = copy.deepcopy(shared)
     if "method" in put_in:
         config.method = copy.deepcopy(_choice("method", put_in["method"].partition("=")[2]))
     if "seed" in put_in:

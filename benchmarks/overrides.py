@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, RangeSweep
+from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from benchmarks.names import LARGEST_SEED, one_line
@@ -115,9 +115,7 @@ def with_list_of_plugins(override: str) -> str:
 
 def quoted(text: str) -> str:
     """``text`` as a string of Hydra's grammar, whatever is in it."""
-    slashes = len(text) - len(text.rstrip("\\"))
-    escaped = text.replace("'", "\\'") + "\\" * slashes  # a backslash before the closing quote stands for itself
-    return f"'{escaped}'"
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def results_named_in(overrides: Sequence[str]) -> str:

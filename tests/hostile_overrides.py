@@ -44,9 +44,10 @@ ODD = (
 )  # fmt: skip
 KEYS = (
     "task", "method", "profile", "hardware", "logger", "seed", "feedback_seed", "data", "alignment", "results",
-    "plugins", "hydra.run.dir", "hydra.sweep.dir", "hydra.nope", "hydra/launcher", "hydra", "task.skip.dfa", "task.skip",
+    "plugins", "hydra.run.dir", "hydra.sweep.dir", "hydra.nope", "hydra/launcher", "hydra", "task.skip.dfa",
+    "task.skip", "tasks", "methods",
     "task.method_names.others", "task.method_names", "task.model", "task.optim", "task@x", "task.nope", "nope", "",
-    "task.", ".task", "task..optim", "task.optim.betas[0]", "task.optim.betas", "é", "a b", "'task'", "tasks", "methods",
+    "task.", ".task", "task..optim", "task.optim.betas[0]", "task.optim.betas", "é", "a b", "'task'",
     "seeds", "jobs", "profile.seeds", "profile.name", "method.name", "method.scale", "method.code", "logger.project",
 )  # fmt: skip
 _names: list[str] = []
