@@ -65,10 +65,10 @@ _PRECISION: Rule = _one_of("fp32", "bf16")
 
 #: What each setting must fulfil; a setting that is null is not checked.
 RULES: Mapping[str, Rule] = {
-    "task.name": _name("task"),
     "task.dataset": _name("dataset"),
     "task.suite": _name("suite"),
     "task.domain": _name("domain"),
+    "task.name": _name("task"),  # follows from the others, where it is not given
     "task.epochs": _COUNT,
     "task.steps": _COUNT,
     "task.eval_every": _COUNT,
@@ -212,9 +212,7 @@ def _size_problem(config: DictConfig) -> str | None:
     needed += _BYTES_OF_NUMBER * task.least_activations()
     if needed > (there := capacity.memory()):
         sizes = ", ".join(f"{key}={value}" for key, value in vars(model).items() if _is_size(value))
-        return (
-            f"task.model ({sizes}): needs {needed / 2**30:,.0f} GB at least, and this machine has {there / 2**30:,.0f}"
-        )
+        return f"task.model ({sizes}): needs {needed / 2**30:,.0f} GB at least; this machine has {there / 2**30:,.0f}"
     return None
 
 

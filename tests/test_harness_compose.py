@@ -133,7 +133,7 @@ def test_settings_by_method_and_their_fall_backs():
     assert by_profile(OmegaConf.create({"quick": 1, "paper": 3}), _root_=root) == 3
     root.profile.name = "quick"
     with pytest.raises(ValueError, match="no setting for profile 'quick': the choice has smoke, paper"):
-        by_profile(OmegaConf.create({"smoke": 1, "paper": 3}), _root_=root)  # the paper's size would take for ever
+        by_profile(OmegaConf.create({"smoke": 1, "paper": 3}), _root_=root)  # the paper's size would take weeks
     root.profile.name = "long"
     assert by_profile(OmegaConf.create({"long": 2, "paper": 3}), _root_=root) == 2
     assert by_dataset(OmegaConf.create({"pubmed": 1, "default": 4}), _root_=root) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_what_makes_no_sense_is_one_line(arguments, command):
     assert list(Path().iterdir()) == []
 
 
+@pytest.fixture
+def quiet_afterwards():
+    """`--info` makes Hydra log all it does, to this test's output, which is closed when the next one logs."""
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    yield
+    root.setLevel(before[0])
+    root.handlers[:] = before[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -68,7 +79,7 @@ def test_what_makes_no_sense_is_one_line(arguments, command):
         (("task=citation/gat_cora", "--help", "profile=paper"), "attention_dropout: 0.6"),
     ],
 )
-def test_what_hydra_shows_is_shown(arguments, said, command):
+def test_what_hydra_shows_is_shown(arguments, said, command, quiet_afterwards):
     """Flags may stand before and behind overrides, as Hydra's documentation has them."""
     done = command(run.main)(*arguments)
     assert (done.code, done.err) == (0, "") and said in done.out, done
