@@ -7,7 +7,6 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -17,14 +16,14 @@ from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError
+from yaml import YAMLError
 
 from benchmarks import overrides as typed
 from benchmarks import settings
+from benchmarks.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
 from benchmarks.config import Config, TaskConfig, register_schema
 from benchmarks.overrides import UsageError
 
-CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("task", "method", "profile", "hardware", "logger")
 #: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
 FIXED = {
@@ -34,15 +33,6 @@ FIXED = {
     "method.name": "method",
     "profile.name": "profile",
 }
-
-
-class BrokenFileError(UsageError):
-    """A file of `conf/` cannot be read, or holds what no file there may hold; only runs that use it are concerned."""
-
-    def __init__(self, path: Path, message: str) -> None:
-        super().__init__(message)
-        #: Whether a single task (or an architecture's tasks) is concerned, and not a choice that all tasks share.
-        self.is_of_a_task = path.is_relative_to(CONF) and path.relative_to(CONF).parts[0] in ("task", "architecture")
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -111,7 +101,7 @@ def _compose(overrides: tuple[str, ...]) -> DictConfig:
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
-        raise UsageError(_one_line(error)) from error
+        raise UsageError(one_line_of(error)) from error
     return config
 
 
@@ -163,45 +153,17 @@ def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
         with _hydra():
             return hydra_compose(name, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        message = _one_line(error)
+        message = one_line_of(error)
         if named := re.match(r"In '((?:task|architecture)/[^']+)'", message):
             raise BrokenFileError(CONF / f"{named[1]}.yaml", message) from error
         raise UsageError(message) from error
     except YAMLError as error:
         raise broken_yaml(error) from error
-    except (OSError, ValueError) as error:  # a file that is no text or no mapping; a choice that is no text
-        path = _unreadable_file()
-        raise BrokenFileError(path, f"{path}: {_one_line(error)}") if path else UsageError(_one_line(error)) from error
-
-
-def broken_yaml(error: YAMLError) -> BrokenFileError:
-    """The error that names file, line and what is wrong there."""
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    path = Path(mark.name) if mark and Path(mark.name).is_file() else _unreadable_file() or CONF
-    where = f", line {mark.line + 1}" if mark else ""
-    what = error.problem if mark else _one_line(error)
-    return BrokenFileError(path, f"{path}{where}: not readable as YAML ({what})")
-
-
-def _unreadable_file() -> Path | None:
-    """The first file of `conf/` that is no mapping in YAML: for errors that name none."""
-    for path in sorted(CONF.rglob("*.yaml")):
-        try:
-            OmegaConf.load(path)
-        except (YAMLError, OSError, ValueError):
-            return path
-    return None
-
-
-def _one_line(error: Exception) -> str:
-    """The first line of what Hydra or OmegaConf found wrong, with the setting's full name."""
-    cause = error.__cause__ or error
-    key = getattr(cause, "full_key", None)
-    first, *rest = str(cause).splitlines() or [type(cause).__name__]
-    message = " ".join((f"{first} {rest[0]}" if first.endswith(":") and rest else first).split())
-    if message.startswith("Ambiguous value"):
-        message += ": for several runs add -m, for a list write [a,b]"
-    return f"{key}: {message}" if key else message
+    except (UnicodeDecodeError, OSError) as error:  # a file that is no text, or no mapping
+        path = unreadable_file() or CONF
+        raise BrokenFileError(path, f"{path}: {one_line_of(error)}") from error
+    except ValueError as error:  # Hydra's word for a defaults list, or a choice, of the wrong type
+        raise UsageError(one_line_of(error)) from error
 
 
 def _fixed_problem(config: DictConfig, overrides: Sequence[str]) -> str | None:

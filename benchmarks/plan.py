@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from yaml import YAMLError
 
-from benchmarks.compose import CONF, BrokenFileError, UsageError, broken_yaml, compose, nearest, options
+from benchmarks.compose import UsageError, compose, nearest, options
+from benchmarks.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.config import PROFILES
 from benchmarks.names import LARGEST_SEED
 from benchmarks.overrides import is_plain_seed, shortened

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks import flags, guard
-from benchmarks.compose import CONF, GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.conf_files import CONF
 from benchmarks.config import register_schema
 from benchmarks.interrupt import Interrupted, stop_signal
 from benchmarks.overrides import UsageError, expanded, plugins_named_in, with_list_of_plugins

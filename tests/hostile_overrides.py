@@ -1,26 +1,26 @@
 """Mutated command lines for `run` and `sweep`: whatever is typed, it plans, or it ends in one line and exit code 2.
 
-Nothing is trained: a line is checked and planned as the commands do it before they start. `python -m tests.hostile
---count 1000` runs it at length, `tests/test_harness_hostile.py` a little of it.
+Nothing is trained: a line is checked and planned as the commands do it before they start.
+`tests/test_harness_hostile.py` tries a few, `python -m tests.hostile --suite overrides --count 1000` many.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import flags, guard, sweep
+from benchmarks import flags, guard
 from benchmarks import run as run_command
+from benchmarks import sweep as sweep_command
 from benchmarks.compose import compose, load_plugins, options
 from benchmarks.overrides import combinations, flat, with_list_of_plugins
 from benchmarks.plan import plan
@@ -88,86 +88,80 @@ def _plain(task: str) -> dict[str, object]:
     return OmegaConf.to_container(compose([f"task={task}", "method=dfa", "profile=smoke"]))
 
 
-def run(count: int) -> list[str]:
-    """Try so many lines with both commands; returns what was wrong, a line each."""
-    problems: list[str] = []
+class Hostile:
+    """The suite, as `tests.hostile` takes it."""
 
-    @seed(13)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(lines())
+    examples = st.deferred(lines)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def attempt(self, example: Line) -> str:
+        """Try a line with both commands.
+
+        Raises:
+            AssertionError: more or less than one line was said, with another exit code, or something was written.
+            Anything else: what the commands let pass.
+        """
+        with _sandbox(self.folder):
+            return ", ".join(f"{command.__name__} {_attempted(command, example)}" for command in (run, sweep))
+
+
+def trials(count: int, folder: Path) -> list[str]:
+    """Try so many lines, and do not stop at the first that fails; returns what was wrong with each."""
+    suite, problems = Hostile(folder), []
+
+    @settings(max_examples=count, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(suite.examples)
     def trial(line: Line) -> None:
-        problems.extend(found for command in (_run, _sweep) if (found := problem_of(command, line)))
+        try:
+            suite.attempt(line)
+        except Exception:  # noqa: BLE001  (this is what is looked for)
+            problems.append(f"{line}\n{traceback.format_exc()}")
 
-    with sandbox():
-        trial()
+    trial()
     return problems
 
 
 @contextmanager
-def sandbox() -> Iterator[Path]:
-    """An empty current folder, with nothing of the user's in the environment."""
-    before = Path.cwd()
-    kept = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="hostile_") as name:
-        inner = Path(name) / "a" / "b"
-        inner.mkdir(parents=True)
-        os.chdir(inner)
-        for variable in ("DFA_DATA_DIR", "DFA_PLUGINS"):
-            os.environ.pop(variable, None)
-        try:
-            yield Path(name)
-        finally:
-            os.chdir(before)
-            os.environ.clear()
-            os.environ.update(kept)
-
-
-def problem_of(command: Callable[[Line], None], line: Line) -> str | None:
-    """What is wrong with how ``command`` takes ``line``; None if it plans, or ends in one line and exit code 2."""
-    what = f"{command.__name__} {line}".encode("ascii", "backslashreplace").decode()
-    started, said = time.monotonic(), _Said()
-    before, sys.stderr = sys.stderr, said
+def _sandbox(folder: Path) -> Iterator[None]:
+    """A folder in folders as current one, and nothing of the user's in the environment."""
+    before, kept = Path.cwd(), dict(os.environ)
+    inner = folder / "a" / "b"
+    inner.mkdir(parents=True, exist_ok=True)
+    os.chdir(inner)
+    for variable in ("DFA_DATA_DIR", "DFA_PLUGINS"):
+        os.environ.pop(variable, None)
     try:
-        guard.command(command)(line)
-    except SystemExit as end:
-        if end.code not in (0, 2):
-            return f"{what}: exit code {end.code}"
-        if end.code == 2 and said.text.count("\n") != 1:
-            return f"{what}: not one line: {said.text!r}"
-    except BaseException:  # noqa: BLE001  (this is what is looked for)
-        return f"{what}: {traceback.format_exc()}"
+        yield
+        written = [path for path in folder.rglob("*") if path not in (folder / "a", inner)]
+        assert not written, f"wrote {written}"
     finally:
-        sys.stderr = before
+        os.chdir(before)
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def _attempted(command: Callable[[Line], None], line: Line) -> str:
+    """Whether ``command`` plans or refuses ``line``."""
+    started, said = time.monotonic(), io.StringIO()
+    try:
+        with redirect_stderr(said):
+            guard.command(command)(line)
+        outcome = "plans"
+    except SystemExit as end:
+        assert end.code == 2, f"exit code {end.code}: {said.getvalue()}"
+        assert said.getvalue().count("\n") == 1, f"not one line: {said.getvalue()!r}"
+        outcome = "refuses"
+    finally:
         load_plugins([])
-    root = Path.cwd().parent.parent
-    if written := [path for path in root.rglob("*") if path not in (root / "a", root / "a" / "b")]:
-        return f"{what}: wrote {written}"
-    if (seconds := time.monotonic() - started) > PATIENCE:
-        return f"{what}: took {seconds:.0f} s"
-    return None
+    seconds = time.monotonic() - started
+    assert seconds < PATIENCE, f"took {seconds:.0f} s"
+    return outcome
 
 
-class _Said:
-    """Standard error, kept."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> None:
-        text.encode("utf-8", "backslashreplace")
-        self.text += text
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-
-def _run(line: Line) -> None:
+def run(line: Line) -> None:
     """What `benchmarks.run` does before it trains."""
     arguments = [*(["-m"] if line.multirun else []), *map(with_list_of_plugins, line.overrides)]
     given = flags.parse(arguments)
@@ -180,17 +174,17 @@ def _run(line: Line) -> None:
         guard.fail(error)
 
 
-def _sweep(line: Line) -> None:
+def sweep(line: Line) -> None:
     """What `benchmarks.sweep` does before it starts workers."""
     singular = {"task": "tasks", "method": "methods", "seed": "seeds"}
     arguments = []
     for text in line.overrides:
         key, equals, value = text.partition("=")
         arguments.append(f"{singular.get(key, key)}{equals}{value}")
-    if not any(argument.startswith("tasks=") for argument in arguments):
+    if not any(argument.startswith("tasks=") and argument.removeprefix("tasks=").strip(", ") for argument in arguments):
         arguments.append("tasks=citation/gcn_cora")  # planning all tasks takes a minute
     try:
-        asked = sweep.parse(arguments)
+        asked = sweep_command.parse(arguments)
         load_plugins(asked.plugins)
         plan(asked.selection, lambda task, reason: None)
     except ValueError as error:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compose as compose_module
+from benchmarks import conf_files, run, sweep
 from benchmarks import plan as plan_module
-from benchmarks import run, sweep
-from benchmarks.compose import BrokenFileError, UsageError, compose, load_plugins
+from benchmarks.compose import UsageError, compose, load_plugins
+from benchmarks.conf_files import BrokenFileError
 from benchmarks.plan import Selection, plan
 
 BROKEN = "hidden: [1\nmore: {\n"
@@ -32,9 +33,9 @@ FAULTS = {
 def conf(tmp_path_factory, monkeypatch, folder):
     """A copy of `conf/` that a test may break."""
     place = tmp_path_factory.mktemp("conf") / "conf"
-    shutil.copytree(compose_module.CONF, place)
-    monkeypatch.setattr(compose_module, "CONF", place)
-    monkeypatch.setattr(plan_module, "CONF", place)
+    shutil.copytree(conf_files.CONF, place)
+    for module in (conf_files, compose_module, plan_module):
+        monkeypatch.setattr(module, "CONF", place)
     load_plugins([])  # forgets what was read
     yield place
     monkeypatch.undo()

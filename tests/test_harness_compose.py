@@ -9,7 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import compose as compose_module
-from benchmarks.compose import CONF, GROUPS, UsageError, check_overrides, combinations, compose, options
+from benchmarks.compose import GROUPS, UsageError, check_overrides, combinations, compose, options
+from benchmarks.conf_files import CONF
 from benchmarks.config import by_dataset, by_method, by_profile
 from benchmarks.overrides import flat
 
