@@ -74,6 +74,7 @@ def _hydra_main(config: DictConfig) -> Any:
     _run(list(HydraConfig.get().overrides.task))
 
 
+@guard.command  # inside Hydra as well, which has a line of its own for what leaves a job
 def _run(overrides: Sequence[str]) -> None:
     """Execute one run and say what came of it."""
     from benchmarks.runs import Busy, Run, claimed
