@@ -9,8 +9,8 @@ from types import FrameType
 
 #: Signals that end a process, besides Ctrl-C: what `kill` and a terminal that is closed send.
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # Windows has one
-#: Those that a terminal sends to all processes that were started in it.
-OF_TERMINALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
+#: All that ask for a stop. A terminal, and what runs a job, send them to every process of a sweep.
+STOPPING = (signal.SIGINT, *ENDING)
 
 
 class Interrupted(Exception):
@@ -26,8 +26,8 @@ def is_ignored(number: int) -> bool:
 def stop_signal() -> Iterator[StopSignal]:
     """Within the block, Ctrl-C and `ENDING` ask for a stop after the current step; a second Ctrl-C stops at once."""
     stop = StopSignal()
-    numbers = [signal.SIGINT, *(number for number in ENDING if not is_ignored(number))]
-    previous = {number: signal.signal(number, stop) for number in numbers}
+    heard = [number for number in STOPPING if number == signal.SIGINT or not is_ignored(number)]
+    previous = {number: signal.signal(number, stop) for number in heard}
     try:
         yield stop
     finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from benchmarks.interrupt import OF_TERMINALS
+from benchmarks.interrupt import STOPPING
 from benchmarks.outcome import Outcome, one_line
 from benchmarks.plan import PlannedRun
 from benchmarks.runs import Busy, Run, claimed
@@ -151,11 +151,11 @@ def _died(worker: Worker) -> Outcome:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process started here sees no signal of a terminal until it is ready for it (`worker.accept_interrupts`)."""
+    """A process started here sees no signal to stop until it is ready for it (`worker.accept_interrupts`)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:

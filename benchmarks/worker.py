@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.compose import load_plugins
 from benchmarks.execute import execute, failed_record
-from benchmarks.interrupt import OF_TERMINALS, Interrupted, stop_signal
+from benchmarks.interrupt import STOPPING, Interrupted, stop_signal
 from benchmarks.outcome import Outcome, failures, one_line
 from benchmarks.overrides import results_named_in
 from benchmarks.records import Record, write_atomically
@@ -37,9 +37,9 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
 
 
 def accept_interrupts() -> None:
-    """Receive a terminal's signals; the pool blocks them while a worker starts and has no handler for them yet."""
+    """Receive signals to stop; the pool blocks them while a worker starts and has no handler for them yet."""
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_TERMINALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def _prepare(plugins: Sequence[str]) -> BaseException | None:

@@ -237,11 +237,13 @@ def test_an_orphan_stops_after_the_step_in_progress(folder, monkeypatch):
     assert len(list(Path("results/work/checkpoints").rglob("*.pt"))) == 1
 
 
-def test_ctrl_c_is_blocked_only_while_a_worker_starts():
-    """A worker interrupted during its imports would print a traceback; one that never hears Ctrl-C would go on."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_is_blocked_only_while_a_worker_starts(number):
+    """A worker stopped during its imports would print a traceback, and its run count as failed; one that never hears
+    of it would go on."""
     with pool._interrupts_blocked():
-        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert number in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pool._interrupts_blocked():  # a child inherits the mask, and lifts it itself
         worker.accept_interrupts()
-        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
