@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import gate
+from benchmarks import gate, guard
 from benchmarks.arguments import Parser
 from benchmarks.cells import Cell
 from benchmarks.cells_io import load, write_baseline
@@ -83,6 +83,7 @@ def _parser() -> Parser:
     return parser
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0 fine, 1 changed, 2 bad input."""
     chosen = _parser().parse_args(arguments)

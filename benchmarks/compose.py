@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import copy
 import difflib
-import itertools
-import os
-import sys
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from benchmarks import overrides as typed
 from benchmarks import settings
-from benchmarks.config import Config, register_schema
+from benchmarks.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
+from benchmarks.config import Config, TaskConfig, register_schema
+from benchmarks.overrides import UsageError
 
-CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("task", "method", "profile", "hardware", "logger")
-
-
-class UsageError(ValueError):
-    """The user asked for something that does not exist; one line says what is possible instead."""
+#: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
+FIXED = {
+    "task.architecture": "task",
+    "task.suite": "task",
+    "task.domain": "task",
+    "method.name": "method",
+    "profile.name": "profile",
+}
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -41,21 +43,21 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """
     check_overrides(overrides)
     config = _compose(tuple(overrides))
-    if found := settings.problem(config) or _method_problem(config):
+    if found := _fixed_problem(config, overrides) or settings.problem(config) or _method_problem(config):
         raise UsageError(found)
     return config
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
     """Raise :class:`UsageError` for the first override whose key or chosen option does not exist."""
-    parsed = [o for o in _parsed(overrides) if not o.key_or_group.startswith("hydra")]
+    parsed = [o for o in typed.parsed(overrides) if not o.is_hydra_override()]
     for override in parsed:
         if override.is_delete():
             raise UsageError(f"'{override.input_line}': settings cannot be removed; give another value")
         if override.key_or_group in GROUPS:
-            for choice in _values(override):
+            for choice in typed.values(override, options):
                 _nearest_or_fail(override.key_or_group, choice, options(override.key_or_group))
-    groups = tuple(f"{o.key_or_group}={_values(o)[0]}" for o in parsed if o.key_or_group in GROUPS)
+    groups = tuple(f"{o.key_or_group}={typed.values(o, options)[0]}" for o in parsed if o.key_or_group in GROUPS)
     for override in parsed:
         key = override.key_or_group
         if key not in Config.__dataclass_fields__ and not key.startswith("task.skip."):
@@ -64,18 +66,14 @@ def check_overrides(overrides: Sequence[str]) -> None:
 
 def combinations(overrides: Sequence[str]) -> Iterator[list[str]]:
     """The runs that a multirun asks for, one for each seed left out: they differ in nothing that can be wrong."""
-    parsed = _parsed(overrides)
-    per_override = [_values(o)[:1] if o.key_or_group in ("seed", "feedback_seed") else _values(o) for o in parsed]
-    for values in itertools.product(*per_override):
-        yield [
-            f"{o.get_key_element()}={value}" if o.is_sweep_override() else str(o.input_line)
-            for o, value in zip(parsed, values, strict=True)
-        ]
+    return typed.combinations(overrides, options)
 
 
 @cache
 def options(group: str) -> list[str]:
     """All choices of a config group, subfolders included: ``citation/gcn_cora``, …"""
+    if group not in GROUPS:
+        raise UsageError(f"'{group}' is no group of choices: choose {', '.join(GROUPS)}")
     with _hydra():
         return sorted(_walk(group))
 
@@ -89,33 +87,27 @@ def load_plugins(specifications: Iterable[str]) -> None:
 
     for specification in specifications:
         load(specification)
-    for cached in (options, _compose, _by_hydra, _keys, _register_schema):
+    for cached in (options, _compose, _by_hydra, _choice, _keys, _register_schema):
         cached.cache_clear()
-
-
-def plugins_named_in(overrides: Sequence[str]) -> list[str]:
-    """Plugins named on the command line (``plugins=[a.py,b]``) or in the environment (``DFA_PLUGINS=a.py,b``)."""
-    named = os.environ.get("DFA_PLUGINS", "").split(",")
-    for override in overrides:
-        if override.startswith("plugins="):
-            named += override.removeprefix("plugins=").strip("[]").split(",")
-    return list(dict.fromkeys(name.strip(" '\"") for name in named if name.strip(" '\"")))
-
-
-def with_list_of_plugins(override: str) -> str:
-    """``plugins=a.py,b`` as the list that Hydra wants, ``plugins=[a.py,b]``: shells take brackets for patterns."""
-    key, _, value = override.partition("=")
-    return f"plugins=[{value}]" if key == "plugins" and not value.startswith("[") else override
 
 
 @cache
 def _compose(overrides: tuple[str, ...]) -> DictConfig:
+    config = _unresolved(overrides)
+    if not _has_schema(config):
+        chosen = [o.partition("=")[2] for o in overrides if o.startswith("task=")]
+        path = CONF / "task" / f"{chosen[-1] if chosen else config.task}.yaml"
+        raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
     try:
-        config = _unresolved(overrides)
         OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(_one_line(error)) from error
+    except OmegaConfBaseException as error:
+        raise UsageError(one_line_of(error)) from error
     return config
+
+
+def _has_schema(config: DictConfig) -> bool:
+    """Whether the task's settings are typed: without, any key and value would be taken."""
+    return OmegaConf.is_dict(config.task) and issubclass(OmegaConf.get_type(config.task), TaskConfig)
 
 
 def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
@@ -127,9 +119,13 @@ def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
     put_in = {}
     if not any("method." in override for override in overrides):
         put_in = {o.partition("=")[0]: o for o in overrides if _is_plain_choice(o)}
-    config = copy.deepcopy(_by_hydra(tuple(o for o in overrides if o not in put_in.values())))
+    try:
+        shared = _by_hydra(tuple(o for o in overrides if o not in put_in.values()))
+    except BrokenFileError:  # perhaps the file of the default method, which these overrides do not need
+        shared = _by_hydra(overrides)
+    config = copy.deepcopy(shared)
     if "method" in put_in:
-        config.method = copy.deepcopy(_by_hydra((put_in["method"],)).method)
+        config.method = copy.deepcopy(_choice("method", put_in["method"].partition("=")[2]))
     if "seed" in put_in:
         config.seed = int(put_in["seed"].partition("=")[2])
     return config
@@ -137,30 +133,56 @@ def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
 
 def _is_plain_choice(override: str) -> bool:
     key, _, value = override.partition("=")
-    return (key == "seed" and value.isdecimal()) or (key == "method" and value in options("method"))
+    return (key == "seed" and typed.is_plain_seed(value)) or (key == "method" and value in options("method"))
+
+
+@cache
+def _choice(group: str, name: str) -> DictConfig:
+    """The settings of one choice of a group, without all that a run has besides."""
+    return _read(f"{group}/{name}", ())[group]
 
 
 @cache
 def _by_hydra(overrides: tuple[str, ...]) -> DictConfig:
-    with _hydra():
-        return hydra_compose("config", overrides=list(overrides))
+    return _read("config", overrides)
 
 
-def _one_line(error: Exception) -> str:
-    """The first line of what Hydra or OmegaConf found wrong, with the setting's full name."""
-    cause = error.__cause__ or error
-    key = getattr(cause, "full_key", None)
-    message = " ".join(str(cause).splitlines()[0].split())
-    if message.startswith("Ambiguous value"):
-        message += ": for several runs add -m, for a list write [a,b]"
-    return f"{key}: {message}" if key else message
+def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    """What Hydra composes from a file of `conf/`; whatever is wrong with files or overrides is a `UsageError`."""
+    try:
+        with _hydra():
+            return hydra_compose(name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        message = one_line_of(error)
+        if named := re.match(r"In '((?:task|architecture)/[^']+)'", message):
+            raise BrokenFileError(CONF / f"{named[1]}.yaml", message) from error
+        raise UsageError(message) from error
+    except YAMLError as error:
+        raise broken_yaml(error) from error
+    except (UnicodeDecodeError, OSError) as error:  # a file that is no text, or no mapping
+        path = unreadable_file() or CONF
+        raise BrokenFileError(path, f"{path}: {one_line_of(error)}") from error
+    except ValueError as error:  # Hydra's word for a defaults list, or a choice, of the wrong type
+        raise UsageError(one_line_of(error)) from error
+
+
+def _fixed_problem(config: DictConfig, overrides: Sequence[str]) -> str | None:
+    """A run must not pass for another: what its choices say of themselves is not the user's to set."""
+    given = {o.key_or_group for o in typed.parsed(overrides)}
+    choices = tuple(o for o in overrides if o.partition("=")[0] in GROUPS)
+    for key in [key for key in FIXED if key in given]:
+        value, shipped = (OmegaConf.select(c, key) for c in (config, _compose(choices)))
+        if value != shipped:
+            return f"{key}={value}: choose the {FIXED[key]} with {FIXED[key]}=..."
+    name = config.task.name
+    if "task.name" in given and name in options("task") and name != _compose(choices).task.name:
+        return f"task.name={name}: is another task; choose it with task=..."
+    return None
 
 
 def _method_problem(config: DictConfig) -> str | None:
     """A method's settings have no schema: names and types are those of the values it ships with."""
-    if config.method.name not in options("method"):
-        return f"method.name={config.method.name}: choose the method with method=..."
-    shipped = _compose((f"method={config.method.name}",)).method
+    shipped = _choice("method", config.method.name)
     for key, value in config.method.items():
         if key not in shipped.keys():  # noqa: SIM118  (`in` overlooks what has no value yet)
             return f"method.{key}: {config.method.name} has no such setting"
@@ -173,27 +195,7 @@ def _method_problem(config: DictConfig) -> str | None:
 
 @cache
 def _keys(groups: tuple[str, ...]) -> set[str]:
-    return set(_flat(OmegaConf.to_container(_compose(groups))))
-
-
-def _flat(values: Any, prefix: str = "") -> Iterable[str]:
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-
-
-def _parsed(overrides: Sequence[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UsageError(f"{str(error).splitlines()[0]}: write key=value") from error
-
-
-def _values(override: Override) -> list[str]:
-    if override.is_sweep_override():
-        return [str(value) for value in override.sweep_string_iterator()]
-    return [str(override.value())]
+    return set(typed.flat(OmegaConf.to_container(_compose(groups))))
 
 
 def _walk(group: str) -> Iterable[str]:
@@ -205,7 +207,7 @@ def _walk(group: str) -> Iterable[str]:
 
 def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
     if given not in valid:
-        raise UsageError(f"unknown {what} '{given}': did you mean {nearest(given, valid)}?")
+        raise UsageError(f"unknown {what} '{typed.shortened(given)}': did you mean {nearest(given, valid)}?")
 
 
 def nearest(given: str, valid: Sequence[str]) -> str:
@@ -223,9 +225,3 @@ def _hydra() -> Any:
 def _register_schema() -> None:
     """Once is enough: it takes as long as composing, and a sweep composes for every task and method."""
     register_schema()
-
-
-def fail(error: Exception | str) -> None:
-    """End the program for a user's error: one line on standard error, exit code 2."""
-    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-    raise SystemExit(2)

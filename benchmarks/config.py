@@ -41,6 +41,8 @@ class TaskConfig:
     """What every task has, whatever its domain."""
 
     cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")  # in which all operations of the networks exist
+    datasets: ClassVar[tuple[str, ...]] = ("*",)  # patterns of the names that the builder can load
 
     suite: str = MISSING  # folder of the task's config, first part of its name
     domain: str = MISSING  # as in results/paper/reference.csv
@@ -62,6 +64,10 @@ class TaskConfig:
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
     cost: float = 1.0  # relative length of a run, for planning only
 
+    def least_activations(self) -> int:
+        """How many numbers a training step holds at once at least, whatever the data."""
+        return 0
+
 
 def entry_of(method: str, entries: Mapping[str, str]) -> str | None:
     """What a task says of ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
@@ -72,12 +78,27 @@ class Sizes:
     """Base of the networks' settings: every whole number among them is a size, and has a least value."""
 
     least: ClassVar[dict[str, int]] = {}  # where it is not 1
+    most: ClassVar[dict[str, int]] = {}  # where memory is not what limits it
+    choices: ClassVar[dict[str, tuple[str, str]]] = {}  # of settings that are words
+
+    def least_parameters(self) -> int:
+        """A number of parameters that the network has at least, from its sizes alone: absurd ones are refused."""
+        return 0
+
+    def least_modules(self) -> int:
+        """A number of layers that the network has at least."""
+        return 1
 
     def __post_init__(self) -> None:
+        for name, (one, other) in self.choices.items():
+            if (word := getattr(self, name)) not in (one, other):
+                raise ValueError(f"task.model.{name}={word}: choose {one} or {other}")
         for setting in fields(self):  # type: ignore[arg-type]
             value, least = getattr(self, setting.name), self.least.get(setting.name, 1)
             if isinstance(value, int) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"task.model.{setting.name}={value}: must be {least} or more")
+            if (most := self.most.get(setting.name)) is not None and value > most:
+                raise ValueError(f"task.model.{setting.name}={value}: must be {most} or less")
 
 
 @dataclass

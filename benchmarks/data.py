@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from datasets.errors import DataError
 from datasets.fetch import fetch
@@ -27,6 +28,7 @@ from datasets.source import data_root, resolve
 _COLUMNS = ("dataset", "folder", "files", "size", "licence", "origin", "data=auto uses")
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)

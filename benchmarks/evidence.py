@@ -24,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from benchmarks import guard
 from benchmarks.histories import History, from_json, local_histories, thin, to_json, write_history
 from benchmarks.records import Record, iterate_records, record_from, write_atomically, write_record
 
@@ -177,6 +178,7 @@ def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
     return [record for record in chosen if any(fnmatch.fnmatch(record.task, p) for p in patterns)]
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     about = __doc__.split("\n\n")[0]

@@ -17,6 +17,7 @@ from benchmarks.interrupt import Interrupted
 from benchmarks.loggers import make_loggers
 from benchmarks.loop import Loop
 from benchmarks.measure import fill
+from benchmarks.outcome import one_line
 from benchmarks.records import Record, artefact_path, write_atomically, write_record
 from benchmarks.registry import architectures
 from benchmarks.runs import Run, determining
@@ -91,7 +92,7 @@ def _train(loop: Loop, checkpoint: Checkpoint) -> None:
 def failed_record(run: Run, error: BaseException) -> Record:
     """A record that says why ``run`` failed, written so that tables can show it; the next sweep tries again."""
     record = _blank_record(run)
-    record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+    record.status, record.reason = "failed", one_line(error)
     write_record(record, run.records)
     return record
 

@@ -15,6 +15,12 @@ class Outcome:
     status: str
     seconds: float = 0.0
     record: Record | None = None
+    trouble: str = ""  # why there is no record of a run that failed
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, with its kind: ``RuntimeError: boom``."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def failures(results: Path) -> Path:

@@ -6,11 +6,16 @@ import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from yaml import YAMLError
 
-from benchmarks.compose import CONF, UsageError, compose, nearest, options
+from benchmarks.compose import UsageError, compose, nearest, options
+from benchmarks.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.config import PROFILES
+from benchmarks.names import LARGEST_SEED
+from benchmarks.overrides import is_plain_seed, shortened
 from benchmarks.runs import Run
+from benchmarks.settings import MOST_SEEDS
 from datasets.errors import AbsentError
 
 _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
@@ -44,20 +49,26 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
     """All runs of a selection, cheapest task first (so that a first result comes soon), then the longest first.
 
     ``on_absent`` is called with the name of each task that nobody asked for by name and whose real data are not there,
-    and with what to do about it; the task is left out. Without it that is an error, as for tasks that were named.
+    or whose file is broken, and with what to do about it; the task is left out. Without it that is an error, as for
+    tasks that were named.
 
     Raises:
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
     methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
     runs: list[PlannedRun] = []
-    for task in _tasks(selection):
+
+    def left_out(task: str, error: AbsentError | BrokenFileError) -> None:
+        concerns_task = isinstance(error, AbsentError) or error.is_of_a_task
+        if on_absent is None or selection.tasks or not concerns_task:
+            raise error
+        on_absent(task, str(error))
+
+    for task in _tasks(selection, left_out):
         try:
             runs += [run for method in methods for run in _runs_of(task, method, selection)]
-        except AbsentError as error:
-            if on_absent is None or selection.tasks:
-                raise
-            on_absent(task, str(error))
+        except (AbsentError, BrokenFileError) as error:
+            left_out(task, error)
     if not runs:
         return []
     first = min(runs, key=lambda run: run.cost).task
@@ -78,29 +89,50 @@ def matching_tasks(patterns: Sequence[str]) -> list[str]:
 
 def parse_seeds(text: str) -> list[int]:
     """``3`` means seeds 0, 1, 2; ``0,4,7`` (or ``5,``) means those."""
-    try:
-        numbers = [int(part) for part in text.split(",") if part]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in text):
-        raise UsageError(f"seeds='{text}': give a count such as 3, or a list such as 0,4,7")
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isascii() and part.isdecimal() for part in parts) or parts == ["0"] == [text]:
+        raise UsageError(f"seeds='{shortened(text)}': give a count such as 3, or a list such as 0,4,7")
+    if len(parts) > MOST_SEEDS or ("," not in text and (len(text) > 9 or int(text) > MOST_SEEDS)):
+        raise UsageError(f"seeds={shortened(text)}: at most {MOST_SEEDS:,} seeds")
+    if wrong := [part for part in parts if not is_plain_seed(part)]:
+        raise UsageError(f"seeds={shortened(text)}: {shortened(wrong[0])} is no seed; they end at {LARGEST_SEED}")
+    numbers = list(map(int, parts))
     return list(dict.fromkeys(numbers)) if "," in text else list(range(numbers[0]))
 
 
-def _tasks(selection: Selection) -> list[str]:
+def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None]) -> list[str]:
     """The tasks that were asked for; unasked, those that the profile includes."""
     tasks = matching_tasks(selection.tasks)
     if selection.tasks:
         return tasks
-    if not any(override.startswith("task.profiles=") for override in selection.overrides):
-        tasks = [task for task in tasks if selection.profile in _profiles_in_file(task)]
-    rest = [f"profile={selection.profile}", *selection.overrides]
-    return [task for task in tasks if selection.profile in compose([f"task={task}", *rest]).task.profiles]
+    chosen = []
+    for task in tasks:
+        try:
+            chosen += [task] if _is_in_profile(task, selection) else []
+        except BrokenFileError as error:
+            left_out(task, error)
+    return chosen
+
+
+def _is_in_profile(task: str, selection: Selection) -> bool:
+    overridden = any(override.startswith("task.profiles=") for override in selection.overrides)
+    if not overridden and selection.profile not in _profiles_in_file(task):
+        return False
+    config = compose([f"task={task}", f"profile={selection.profile}", *selection.overrides])
+    return selection.profile in config.task.profiles
 
 
 def _profiles_in_file(task: str) -> Sequence[str]:
     """The profiles that a task's own file names, or all: saves composing the tasks that are for other profiles."""
-    return OmegaConf.load(CONF / "task" / f"{task}.yaml").get("profiles", PROFILES)
+    path = CONF / "task" / f"{task}.yaml"
+    try:
+        own = OmegaConf.load(path)
+    except YAMLError as error:
+        raise broken_yaml(error) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenFileError(path, f"{path}: {error}") from error
+    named = own.get("profiles") if isinstance(own, DictConfig) else None
+    return named if isinstance(named, ListConfig) else PROFILES  # what is wrong shows when the task is composed
 
 
 def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:

@@ -35,7 +35,7 @@ def load(specification: str) -> None:
     before = set(dfa_core.registered_methods())
     try:
         module = _import(specification)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"plugin {specification}: {_reason(error)}") from error
     new = [name for name in dfa_core.registered_methods() if name not in before]
     if not new:
@@ -64,12 +64,14 @@ def _import(specification: str) -> ModuleType:
     return module
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What went wrong and, if it went wrong in code, where."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.name == "<module>"]
     where = f"line {frames[-1].lineno}: " if frames and not isinstance(error, ModuleNotFoundError) else ""
+    if isinstance(error, SystemExit):
+        return f"{where}it ends the program (sys.exit); a plugin must come to its end"
     kind = "" if isinstance(error, FileNotFoundError | ModuleNotFoundError) else f"{type(error).__name__}: "
     return f"{where}{kind}{error}"
 

@@ -8,12 +8,13 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from benchmarks.outcome import Outcome
+from benchmarks.interrupt import STOPPING
+from benchmarks.outcome import Outcome, one_line
 from benchmarks.plan import PlannedRun
 from benchmarks.runs import Busy, Run, claimed
 
@@ -119,8 +120,13 @@ class Pool:
 
 def _work(connection: Connection, plugins: Sequence[str], parent: int) -> None:
     """A worker's whole life. PyTorch is imported here, so the sweep itself does without."""
-    from benchmarks.worker import serve
-
+    try:
+        from benchmarks.worker import serve
+    except (ImportError, OSError) as error:  # a library that is not there, or does not fit this machine
+        with suppress(EOFError, OSError):  # the sweep is gone
+            connection.recv()
+            connection.send(Outcome("failed", trouble=f"the worker did not start: {one_line(error)}"))
+        return
     serve(connection, plugins, parent)
 
 
@@ -145,11 +151,11 @@ def _died(worker: Worker) -> Outcome:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process started here does not see Ctrl-C until it is ready for it (`worker.accept_interrupts`)."""
+    """A process started here sees no signal to stop until it is ready for it (`worker.accept_interrupts`)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:

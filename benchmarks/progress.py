@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from benchmarks import metrics
+from benchmarks.console import make_console
 from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun
 
@@ -94,7 +95,7 @@ def progress_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int],
 
     Nothing is drawn unless ``shown``, or where standard error is not a terminal.
     """
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task(what, total=total)
@@ -104,7 +105,7 @@ def progress_bar(what: str, total: int, shown: bool) -> Iterator[Callable[[int],
 def _result(outcome: Outcome) -> str:
     record = outcome.record
     if record is None or record.status not in ("ok", "diverged"):
-        return f"{outcome.status} ({record.reason if record else ''})"
+        return f"{outcome.status} ({record.reason if record else outcome.trouble})"
     name = record.primary_metric
     value = record.metrics.get(name, float("nan"))
     flag = "" if record.status == "ok" else f" ({record.status})"

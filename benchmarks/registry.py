@@ -22,6 +22,7 @@ class Architecture:
     task_config: type
     model_config: type
     builder: str  # "package.module:callable", called with (task settings, data source, seed) → Task
+    metrics: tuple[str, ...]  # what its runs measure; one of them stands in the tables
 
     def build(self) -> Callable[..., Any]:
         """Import and return the builder."""

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.compose import (
-    CONF,
-    GROUPS,
-    check_overrides,
-    combinations,
-    compose,
-    fail,
-    load_plugins,
-    options,
-    plugins_named_in,
-    with_list_of_plugins,
-)
+from benchmarks import flags, guard
+from benchmarks.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.conf_files import CONF
 from benchmarks.config import register_schema
 from benchmarks.interrupt import Interrupted, stop_signal
+from benchmarks.overrides import UsageError, expanded, plugins_named_in, with_list_of_plugins
 
 
+@guard.command
 def main() -> None:
     """Check the command line, then hand over to Hydra (which knows --help, --cfg, --multirun)."""
-    sys.argv[1:] = map(with_list_of_plugins, sys.argv[1:])
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # its errors come out here; else it prints them in its own way
+    given = flags.parse([with_list_of_plugins(argument) for argument in sys.argv[1:]])
     try:
-        flags = get_args_parser().parse_args()
-        _check(flags.overrides, flags.multirun)
-        choices = _choices() if flags.help else ""
-        OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
-        _hydra_main()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        raise SystemExit(130) from None
-
-
-def _check(overrides: list[str], multirun: bool) -> None:
-    """Everything that can be known to be wrong before PyTorch is imported, of every run that is asked for."""
-    register_schema()
-    try:
-        load_plugins(plugins_named_in(overrides))
-        check_overrides(overrides)
-        for wanted in combinations(overrides) if multirun else [overrides]:
-            compose(wanted)
+        overrides = _checked(given)
+    except UsageError as error:
+        if not (given.help and not given.overrides):
+            guard.fail(error)
+        sys.stdout.write(f"{_BROKEN_HELP.format(choices=_choices(), error=error)}\n")
+        return
     except ValueError as error:
-        fail(error)
+        guard.fail(error)
+    choices = _choices() if given.help else ""
+    OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
+    sys.argv[1:] = [*given.for_hydra, *overrides]
+    try:
+        _hydra_main()
+    except (HydraException, OmegaConfBaseException) as error:
+        guard.fail(str(error).partition("\n")[0])
+
+
+#: What --help says when the settings of the task that runs by default cannot be read.
+_BROKEN_HELP = """Trains one architecture on one dataset with one method, and records the result.
+
+Choose one of each (group=option):
+  {choices}
+
+The settings of the task that runs unasked cannot be shown: {error}"""
+
+
+def _checked(given: flags.Flags) -> list[str]:
+    """Find everything that can be known to be wrong before PyTorch is imported, in every run that is asked for.
+
+    Returns the overrides as Hydra is to see them.
+    """
+    register_schema()
+    load_plugins(plugins_named_in(given.overrides))
+    check_overrides(given.overrides)
+    overrides = expanded(given.overrides, options) if given.multirun else given.overrides
+    for wanted in combinations(overrides) if given.multirun else [overrides]:
+        compose(wanted)
+    return overrides
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -59,7 +74,8 @@ def _hydra_main(config: DictConfig) -> Any:
     _run(list(HydraConfig.get().overrides.task))
 
 
-def _run(overrides: list[str]) -> None:
+@guard.command  # inside Hydra as well, which has a line of its own for what leaves a job
+def _run(overrides: Sequence[str]) -> None:
     """Execute one run and say what came of it."""
     from benchmarks.runs import Busy, Run, claimed
     from benchmarks.wandb_logging.connection import check_account
@@ -74,15 +90,19 @@ def _run(overrides: list[str]) -> None:
             check_account(run.config.logger)
             from benchmarks.execute import execute  # imports PyTorch, which takes seconds
 
-            execute(run, lambda: stop.requested, console=True)
-    except (Busy, ValueError, OSError) as error:  # settings, data, marks, a full disk: the user's to put right
-        fail(error)
+            try:
+                execute(run, lambda: stop.requested, console=True)
+            except SystemExit as error:  # a method of the user's own; its exit code would pass for ours
+                guard.fail(f"{run.id}: {run.config.method.name} ended the program (sys.exit({error.code}))")
+    except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
+        guard.fail(error)
     except Interrupted:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")
-        raise SystemExit(130) from None
+        raise SystemExit(stop.exit_code) from None
     sys.stdout.write(f"  record: {run.records / run.id}.json\n")
     if stop.requested:  # during the last evaluation: this run is recorded, a multirun does not go on
-        raise KeyboardInterrupt
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(stop.exit_code)
 
 
 def _choices() -> str:

@@ -12,8 +12,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import UsageError, compose
+from benchmarks.compose import GROUPS, UsageError, compose
 from benchmarks.config import entry_of
+from benchmarks.neutral import without_neutral
 from benchmarks.records import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.registry import architectures
 from datasets.source import Source, resolve
@@ -43,7 +44,8 @@ class Run:
         config = compose(overrides)
         _check_device(config)
         source = resolve(config.task.dataset, config.data, config.profile.name)
-        return cls(config, source, _variant(config, overrides), _hash(config, source))
+        config_hash = hash_config(without_neutral(determining(config, source)))
+        return cls(config, source, _variant(config, overrides), config_hash)
 
     @property
     def id(self) -> str:
@@ -137,33 +139,11 @@ def determining(config: DictConfig, source: Source) -> dict[str, Any]:
     }
 
 
-def _hash(config: DictConfig, source: Source) -> str:
-    """Hash of the determining settings, without those at the schema's defaults.
-
-    So a setting that is added later, with a default that changes nothing, does not orphan the runs recorded before.
-    """
-    settings = determining(config, source)
-    architecture = architectures()[config.task.architecture]
-    defaults: Any = OmegaConf.to_container(OmegaConf.structured(architecture.task_config))
-    defaults["model"] = OmegaConf.to_container(OmegaConf.structured(architecture.model_config))
-    return hash_config(settings | {"task": _without_defaults(settings["task"], defaults)})
-
-
-def _without_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            kept[key] = _without_defaults(value, defaults.get(key, {}))
-        elif key not in defaults or defaults[key] != value:
-            kept[key] = value
-    return kept
-
-
 def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
     """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
     if all(_key(override) in _NOT_A_VARIANT for override in overrides):
         return ""  # saves composing once more, which planning does for every task and method
-    shipped = compose([override for override in overrides if _key(override) in ("task", "method", "profile")])
+    shipped = compose([override for override in overrides if _key(override) in GROUPS])
     changes = []
     for part in ("task", "method"):
         old, new = _flat(shipped[part]), _flat(config[part])
@@ -172,7 +152,7 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
         changes.append(f"feedback_seed={config.feedback_seed}")
     if not config.alignment:
         changes.append("alignment=False")
-    if config.hardware.precision != shipped.hardware.precision:
+    if config.hardware.precision != shipped.task.precision:
         changes.append(f"hardware.precision={config.hardware.precision}")
     return ", ".join(sorted(changes))
 

@@ -16,7 +16,6 @@ leave out the tasks whose data are not there, unless they are named. Ends with t
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,15 +24,18 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from benchmarks.compose import UsageError, compose, fail, load_plugins, plugins_named_in
+from benchmarks import capacity, guard
+from benchmarks.compose import compose, load_plugins
 from benchmarks.console import make_console
 from benchmarks.outcome import Outcome, failures
+from benchmarks.overrides import UsageError, plugins_named_in, quoted, shortened
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
 from benchmarks.progress import Display
 from benchmarks.wandb_logging.connection import check_account
-from benchmarks.workload import Tally, work_through
+from benchmarks.workload import Tally, jobs_for, work_through
 
 _KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
+_STOPPED = "interrupted; the same command continues where it stopped"
 _SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
 
 
@@ -42,11 +44,12 @@ class Arguments:
     """The command line."""
 
     selection: Selection
-    jobs: int
+    jobs: int | None  # None: as many as there is room for, see `jobs_for`
     results: Path
     plugins: list[str]
 
 
+@guard.command
 def main() -> None:
     """Parse, plan, sweep, show the tables."""
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -64,15 +67,16 @@ def main() -> None:
         if logger:
             check_account(logger)
         tally = sweep(runs, arguments, console)
-        if tally.interrupted:
-            raise KeyboardInterrupt
+        if tally.stopped_by:
+            console.print(_STOPPED)
+            raise SystemExit(tally.stopped_by.exit_code)
         _show_tables(arguments, console)
         if logger and logger.name == "wandb":
             _send_tables(arguments, logger)
-    except (ValueError, OSError) as error:  # settings, data, records, plugins, a full disk: one line each
-        fail(error)
+    except ValueError as error:  # settings, data, records, plugins: one line each
+        guard.fail(error)
     except KeyboardInterrupt:
-        console.print("interrupted; the same command continues where it stopped")
+        console.print(_STOPPED)
         raise SystemExit(130) from None
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {', '.join(tally.failed)}", markup=False)
@@ -90,16 +94,21 @@ def parse(arguments: Sequence[str]) -> Arguments:
     passed_on: list[str] = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if not equals:
-            raise UsageError(f"'{argument}': write key=value; see python -m benchmarks.sweep --help")
-        if key in _SINGULAR:
-            raise UsageError(f"'{argument}': a sweep takes {_SINGULAR[key]}=...")
+        if not equals or argument.startswith("-"):
+            raise UsageError(f"'{shortened(argument)}': write key=value; see python -m benchmarks.sweep --help")
+        bare = key.lstrip("+~")
+        if bare in _SINGULAR:
+            raise UsageError(f"'{shortened(argument)}': a sweep takes {_SINGULAR[bare]}=...")
+        if bare.startswith("hydra"):
+            raise UsageError(f"'{shortened(argument)}': Hydra's own settings are for benchmarks.run; leave it out")
+        if bare in taken and bare != key:
+            raise UsageError(f"'{shortened(argument)}': write {bare}=...")
         if key in taken:
             taken[key] = value or taken[key]  # an empty value (a make variable not set) means the default
         else:
             passed_on.append(argument)
     if taken["results"] != "results":
-        passed_on.append("results='{}'".format(taken["results"].replace("'", "\\'")))
+        passed_on.append(f"results={quoted(taken['results'])}")
     selection = Selection(
         profile=taken["profile"],
         tasks=_listed(taken["tasks"]),
@@ -107,27 +116,22 @@ def parse(arguments: Sequence[str]) -> Arguments:
         seeds=parse_seeds(taken["seeds"]) if taken["seeds"] else None,
         overrides=passed_on,
     )
-    return Arguments(selection, _jobs(taken["jobs"], passed_on), Path(taken["results"]), plugins_named_in(arguments))
+    return Arguments(selection, _jobs(taken["jobs"]), Path(taken["results"]), plugins_named_in(arguments))
 
 
-def _jobs(text: str, overrides: Sequence[str]) -> int:
-    """The number of processes; unasked, one a GPU, or as many as the cores have room for with a run's threads."""
+def _jobs(text: str) -> int | None:
     if not text:
-        hardware = compose([override for override in overrides if override.startswith("hardware")]).hardware
-        return 1 if hardware.device == "cuda" else max(1, _cores() // hardware.threads)
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"jobs='{text}': give the number of processes, 1 or more")
+        return None
+    most = capacity.most_threads()
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
+        raise UsageError(f"jobs='{shortened(text)}': give the number of processes, from 1 to {most} on this machine")
     return int(text)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:
     """Do all runs that are not recorded, in parallel processes, with a row for each task that is done."""
     rows = TaskRows(runs, arguments)
-    return work_through(runs, arguments.jobs, arguments.plugins, console, on_recorded=rows.recorded)
+    return work_through(runs, jobs_for(arguments.jobs, runs), arguments.plugins, console, on_recorded=rows.recorded)
 
 
 class TaskRows:

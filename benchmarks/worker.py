@@ -13,8 +13,9 @@ from pathlib import Path
 
 from benchmarks.compose import load_plugins
 from benchmarks.execute import execute, failed_record
-from benchmarks.interrupt import Interrupted, stop_signal
-from benchmarks.outcome import Outcome, failures
+from benchmarks.interrupt import STOPPING, Interrupted, stop_signal
+from benchmarks.outcome import Outcome, failures, one_line
+from benchmarks.overrides import results_named_in
 from benchmarks.records import Record, write_atomically
 from benchmarks.registry import architectures
 from benchmarks.runs import Busy, Run, claimed
@@ -29,38 +30,49 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
     try:
         with stop_signal() as stop:
             accept_interrupts()
-            load_plugins(plugins)
-            for architecture in architectures().values():
-                architecture.build()  # the imports, once, before the first run's clock starts
-            _serve(connection, lambda: stop.requested or os.getppid() != parent)
+            trouble = _prepare(plugins)
+            _serve(connection, lambda: stop.requested or os.getppid() != parent, trouble)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return  # the sweep is gone, or Ctrl-C was pressed twice
 
 
 def accept_interrupts() -> None:
-    """Receive Ctrl-C again; the pool blocks it while a worker starts and has no handler for it yet."""
+    """Receive signals to stop; the pool blocks them while a worker starts and has no handler for them yet."""
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
-def _serve(connection: Connection, stop_requested: Callable[[], bool]) -> None:
+def _prepare(plugins: Sequence[str]) -> BaseException | None:
+    """Import what runs need, once, before the first run's clock starts; returns what went wrong."""
+    try:
+        load_plugins(plugins)
+        for architecture in architectures().values():
+            architecture.build()
+    except Exception as error:  # noqa: BLE001  (a plugin can raise anything; each run is told of it)
+        return error
+    return None
+
+
+def _serve(connection: Connection, stop_requested: Callable[[], bool], trouble: BaseException | None) -> None:
     while not stop_requested():
         overrides = connection.recv()
         if stop_requested():
             return
-        connection.send(_perform(overrides, stop_requested))
+        connection.send(_failed(overrides, trouble) if trouble else _perform(overrides, stop_requested))
 
 
 def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Outcome:
     started = time.perf_counter()
-    run = Run.plan(overrides)
     try:
+        run = Run.plan(overrides)
         with claimed(run):
             record = run.finished_record() or _recorded(run, stop_requested)
     except Busy:
         return Outcome("busy")
     except Interrupted:
         return Outcome("interrupted")
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (no record can be written: the disk is full, a file is gone)
+        return _failed(overrides, error)
     return Outcome(record.status, time.perf_counter() - started, record)
 
 
@@ -73,7 +85,17 @@ def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
         return execute(run, stop_requested)
     except Interrupted:
         raise
-    except Exception as error:  # noqa: BLE001
-        with suppress(OSError):  # a full disk; the error itself is what counts
-            write_atomically(failures(Path(run.config.results)) / f"{run.id}.txt", traceback.format_exc())
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a method of the user's own can raise anything, and exit)
+        _keep_traceback(error, Path(run.config.results), run.id)
         return run.finished_record() or failed_record(run, error)
+
+
+def _failed(overrides: Sequence[str], error: BaseException) -> Outcome:
+    """The outcome of a run that leaves no record."""
+    _keep_traceback(error, Path(results_named_in(overrides)), f"worker-{os.getpid()}")
+    return Outcome("failed", trouble=one_line(error))
+
+
+def _keep_traceback(error: BaseException, results: Path, name: str) -> None:
+    with suppress(OSError):  # a full disk; the error itself is what counts
+        write_atomically(failures(results) / f"{name}.txt", "".join(traceback.format_exception(error)))

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from benchmarks.interrupt import stop_signal
+from benchmarks import capacity
+from benchmarks.compose import compose
+from benchmarks.interrupt import StopSignal, stop_signal
 from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun
 from benchmarks.pool import Pool, Queue
@@ -19,7 +21,15 @@ class Tally:
     """What came of the runs."""
 
     failed: list[str] = field(default_factory=list)
-    interrupted: bool = False
+    stopped_by: StopSignal | None = None
+
+
+def jobs_for(asked: int | None, runs: Sequence[PlannedRun]) -> int:
+    """The number of processes; unasked, one a GPU, or as many as the cores have room for with a run's threads."""
+    if asked is not None or not runs:
+        return asked or 1
+    hardware = compose(runs[0].overrides).hardware
+    return 1 if hardware.device == "cuda" else max(1, capacity.cores() // hardware.threads)
 
 
 def work_through(
@@ -53,6 +63,6 @@ def work_through(
                     tally.failed += [run.id] if outcome.status == "failed" else []
                     on_recorded(run, outcome, display)
         finally:
-            tally.interrupted = stop.requested
+            tally.stopped_by = stop if stop.requested else None
             pool.stop()
     return tally

@@ -11,7 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.citation.config import ARCHITECTURES
-from benchmarks.compose import CONF, compose, options
+from benchmarks.compose import compose, options
+from benchmarks.conf_files import CONF
 
 METHODS = ("bp", "dfa", "shallow")
 REFERENCE = CONF.parent / "results" / "paper" / "reference.csv"

@@ -13,7 +13,8 @@ from runs import Built, build
 from torch import Tensor
 
 from benchmarks.checkpoint import Checkpoint
-from benchmarks.compose import CONF, compose, options
+from benchmarks.compose import compose, options
+from benchmarks.conf_files import CONF
 from benchmarks.criteo.click_prediction import ALIGNMENT_SAMPLES
 from benchmarks.execute import execute
 from benchmarks.interrupt import Interrupted

@@ -9,8 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import compose as compose_module
-from benchmarks.compose import CONF, GROUPS, UsageError, _flat, check_overrides, combinations, compose, options
+from benchmarks.compose import GROUPS, UsageError, check_overrides, combinations, compose, options
+from benchmarks.conf_files import CONF
 from benchmarks.config import by_dataset, by_method, by_profile
+from benchmarks.overrides import flat
 
 GCN = ("task=citation/gcn_cora", "profile=smoke")
 
@@ -29,7 +31,7 @@ def suggestions(error: Exception) -> list[str]:
 
 def keys(task: str, method: str) -> list[str]:
     config = compose([f"task={task}", f"method={method}"])
-    return [key for key in _flat(OmegaConf.to_container(config)) if key.rpartition(".")[2] != "name"]
+    return [key for key in flat(OmegaConf.to_container(config)) if key.rpartition(".")[2] != "name"]
 
 
 @pytest.mark.parametrize("task", ["citation/gcn_cora", "citation/dna_pubmed", "citation/gat_citeseer"])
@@ -74,7 +76,7 @@ def test_additions_and_removals_are_refused():
         ("plugins=a.py", "plugins"),
         ("method.scale=big", "method.scale=big: must be of type float"),
         ("method.feedback=3", "method.feedback=3: must be of type str"),
-        ("method.name=bp", "method.feedback: bp has no such setting"),
+        ("method.name=bp", "method.name=bp: choose the method with method="),
         ("method.name=mine", "method.name=mine: choose the method with method="),
         ("seed=0,1", "for several runs add -m"),
         ("seed", "write key=value"),
@@ -107,7 +109,7 @@ def test_a_value_of_the_wrong_type_names_its_setting(override, expected):
         ("task.optim.schedule=noam", "needs task.optim.schedule_steps"),
         ("task.optim.schedule=exponential", "needs task.optim.schedule_steps"),
         ("task.optim.schedule=plateau", "needs a task.optim.schedule_factor below 1"),
-        ("task.model.hidden=-1", "task.model.hidden=-1: must be 0 or more"),
+        ("task.model.hidden=-1", "task.model.hidden=-1: must be 1 or more"),
         ("task.model.dropout=1.5", "task.model.dropout=1.5: must lie between 0 and 1"),
         ("hardware.precision=fp8", "choose fp32 or bf16"),
         ("hardware.device=tpu", "choose cpu or cuda"),
@@ -132,7 +134,7 @@ def test_settings_by_method_and_their_fall_backs():
     assert by_profile(OmegaConf.create({"quick": 1, "paper": 3}), _root_=root) == 3
     root.profile.name = "quick"
     with pytest.raises(ValueError, match="no setting for profile 'quick': the choice has smoke, paper"):
-        by_profile(OmegaConf.create({"smoke": 1, "paper": 3}), _root_=root)  # the paper's size would take for ever
+        by_profile(OmegaConf.create({"smoke": 1, "paper": 3}), _root_=root)  # the paper's size would take weeks
     root.profile.name = "long"
     assert by_profile(OmegaConf.create({"long": 2, "paper": 3}), _root_=root) == 2
     assert by_dataset(OmegaConf.create({"pubmed": 1, "default": 4}), _root_=root) == 4

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import capacity
 from benchmarks import sweep as sweep_command
 from benchmarks.compose import UsageError, options
 from benchmarks.execute import execute, failed_record
-from benchmarks.plan import Selection, matching_tasks, parse_seeds, plan
+from benchmarks.plan import PlannedRun, Selection, matching_tasks, parse_seeds, plan
 from benchmarks.records import read_record, write_record
 from benchmarks.runs import Run
 from benchmarks.sweep import parse
 from benchmarks.worker import _perform
+from benchmarks.workload import jobs_for
 from datasets.errors import DataError
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]
@@ -74,7 +76,7 @@ def test_what_cannot_be_planned_is_one_line(wrong, command, folder, monkeypatch)
 def test_empty_values_mean_the_default():
     """The Makefile passes JOBS= TASKS= SEEDS= through, set or not."""
     arguments = parse(["profile=smoke", "jobs=", "tasks=", "methods=", "seeds=", "results=", "task.epochs=3"])
-    assert arguments.jobs >= 1 and arguments.results == Path("results")
+    assert arguments.jobs is None and arguments.results == Path("results")
     assert arguments.selection == Selection("smoke", [], [], None, ["task.epochs=3"])
 
 
@@ -190,9 +192,10 @@ def test_a_tried_setting_that_is_shipped_now_is_no_variant_any_more(folder):
 )
 def test_as_many_jobs_as_the_hardware_has_room_for(cores, overrides, jobs, monkeypatch):
     """Sixteen processes on one GPU run out of its memory, and four threads each are four times too many."""
-    monkeypatch.setattr(sweep_command, "_cores", lambda: cores)
-    assert parse(["profile=smoke", *overrides]).jobs == jobs
-    assert parse(["profile=smoke", "jobs=5", *overrides]).jobs == 5
+    monkeypatch.setattr(capacity, "cores", lambda: cores)
+    run = PlannedRun("criteo/deepfm", "bp", 0, ("task=criteo/deepfm", *overrides), "id", 1.0, False)
+    assert jobs_for(parse(["profile=smoke"]).jobs, [run]) == jobs
+    assert jobs_for(parse(["profile=smoke", "jobs=5"]).jobs, [run]) == 5
 
 
 def test_an_unreadable_record_stops_the_plan(folder):
@@ -210,7 +213,7 @@ def test_an_unreadable_record_stops_the_plan(folder):
 def test_planning_does_without_pytorch(folder):
     """Whoever asks for what is recorded, mistypes a setting or watches workers need not wait for its import."""
     code = (
-        "import sys; from benchmarks import run, sweep; from benchmarks.plan import Selection, plan; "
+        "import sys; from benchmarks import run, sweep; from benchmarks.plan import PlannedRun, Selection, plan; "
         "runs = plan(Selection('smoke', ['citation/gcn_cora'])); "
         "sys.exit('torch' in sys.modules or len(runs) != 3)"
     )

@@ -12,8 +12,9 @@ from engine_nets import Net
 
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
-from benchmarks.compose import compose, load_plugins, options, plugins_named_in, with_list_of_plugins
+from benchmarks.compose import compose, load_plugins, options
 from benchmarks.config import entry_of
+from benchmarks.overrides import plugins_named_in, with_list_of_plugins
 from benchmarks.records import iterate_records
 from benchmarks.runs import Run
 from dfa_core import make_method, measure_alignment

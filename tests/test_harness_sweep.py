@@ -105,7 +105,7 @@ def test_a_run_that_was_not_done_is_asked_for_again(folder, monkeypatch):
     out = io.StringIO()
     tally = sweep.sweep(runs, sweep.parse(["profile=smoke"]), Console(file=out, width=200))
     assert scripts[0].order == [(0, "busy"), (1, "interrupted"), (2, "ok"), (3, "failed"), (0, "ok"), (1, "ok")]
-    assert scripts[0].stopped and len(tally.failed) == 1 and "seed3" in tally.failed[0] and not tally.interrupted
+    assert scripts[0].stopped and len(tally.failed) == 1 and "seed3" in tally.failed[0] and tally.stopped_by is None
     assert "[4/4]" in out.getvalue() and "\x1b" not in out.getvalue()
 
 
@@ -237,11 +237,13 @@ def test_an_orphan_stops_after_the_step_in_progress(folder, monkeypatch):
     assert len(list(Path("results/work/checkpoints").rglob("*.pt"))) == 1
 
 
-def test_ctrl_c_is_blocked_only_while_a_worker_starts():
-    """A worker interrupted during its imports would print a traceback; one that never hears Ctrl-C would go on."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_is_blocked_only_while_a_worker_starts(number):
+    """A worker stopped during its imports would print a traceback, and its run count as failed; one that never hears
+    of it would go on."""
     with pool._interrupts_blocked():
-        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert number in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pool._interrupts_blocked():  # a child inherits the mask, and lifts it itself
         worker.accept_interrupts()
-        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        assert number not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

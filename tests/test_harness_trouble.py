@@ -14,7 +14,8 @@ import torch
 from conftest import REPOSITORY
 from harness_toy import make_loop
 
-from benchmarks import machine, worker
+from benchmarks import execute, machine, worker
+from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.checkpoint import Checkpoint, random_state
 from benchmarks.loggers import Loggers
@@ -144,6 +145,25 @@ def test_a_full_disk_ends_a_sweep_in_one_line(command, monkeypatch):
     monkeypatch.setattr(sweep_command, "sweep", full)
     done = command(sweep_command.main)("profile=smoke", "tasks=citation/gcn_cora", "methods=bp", "results=out")
     assert (done.code, done.out) == (2, "") and done.err == "error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("-m",)])
+def test_a_full_disk_ends_a_run_in_one_line(arguments, command, monkeypatch):
+    """Hydra would add a line of its own, or its traceback."""
+    monkeypatch.setattr(execute, "execute", full)
+    done = command(run_command.main)(*arguments, "task=citation/gcn_cora", "profile=smoke", "results=out")
+    assert (done.code, done.out) == (2, "") and done.err == "error: [Errno 28] No space left on device\n"
+
+
+def test_a_bug_in_a_run_shows_its_traceback(command, monkeypatch):
+    """What is caught too broadly is never found: a wrong index would read like a typo of the user's."""
+
+    def wrong(*arguments, **options):
+        return [][1]
+
+    monkeypatch.setattr(execute, "execute", wrong)
+    with pytest.raises(IndexError):
+        command(run_command.main)("task=citation/gcn_cora", "profile=smoke", "results=out")
 
 
 class Process:

@@ -8,12 +8,17 @@ from typing import ClassVar
 from benchmarks.config import Sizes, TaskConfig
 from benchmarks.registry import Architecture
 
+#: Of the smallest graph, PubMed.
+FEATURES = 500
+
 
 @dataclass
 class CitationConfig(TaskConfig):
     """Node classification or link prediction on a citation graph."""
 
     cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)  # PyTorch has no sparse products of bf16
+    datasets: ClassVar[tuple[str, ...]] = ("cora", "citeseer", "pubmed")
 
     suite: str = "citation"
     domain: str = "geometric"
@@ -29,6 +34,9 @@ class GCNConfig(Sizes):
     hidden: int = 16
     dropout: float = 0.5
 
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden
+
 
 @dataclass
 class ChebConfig(Sizes):
@@ -37,6 +45,12 @@ class ChebConfig(Sizes):
     hidden: int = 16
     order: int = 2  # K: polynomials T_0 … T_{K−1}
     dropout: float = 0.5
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.order
+
+    def least_modules(self) -> int:
+        return self.order
 
 
 @dataclass
@@ -49,6 +63,9 @@ class SplineConfig(Sizes):
     kernel_size: int = 2
     dropout: float = 0.5  # on the input and on the hidden layer
 
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.kernel_size
+
 
 @dataclass
 class GATConfig(Sizes):
@@ -59,6 +76,9 @@ class GATConfig(Sizes):
     dropout: float = 0.6  # on the input and on the hidden layer
     attention_dropout: float = 0.6  # first layer
     attention_dropout_out: float = 0.6  # second layer
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.heads
 
 
 @dataclass
@@ -73,6 +93,22 @@ class DNAConfig(Sizes):
     attention_dropout: float = 0.8
     tap: str = "scores"  # "log_softmax" repeats the released code, whose "error" is the constant −onehot/n
 
+    choices: ClassVar[dict[str, tuple[str, str]]] = {"tap": ("scores", "log_softmax")}
+
+    def least_parameters(self) -> int:
+        return self.hidden * (FEATURES + self.layers * self.hidden // self.groups)
+
+    def least_modules(self) -> int:
+        return self.layers * self.groups
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden % self.groups or self.groups % self.heads:
+            raise ValueError(
+                f"task.model.hidden={self.hidden}, groups={self.groups}, heads={self.heads}: "
+                "hidden must be a multiple of groups, and groups one of heads"
+            )
+
 
 @dataclass
 class GAEConfig(Sizes):
@@ -81,14 +117,20 @@ class GAEConfig(Sizes):
     hidden: int = 32
     embedding: int = 16
 
+    def least_parameters(self) -> int:
+        return self.hidden * (FEATURES + self.embedding)
+
 
 _NODES = "benchmarks.citation.classification:NodeClassification"
+_LINKS = "benchmarks.citation.gae:LinkPrediction"
+_OF_NODES = ("accuracy", "valid_accuracy", "silhouette", "knn_accuracy")
+_OF_LINKS = ("auc", "average_precision", "valid_auc", "valid_average_precision")
 
 ARCHITECTURES = {
-    "gcn": Architecture(CitationConfig, GCNConfig, _NODES),
-    "cheb": Architecture(CitationConfig, ChebConfig, _NODES),
-    "spline": Architecture(CitationConfig, SplineConfig, _NODES),
-    "gat": Architecture(CitationConfig, GATConfig, _NODES),
-    "dna": Architecture(CitationConfig, DNAConfig, _NODES),
-    "gae": Architecture(CitationConfig, GAEConfig, "benchmarks.citation.gae:LinkPrediction"),
+    "gcn": Architecture(CitationConfig, GCNConfig, _NODES, _OF_NODES),
+    "cheb": Architecture(CitationConfig, ChebConfig, _NODES, _OF_NODES),
+    "spline": Architecture(CitationConfig, SplineConfig, _NODES, _OF_NODES),
+    "gat": Architecture(CitationConfig, GATConfig, _NODES, _OF_NODES),
+    "dna": Architecture(CitationConfig, DNAConfig, _NODES, _OF_NODES),
+    "gae": Architecture(CitationConfig, GAEConfig, _LINKS, _OF_LINKS),
 }

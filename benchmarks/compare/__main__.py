@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.cells_io import load
 from benchmarks.compare.judge import compare, of_profile
@@ -13,6 +14,7 @@ from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.console import make_console
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = Parser(

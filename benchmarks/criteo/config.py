@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import ClassVar, Optional
 
 from benchmarks.config import Sizes, TaskConfig
 from benchmarks.registry import Architecture
+from datasets.criteo_format import FIELDS
 
 
 @dataclass
 class CriteoConfig(TaskConfig):
     """Click prediction on Criteo's data. `rows`, `threshold` and `split_seed` decide which AUCs may be compared."""
+
+    datasets: ClassVar[tuple[str, ...]] = ("criteo", "criteo_10k")
 
     suite: str = "${.dataset}"
     domain: str = "recommendation"
@@ -31,6 +34,9 @@ class TableConfig(Sizes):
 
     embedding: int = 10  # width
 
+    def least_parameters(self) -> int:
+        return FIELDS * self.embedding
+
 
 @dataclass
 class LinearConfig:
@@ -46,6 +52,12 @@ class MLPConfig:
     hidden: int = 400
     layers: int = 3
     dropout: float = 0.0
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + (self.layers - 1) * self.hidden**2  # type: ignore[misc]
+
+    def least_modules(self) -> int:
+        return self.layers
 
 
 @dataclass
@@ -66,6 +78,12 @@ class DCNConfig(MLPConfig, TableConfig):
 
     cross_layers: int = 6
 
+    def least_parameters(self) -> int:
+        return super().least_parameters() + 2 * self.cross_layers * FIELDS * self.embedding
+
+    def least_modules(self) -> int:
+        return super().least_modules() + self.cross_layers
+
 
 @dataclass
 class AutoIntConfig(MLPConfig, LinearConfig, TableConfig):
@@ -74,6 +92,12 @@ class AutoIntConfig(MLPConfig, LinearConfig, TableConfig):
     attention: int = 32  # width
     attention_layers: int = 3
     heads: int = 2
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + (self.attention_layers - 1) * self.attention**2
+
+    def least_modules(self) -> int:
+        return super().least_modules() + self.attention_layers
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,13 +112,17 @@ class AFNConfig(MLPConfig, LinearConfig, TableConfig):
     neurons: int = 1500  # logarithmic ones
     frozen_embeddings: bool = False  # true repeats the released code
 
+    def least_parameters(self) -> int:
+        return super().least_parameters() + self.neurons * (FIELDS + self.embedding * self.hidden)
+
 
 _CLICKS = "benchmarks.criteo.click_prediction:build"
+_METRICS = ("auc", "log_loss", "valid_auc", "valid_log_loss")
 
 ARCHITECTURES = {
-    "fm": Architecture(CriteoConfig, FMConfig, _CLICKS),
-    "deepfm": Architecture(CriteoConfig, DeepFMConfig, _CLICKS),
-    "dcn": Architecture(CriteoConfig, DCNConfig, _CLICKS),
-    "autoint": Architecture(CriteoConfig, AutoIntConfig, _CLICKS),
-    "afn": Architecture(CriteoConfig, AFNConfig, _CLICKS),
+    "fm": Architecture(CriteoConfig, FMConfig, _CLICKS, _METRICS),
+    "deepfm": Architecture(CriteoConfig, DeepFMConfig, _CLICKS, _METRICS),
+    "dcn": Architecture(CriteoConfig, DCNConfig, _CLICKS, _METRICS),
+    "autoint": Architecture(CriteoConfig, AutoIntConfig, _CLICKS, _METRICS),
+    "afn": Architecture(CriteoConfig, AFNConfig, _CLICKS, _METRICS),
 }

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.curves import AXES, charts_of, task_runs, write
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     parser = Parser(
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = task_runs(chosen.results, chosen.profile, chosen.tasks, chosen.variants)
         files = write(charts_of(found, chosen.x, names), folder)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for runs in found:

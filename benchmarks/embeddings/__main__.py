@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.embeddings.draw import png
 from benchmarks.embeddings.recorded import figures_of
 from benchmarks.records import write_atomically
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input, 130 if interrupted)."""
     chosen = _parser().parse_args(arguments)
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = folder / f"{figure.name}.png"
             write_atomically(path, png(figure))
             sys.stdout.write(f"{path}\n")
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:

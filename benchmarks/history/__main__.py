@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.curves import write as draw
 from benchmarks.history import file, text
@@ -15,6 +16,7 @@ from benchmarks.history.chart import chart_of
 from benchmarks.history.trend import trends
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     parser = Parser(

@@ -13,6 +13,8 @@ from benchmarks.registry import Architecture
 class LanguageConfig(TaskConfig):
     """Language modelling. The tokenization and `eval_stride` decide which perplexities may be compared."""
 
+    datasets: ClassVar[tuple[str, ...]] = ("wikitext2", "wikitext103")
+
     suite: str = "${.dataset}"
     domain: str = "language"
     name: str = "${.suite}/${.model.placement}"
@@ -24,6 +26,9 @@ class LanguageConfig(TaskConfig):
     streams: int = 64  # the training text in as many pieces, read side by side, `context` tokens a step
     eval_batch: int = 32  # windows at once
     eval_stride: Optional[int] = None  # noqa: UP045  tokens between windows; none: windows do not overlap, as published
+
+    def least_activations(self) -> int:
+        return self.model.layers * self.streams * self.model.context * (self.model.width + self.model.hidden)
 
 
 @dataclass
@@ -56,23 +61,30 @@ class TransformerConfig(Sizes):
         "top": ("feedback", "error"),
     }
 
+    def least_parameters(self) -> int:
+        return self.layers * (4 * self.width**2 + 2 * self.width * self.hidden)
+
+    def least_modules(self) -> int:
+        return self.layers
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % self.heads:
             raise ValueError(f"task.model.width={self.width}: must be a multiple of heads={self.heads}")
         if self.width % 2:
             raise ValueError(f"task.model.width={self.width}: must be even, positions are pairs of sine and cosine")
-        for setting, (one, other) in self.choices.items():
-            if (value := getattr(self, setting)) not in (one, other):
-                raise ValueError(f"task.model.{setting}={value}: choose {one} or {other}")
         if (self.layers, self.placement, self.top) == (1, "macro", "error"):
             raise ValueError("task.model.top=error: leaves a single block without feedback point; use top=feedback")
 
 
 _MODELLING = "benchmarks.language.modelling:build"
+_METRICS = (
+    *("valid_perplexity", "valid_perplexity_word", "valid_loss"),
+    *("test_perplexity", "test_perplexity_word"),
+)
 
 #: One network; the names tell the published recipes of optimization apart (Table 5).
 ARCHITECTURES = {
-    name: Architecture(LanguageConfig, TransformerConfig, _MODELLING)
+    name: Architecture(LanguageConfig, TransformerConfig, _MODELLING, _METRICS)
     for name in ("transformer", "transformer_noam", "transformer_adam", "transformer_beta2")
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import machine
+from benchmarks import guard, machine
 from benchmarks.arguments import Parser, positive
 from benchmarks.progress import progress_bar
 from benchmarks.records import artefact_path, write_atomically
@@ -27,6 +27,7 @@ _FASTEST = 50  # frames per second; viewers slow down a GIF that asks for more
 _LARGEST = 4.0  # times the size of the scene's images
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input, 130 if interrupted)."""
     chosen = _parser().parse_args(arguments)
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check(chosen, out)
         _render(chosen, out)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.report import write
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     parser = Parser(
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         files = write(chosen.results, chosen.out, chosen.profile)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for path in files:

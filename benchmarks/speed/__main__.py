@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.machine import keep_freed_memory
@@ -44,6 +45,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
+@guard.command
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     if arguments.threads:
@@ -60,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     make_console().print(_table(results, list(rounds)))
     if arguments.json:
         report = {"machine": _machine(), "cases": results}
-        arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 
 

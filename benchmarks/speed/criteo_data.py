@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.speed.criteo_encoding import Encoding, digests, encode, load
 from benchmarks.speed.criteo_kill import kill_and_restart
@@ -37,6 +38,7 @@ _LOADER_SECONDS = 3.0
 _LEAST_ROWS = 50_000  # with fewer, the processes are done before anything can be measured
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurement; returns the exit status."""
     parser = _parser()

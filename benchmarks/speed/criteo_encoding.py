@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import guard
 from datasets.criteo import CriteoData, Preprocessing, load_criteo
 from datasets.source import Source
 
@@ -87,6 +88,7 @@ def _peak_memory_mb() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
+@guard.command
 def main() -> None:
     """Encode and print what it took."""
     text, cache = map(Path, sys.argv[1:])

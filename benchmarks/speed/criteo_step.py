@@ -24,6 +24,7 @@ import torch
 from omegaconf import OmegaConf
 from rich.table import Table
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.checkpoint import seed_everything
 from benchmarks.compose import compose
@@ -142,6 +143,7 @@ def _ratio(steps: list[list[float]], others: list[list[float]]) -> float:
     return statistics.median(sum(a) / sum(b) for a, b in zip(steps, others, strict=True))
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Generate, measure, print; returns the exit status."""
     parser = Parser(prog="python -m benchmarks.speed.criteo_step", description=__doc__.split("\n")[0])

@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.language.vocabulary_loss import vocabulary_loss
@@ -51,6 +52,7 @@ if hasattr(F, "linear_cross_entropy"):
     FORMS["linear"] = linear_loss
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print; returns the exit status."""
     options = _arguments(arguments)

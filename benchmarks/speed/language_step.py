@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.machine import PeakMemory, tune_process
@@ -31,6 +32,7 @@ from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, 
 Timings = Mapping[tuple[str, str], Timing]  # by form and part
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print; returns the exit status."""
     options = _arguments(arguments)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.console import make_console
 from benchmarks.machine import PeakMemory, tune_process
@@ -30,6 +31,7 @@ from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, 
 Timings = dict[str, dict[str, Timing]]  # by method and part
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print; returns the exit status."""
     options = _arguments(arguments)

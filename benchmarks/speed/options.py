@@ -45,4 +45,4 @@ def write_timings(options: argparse.Namespace, name: str, told: Mapping[str, Any
         return
     settings = {key: value for key, value in vars(options).items() if key != "json"}
     report = {"machine": {**versions(), **hardware()}, "settings": settings, name: told}
-    options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    options.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import guard
 from benchmarks.arguments import Parser, positive
 from benchmarks.speed.wikitext_encoding import Encoding, encode
 from datasets.wikitext_format import SPLITS, file_name
@@ -31,6 +32,7 @@ _LETTERS = np.array(list("etaoinsrhldcumfpgwybvkxjqz"))
 _LETTER_SHIFT = 3
 
 
+@guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurement; returns the exit status."""
     options = _parser().parse_args(arguments)

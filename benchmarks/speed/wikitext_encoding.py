@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import guard
 from datasets.source import Source
 from datasets.wikitext import Tokenization, load_wikitext
 from datasets.wikitext_encode import log
@@ -67,6 +68,7 @@ def encode(text: Path, cache: Path, vocabulary: int) -> Encoding:
     return Encoding(**json.loads(process.stdout))
 
 
+@guard.command
 def main() -> None:
     """Encode and print what it took."""
     clock = _Clock()

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks.compose import UsageError, fail, load_plugins
+from benchmarks import guard
+from benchmarks.compose import UsageError, load_plugins
 from benchmarks.console import make_console
 from benchmarks.outcome import failures
 from benchmarks.sweep import Arguments, parse
@@ -37,6 +38,7 @@ from benchmarks.tune.report import show
 from benchmarks.tune.search import Search, methods_of, perform, trials_of
 from benchmarks.tune.space import load
 
+_STOPPED = "interrupted; the same command continues where it stopped"
 _OWN = {"task": "", "trials": "20", "space": "default", "search_seed": "0", "write": ""}
 
 
@@ -50,6 +52,7 @@ class Request:
     common: Arguments  # what a sweep takes as well
 
 
+@guard.command
 def main() -> None:
     """Parse, plan, run, rank, show, and write if asked to."""
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -59,10 +62,10 @@ def main() -> None:
     console = make_console(soft_wrap=True)
     try:
         failed = _tune(_request(sys.argv[1:]), console)
-    except (ValueError, OSError) as error:  # settings, data, records, plugins, a full disk: one line each
-        fail(error)
+    except ValueError as error:  # settings, data, records, plugins: one line each
+        guard.fail(error)
     except KeyboardInterrupt:
-        console.print("interrupted; the same command continues where it stopped")
+        console.print(_STOPPED)
         raise SystemExit(130) from None
     if failed:
         raise SystemExit(1)
@@ -78,8 +81,9 @@ def _tune(request: Request, console: Console) -> list[str]:
         named.check(search, request.own["write"])
     trials = trials_of(search)
     tally = perform(trials, common.jobs, common.plugins, console)
-    if tally.interrupted:
-        raise KeyboardInterrupt
+    if tally.stopped_by:
+        console.print(_STOPPED)
+        raise SystemExit(tally.stopped_by.exit_code)
     rankings = rank(trials, common.results / "records")
     show(search, rankings, console)
     if tally.failed:

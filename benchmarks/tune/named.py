@@ -15,7 +15,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import CONF, UsageError, compose, load_plugins
+from benchmarks.compose import UsageError, compose, load_plugins
+from benchmarks.conf_files import CONF
 from benchmarks.config import entry_of
 from benchmarks.evidence import pack
 from benchmarks.records import read_record, write_atomically

@@ -19,7 +19,7 @@ from benchmarks.outcome import Outcome
 from benchmarks.plan import PlannedRun, Selection, plan
 from benchmarks.tune.space import Space, Value
 from benchmarks.tune.validation import blind, validation_metric
-from benchmarks.workload import Tally, work_through
+from benchmarks.workload import Tally, jobs_for, work_through
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,13 @@ def _trial(search: Search, method: str, number: int, settings: Mapping[str, Valu
     return Trial(method, number, dict(settings), validation_metric(metric), tuple(runs))
 
 
-def perform(trials: Iterable[Trial], jobs: int, plugins: Sequence[str], console: Console) -> Tally:
+def perform(trials: Iterable[Trial], jobs: int | None, plugins: Sequence[str], console: Console) -> Tally:
     """Do all runs of the trials that are not recorded, in parallel processes.
 
     What is shown of a run is its validation metric.
     """
-    return work_through(_distinct(trials), jobs, plugins, console, shown=_blinded)
+    runs = _distinct(trials)
+    return work_through(runs, jobs_for(jobs, runs), plugins, console, shown=_blinded)
 
 
 def _distinct(trials: Iterable[Trial]) -> list[PlannedRun]:

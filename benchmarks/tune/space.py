@@ -27,7 +27,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.compose import CONF, UsageError, nearest, options
+from benchmarks.compose import UsageError, nearest, options
+from benchmarks.conf_files import CONF
 
 Value = float | int | str | bool | None
 

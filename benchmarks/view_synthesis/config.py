@@ -13,6 +13,8 @@ from benchmarks.registry import Architecture
 class ViewSynthesisConfig(TaskConfig):
     """Learning one scene. What the image sizes and test views depend on decides which PSNRs may be compared."""
 
+    datasets: ClassVar[tuple[str, ...]] = ("nerf_synthetic/*", "llff_real/*", "capture/*")
+
     suite: str = "view_synthesis"
     domain: str = "neural_view_synthesis"
     name: str = "${.dataset}"
@@ -28,6 +30,9 @@ class ViewSynthesisConfig(TaskConfig):
     llff_factor: int = 8  # LLFF: which folder of images, 4 is images_4
     valid_views: int = 2  # rendered at an evaluation during training
     chunk: int = 4096  # rays rendered at once, outside training
+
+    def least_activations(self) -> int:
+        return self.rays * (2 * self.coarse_samples + self.fine_samples) * self.model.depth * self.model.width
 
 
 @dataclass
@@ -52,6 +57,14 @@ class NeRFConfig(Sizes):
     feature_relu: bool = False  # a ReLU between the feature layer and its feedback point
 
     least: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
+    #: Frequencies double. In fp32, the sine of a larger angle says nothing, and that of 2**128 is not a number.
+    most: ClassVar[dict[str, int]] = {"position_frequencies": 24, "direction_frequencies": 24}
+
+    def least_parameters(self) -> int:
+        return self.width * ((self.depth - 1) * self.width + 6 * self.position_frequencies)
+
+    def least_modules(self) -> int:
+        return self.depth + self.position_frequencies + self.direction_frequencies
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,8 +97,9 @@ class RenderOptions:
 
 
 _RECONSTRUCTION = "benchmarks.view_synthesis.reconstruction:build"
+_METRICS = ("psnr", "ssim", "valid_psnr")
 
 ARCHITECTURES = {
-    "nerf": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION),
-    "nerf_8x256": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION),
+    "nerf": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION, _METRICS),
+    "nerf_8x256": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION, _METRICS),
 }

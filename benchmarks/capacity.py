@@ -1,0 +1,27 @@
+"""What this machine has: cores and memory. For bounds of settings; without PyTorch, which takes seconds."""
+
+from __future__ import annotations
+
+import math
+import os
+
+#: Threads or processes for each core; more only take turns.
+PER_CORE = 8
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def most_threads() -> int:
+    """More threads or processes than these slow everything down, and far more bring the system down."""
+    return PER_CORE * cores()
+
+
+def memory() -> float:
+    """Bytes of main memory; infinity where the system does not tell (Windows)."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
