@@ -12,6 +12,8 @@ are formed.
 from __future__ import annotations
 
 import re
+import reprlib
+from functools import lru_cache
 from pathlib import Path
 
 #: Kinds of names, with the least and the most parts that slashes may separate: ``citation/gcn_cora`` has two.
@@ -42,16 +44,16 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("
 def problem_of_name(kind: str, value: object) -> str | None:
     """What is wrong with ``value`` as the name of a ``kind`` (one of `KINDS`), in half a line; None if nothing is."""
     if not isinstance(value, str):
-        return f"{_shown(value)} is no name: it must be a text"
+        return f"{shown(value)} is no name: it must be a text"
     if not value:
         return "an empty name"
     if len(value) > LONGEST:
-        return f"{_shown(value)} is no name: it has {len(value)} characters, and {LONGEST} are the most"
+        return f"{shown(value)} is no name: it has {len(value)} characters, and {LONGEST} are the most"
     least, most = KINDS[kind]
     parts = value.split("/")
     if not least <= len(parts) <= most:
         allowed = "no slash" if most == 1 else f"{most - 1} slash{'es' * (most > 2)} at most"
-        return f"{_shown(value)} is no name of a {kind}: it may have {allowed}"
+        return f"{shown(value)} is no name of a {kind}: it may have {allowed}"
     return next(filter(None, map(_problem_of_part, parts)), None)
 
 
@@ -59,17 +61,18 @@ def problem_of_hash(value: object) -> str | None:
     """What is wrong with ``value`` as the hash of a configuration; None if nothing is."""
     if isinstance(value, str) and _HASH.fullmatch(value):
         return None
-    return f"{_shown(value)} is no hash of a configuration: it must be 12 of the digits 0-9 and a-f"
+    return f"{shown(value)} is no hash of a configuration: it must be 12 of the digits 0-9 and a-f"
 
 
 def problem_of_seed(value: object) -> str | None:
     """What is wrong with ``value`` as a seed; None if nothing is."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED:
         return None
-    return f"{_shown(value)} is no seed: it must be a whole number from 0 to {LARGEST_SEED}"
+    return f"{shown(value)} is no seed: it must be a whole number from 0 to {LARGEST_SEED}"
 
 
-def checked_name(kind: str, value: str) -> str:
+@lru_cache(maxsize=4096)
+def checked(kind: str, value: str) -> str:
     """``value`` itself, if it is a name of a ``kind``.
 
     Raises:
@@ -106,19 +109,35 @@ def _problem_of_part(part: str) -> str | None:
     if not part:
         return "a name with an empty part"
     if len(part) > LONGEST_PART:
-        return f"{_shown(part)} is no name: it has {len(part)} characters, and {LONGEST_PART} are the most"
+        return f"{shown(part)} is no name: it has {len(part)} characters, and {LONGEST_PART} are the most"
     if not _PART.match(part):
-        return f"{_shown(part)} is no name: it must begin with a letter a-z, a digit or _"
+        return f"{shown(part)} is no name: it must begin with a letter a-z, a digit or _"
     if not _PART.fullmatch(part):
-        return f"{_shown(part)} is no name: it may hold letters a-z, digits and _ . + - alone"
+        return f"{shown(part)} is no name: it may hold letters a-z, digits and _ . + - alone"
     if part.endswith("."):
-        return f"{_shown(part)} is no name: it may not end with a dot"
+        return f"{shown(part)} is no name: it may not end with a dot"
     if part.partition(".")[0].lower() in _RESERVED:
-        return f"{_shown(part)} is no name: on Windows it is a device"
+        return f"{shown(part)} is no name: on Windows it is a device"
     return None
 
 
-def _shown(value: object) -> str:
-    """Short, in one line, and in ASCII: what looks like another letter is seen to be one."""
-    text = ascii(value)
+def shown(value: object) -> str:
+    """``value`` short, in one line, and in ASCII: what looks like another letter is seen to be one."""
+    text = _BRIEF.repr(value).encode("ascii", "backslashreplace").decode()
     return text if len(text) <= LONGEST_PART else f"{text[: LONGEST_PART - 1]}…"
+
+
+class _Brief(reprlib.Repr):
+    """The start of a value, however large or nested it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = self.maxdict = self.maxlist = 3
+        self.maxstring = self.maxother = LONGEST_PART
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to spell out the largest."""
+        return str(x) if x.bit_length() <= 64 else "a huge whole number"
+
+
+_BRIEF = _Brief()
