@@ -177,11 +177,12 @@ def _stale(runs: list[Record], newest: str) -> Stale:
 
 
 def _cells_of(runs: list[Record], source: str, primaries: dict[tuple[str, str], str]) -> Iterator[Cell]:
-    """One cell per metric of ``runs``, which share their settings. The primary metric always gets one."""
+    """One cell per metric of ``runs``, which share their settings. A known primary metric always has one."""
     first = runs[0]
     primary = primaries.get((first.task, first.variant), "")
     ok = [record for record in runs if record.status == "ok"]
-    for name in sorted({name for record in ok for name in record.metrics} | {primary}):
+    named = {name for record in ok for name in record.metrics}
+    for name in sorted(named | ({primary} if primary or not ok else set())):
         yield Cell(
             key=CellKey(first.profile, first.task, first.method, name, first.variant, source),
             domain=first.domain,

@@ -43,6 +43,10 @@ def refuse(error: BadInput) -> None:
     raise error
 
 
+def unsaid(error: BadInput) -> None:
+    """Leave out what another reader of the same files names."""
+
+
 class LeftOut:
     """Collects what was left out, each once; says so on standard error at its end."""
 

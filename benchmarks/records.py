@@ -25,24 +25,24 @@ DONE = ("ok", "diverged", "skipped")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 _REMEDY = "move it away and run the task again"
-_Quantiles = Annotated[list[valid.Number], Field(min_length=len(QUANTILES), max_length=len(QUANTILES))]
+_Quantiles = Annotated[list[valid.Cosine], Field(min_length=len(QUANTILES), max_length=len(QUANTILES))]
 
 
 class WeightsSummary(TypedDict):
     """Alignment of the weights below a feedback point: the whole gradient's cosine, and its rows' if they have any."""
 
-    cosine: valid.Number
+    cosine: valid.Cosine
     rows: valid.Count
-    mean: NotRequired[valid.Number]
-    std: NotRequired[valid.Number]
+    mean: NotRequired[valid.Cosine]
+    std: NotRequired[valid.Cosine]
     quantiles: NotRequired[_Quantiles]
 
 
 class PointSummary(TypedDict):
     """Alignment at a feedback point: statistics of the samples' cosines."""
 
-    mean: valid.Number
-    std: valid.Number
+    mean: valid.Cosine
+    std: valid.Cosine
     quantiles: _Quantiles
     samples: valid.Count
     weights: NotRequired[WeightsSummary]
@@ -53,7 +53,7 @@ class AlignmentSummary(TypedDict, total=False):
 
     order: list[valid.Text]
     points: dict[valid.Text, PointSummary]
-    parameters: dict[valid.Text, valid.Number]
+    parameters: dict[valid.Text, valid.Cosine]
 
 
 class DataUsed(TypedDict, total=False):

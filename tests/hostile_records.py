@@ -114,7 +114,7 @@ def command_of(name: str, results: Path):
         case "compare baseline":
             return compare.main, [str(results / "baselines" / "smoke.json"), str(results), "--profile", "smoke"]
         case "compare pack":
-            return compare.main, [str(pack), str(results / "records")]
+            return compare.main, [str(pack), str(results)]
         case "history":
             return trend.main, given
         case "render":
@@ -160,9 +160,10 @@ def filled(results: Path) -> None:
     evidence.pack(more, folder / "more.jsonl", by_new_name)
     again = [replace(one, dataset="citeseer", task="citation/gcn_citeseer") for one in made]
     evidence.pack(again, folder / "zipped.jsonl.gz")
-    for date in ("2026-01-01", "2026-01-02"):
-        smoke = [replace(one, finished=date) for one in iterate_records(results / "records") if one.profile == "smoke"]
-        save(results, [replace(one, code={"commit": f"c{date}", "dirty": False}) for one in smoke])
+    for date in ("2026-02-01", "2026-02-02"):
+        fields = {"finished": date, "code": {"commit": f"c{date}", "dirty": False}}
+        smoke = [replace(one, **fields) for one in iterate_records(results / "records") if one.profile == "smoke"]
+        save(results, smoke)
         ended = call(baseline.main, ["write", "--results", str(results)])
         assert ended.code == 0, ended.err
     picture(results / "figures" / "paper" / "citation" / "gcn_cora_embedding.png")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.arguments import Parser
 from benchmarks.console import make_console
-from benchmarks.inputs import LeftOut
+from benchmarks.inputs import LeftOut, unsaid
 from benchmarks.tables import rebuild, show
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profiles = sorted({path.parent.name for path in files if path.parent != folder})
     if chosen.show:
         for profile in [chosen.profile] if chosen.profile else profiles:
-            show(chosen.results, profile, make_console(), lambda error: None)  # said already
+            show(chosen.results, profile, make_console(), unsaid)
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
 
