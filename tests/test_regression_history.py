@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from benchmarks.cells import aggregate
 from benchmarks.cells_io import write_baseline
 from benchmarks.history import file
 from benchmarks.history.__main__ import main
+from benchmarks.history.chart import MOST_LANDINGS, chart_of
 from benchmarks.history.landing import Landing, Level, Line, summary
 from benchmarks.history.trend import DRIFT, STEP, trends
 
@@ -114,6 +116,30 @@ def test_changes_count_from_the_last_change_of_settings():
     assert found.stretch == [80.0, 78.5, 77.0]
     assert found.verdict == DRIFT
     assert [found.restarted(number) for number in range(4)] == [False, True, False, False]
+
+
+def test_twenty_thousand_landings_are_read_once_each_and_drawn_in_part():
+    """Without it a long history would take minutes, by looking back to its start at every landing, and 100 MB."""
+
+    class Counted(tuple):
+        asked = 0
+
+        def __iter__(self):
+            Counted.asked += len(self)
+            return super().__iter__()
+
+        def __getitem__(self, place):
+            found = super().__getitem__(place)
+            Counted.asked += len(found) if isinstance(place, slice) else 1
+            return found
+
+    levels = Counted(Level("accuracy", 80.0, f"s{number // 10_000}") for number in range(20_000))
+    one = dataclasses.replace(trend(80.0), levels=levels)
+    assert [number for number in range(20_000) if one.restarted(number)] == [10_000]
+    assert one.since_first == 0.0 and one.verdict == ""
+    assert Counted.asked <= 10 * len(levels)
+    drawn = chart_of("smoke", [landing(80.0)] * 20_000)
+    assert len(drawn.panels[0].series[0].x) == MOST_LANDINGS and "the newest of 20,000" in drawn.subtitle
 
 
 def history(folder, landings):

@@ -55,7 +55,7 @@ def _trend(chosen: argparse.Namespace, path: Path, on_bad: OnBad) -> None:
     if not landings:
         raise ValueError(f"{path}: no landings; make baseline adds one, python -m benchmarks.history backfill git's")
     found = trends(landings)
-    figures = draw([chart_of(chosen.profile, landings, found)], chosen.results / "figures")
+    figures = draw([chart_of(chosen.profile, landings)], chosen.results / "figures")
     sys.stdout.write(f"{text.table(landings, found, chosen.last)}\n\n{text.NOTE}\n")
     sys.stdout.write(f"{text.summary(landings, found)}\n{figures[0]}\n")
 
