@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import io
 import logging
+import resource
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 #: Modules with a class `Hostile`, each a suite.
 SUITES = {"records": "hostile_records"}
+#: Bytes of address space: an example that asks for more than a machine has fails, and takes nobody else's memory.
+MOST_MEMORY = 16_000_000_000
 
 
 class Suite(Protocol):
@@ -130,6 +133,7 @@ def main() -> int:
     parser.add_argument("--suite", choices=list(SUITES), action="append", help="only this one (default: all)")
     parser.add_argument("--seed", type=int, help="draw other examples (default: the same at each call)")
     chosen = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     log = logging.getLogger("hostile")
 
