@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks import gate, guard
-from benchmarks.arguments import Parser
+from benchmarks.arguments import Parser, profile
 from benchmarks.cells import Cell
 from benchmarks.cells_io import load, write_baseline
 from benchmarks.compare.judge import of_profile
@@ -24,6 +24,8 @@ from benchmarks.console import make_console
 from benchmarks.evidence import gather
 from benchmarks.history.file import append
 from benchmarks.history.landing import landing_of
+from benchmarks.inputs import LeftOut
+from benchmarks.names import inside
 from benchmarks.plan import parse_seeds
 from benchmarks.reproduction import with_mean_losses
 
@@ -32,7 +34,8 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
     """Write the baseline of ``profile`` from the results folder and note it in the history; returns the cells.
 
     Raises:
-        ValueError: there is nothing to write, or a run is not ok: a baseline must not enshrine a failure.
+        ValueError: there is nothing to write, an input is not readable, or a run is not ok: a baseline must not
+            enshrine a failure, nor have a gap.
     """
     records = gather(results)
     cells = [cell for cell in shipped(with_mean_losses(records, results), profile) if not cell.skipped]
@@ -40,7 +43,7 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
         raise ValueError(f"{results}: no records of profile {profile}; run first: make bench-{profile}")
     bad = sorted({f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs})
     if bad:
-        raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; mend them before writing a baseline")
+        raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; repair them before writing a baseline")
     landing = landing_of(cells, [record for record in records if record.profile == profile and not record.variant])
     append(history, landing)  # first: it reads the former lines and refuses bad ones before anything is written
     return write_baseline(cells, out)
@@ -51,16 +54,17 @@ def shipped(cells: Iterable[Cell], profile: str) -> list[Cell]:
     return [cell for cell in of_profile(cells, profile) if not cell.key.variant]
 
 
-def _check(chosen: argparse.Namespace, file: Path) -> int:
+def _check(chosen: argparse.Namespace, file: Path, left_out: LeftOut) -> int:
     if not file.is_file():
         raise ValueError(f"{file}: there is no baseline; write one with: make baseline")
     rules, seeds = rules_from(chosen), parse_seeds(chosen.seeds) if chosen.seeds else None
     baseline = shipped(load(file).cells, chosen.profile)
-    current = shipped(with_mean_losses(gather(chosen.results), chosen.results), chosen.profile)
+    records = gather(chosen.results, left_out.add)
+    current = shipped(with_mean_losses(records, chosen.results, left_out.add), chosen.profile)
     if not current:
         raise ValueError(f"{chosen.results}: no records of profile {chosen.profile}; run first: make regression")
     found = gate.check(baseline, current, rules, chosen.allow_better, seeds)
-    return report(found, make_console(), chosen, f"{file} → {chosen.results}")
+    return report(found, make_console(), chosen, f"{file} → {chosen.results}", whole=not left_out)
 
 
 def _parser() -> Parser:
@@ -71,7 +75,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="write|check")
     for name, about in (("write", "write the baseline from records"), ("check", "compare records with it")):
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("--profile", default="smoke", help="whose records (default: smoke)")
+        command.add_argument("--profile", type=profile, default="smoke", help="whose records (default: smoke)")
         command.add_argument("--results", type=Path, default=Path("results"), help="results folder")
         command.add_argument("--out", type=Path, help="baseline file (default: results/baselines/PROFILE.json)")
         if name == "write":
@@ -87,12 +91,14 @@ def _parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status: 0 fine, 1 changed, 2 bad input."""
     chosen = _parser().parse_args(arguments)
-    file = chosen.out or chosen.results / "baselines" / f"{chosen.profile}.json"
+    results = chosen.results
     try:
-        if chosen.command == "check":
-            return _check(chosen, file)
-        history = chosen.history or chosen.results / "history" / f"{chosen.profile}.jsonl"
-        count = write(chosen.results, chosen.profile, file, history)
+        with LeftOut() as left_out:
+            file = chosen.out or inside(results, results / "baselines" / f"{chosen.profile}.json")
+            if chosen.command == "check":
+                return _check(chosen, file, left_out)
+            history = chosen.history or inside(results, results / "history" / f"{chosen.profile}.jsonl")
+            count = write(results, chosen.profile, file, history)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

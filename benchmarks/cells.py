@@ -11,6 +11,7 @@ says nothing about them); the others are reported as stale and never mixed in.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks import metrics
+from benchmarks.inputs import BadInput, OnBad, refuse
 from benchmarks.records import DONE, Record
 from benchmarks.timing import Timing, timing_of
 
-STATUSES = (*DONE, "failed")
 NAN = float("nan")
 #: A larger number is a divergence in disguise (a perplexity is an exponential), and its square overflows.
 LARGEST = 1e50
@@ -118,14 +119,14 @@ class CellSet(NamedTuple):
     stale: list[Stale]
 
 
-def aggregate(records: Iterable[Record]) -> CellSet:
+def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     """Gather ``records`` into cells.
 
-    Raises:
-        ValueError: a record with impossible content or an unknown metric; one line naming the run.
+    ``on_bad`` gets each metric that `benchmarks.metrics` does not know, and of which run; it has no cell.
     """
-    checked = [check(record) for record in records]
-    primaries = {record.task: record.primary_metric for record in checked if record.primary_metric}
+    checked = [without_unknown_metrics(record, on_bad) for record in records]
+    # A variant may be judged by another metric than the settings as shipped.
+    primaries = {(one.task, one.variant): one.primary_metric for one in checked if one.primary_metric}
     cells: list[Cell] = []
     stale: list[Stale] = []
     for source, by_hash in _groups(checked):
@@ -135,31 +136,21 @@ def aggregate(records: Iterable[Record]) -> CellSet:
     return CellSet(sorted(cells, key=lambda cell: cell.key), sorted(stale))
 
 
-def check(record: Record) -> Record:
-    """``record`` itself, if its fields hold what they must.
-
-    Raises:
-        ValueError: they do not.
-    """
-    where = f"record {record.profile}/{record.task}/{record.method}/seed{record.seed}"
-    for name, kind in (("metrics", dict), ("data", dict), ("budget", dict), ("seed", int), ("finished", str)):
-        if not isinstance(getattr(record, name), kind):
-            raise ValueError(f"{where}: {name} is not a {kind.__name__}; move it away and run it again")
-    if record.status not in STATUSES:
-        raise ValueError(f"{where}: unknown status {record.status!r}; known are {', '.join(STATUSES)}")
-    for name, value in record.metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{where}: metric {name} is {value!r}, not a number")
-        try:
-            metrics.lookup(name)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-    return record
+def without_unknown_metrics(record: Record, on_bad: OnBad = refuse) -> Record:
+    """``record`` itself, or what is left of it where it has metrics that `benchmarks.metrics` does not know."""
+    unknown = {name for name in {*record.metrics, record.primary_metric} - {""} if not metrics.is_known(name)}
+    for name in sorted(unknown):
+        on_bad(BadInput(f"record {record.run_id}", metrics.unknown(name)))
+    if not unknown:
+        return record
+    known = {name: value for name, value in record.metrics.items() if name not in unknown}
+    primary = "" if record.primary_metric in unknown else record.primary_metric
+    return dataclasses.replace(record, metrics=known, primary_metric=primary)
 
 
 def _groups(records: list[Record]) -> Iterator[tuple[str, dict[str, list[Record]]]]:
     """Per (profile, task, method, variant, data source): the source and the runs by configuration hash."""
-    known = {(record.profile, record.task): record.data["source"] for record in records if _source(record)}
+    known = {(record.profile, record.task): _source(record) for record in records if _source(record)}
     groups: dict[tuple[str, ...], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         # A run that failed before it opened its data belongs with its siblings, not in a table of its own.
@@ -185,12 +176,13 @@ def _stale(runs: list[Record], newest: str) -> Stale:
     return Stale(first.profile, first.task, first.method, first.config_hash, newest, len(runs))
 
 
-def _cells_of(runs: list[Record], source: str, primaries: dict[str, str]) -> Iterator[Cell]:
-    """One cell per metric of ``runs``, which share their settings. The primary metric always gets one."""
+def _cells_of(runs: list[Record], source: str, primaries: dict[tuple[str, str], str]) -> Iterator[Cell]:
+    """One cell per metric of ``runs``, which share their settings. A known primary metric always has one."""
     first = runs[0]
-    primary = primaries.get(first.task, "")
+    primary = primaries.get((first.task, first.variant), "")
     ok = [record for record in runs if record.status == "ok"]
-    for name in sorted({name for record in ok for name in record.metrics} | {primary}):
+    named = {name for record in ok for name in record.metrics}
+    for name in sorted(named | ({primary} if primary or not ok else set())):
         yield Cell(
             key=CellKey(first.profile, first.task, first.method, name, first.variant, source),
             domain=first.domain,

@@ -9,36 +9,72 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
-from benchmarks import metrics
-from benchmarks.cells import Cell, CellKey, CellSet, aggregate
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from benchmarks import metrics, valid
+from benchmarks.cells import LARGEST, Cell, CellKey, CellSet, aggregate
 from benchmarks.evidence import gather, is_pack, read_pack
+from benchmarks.inputs import BadInput, OnBad, read_bytes, refuse
 from benchmarks.records import iterate_records, write_atomically
 
 SCHEMA = 1
-_NUMBERS = ("train_seconds", "samples_per_second", "peak_memory_mb", "alignment_seconds")
+_REMEDY = "write it again with: make baseline"
 
 
-def load(place: Path) -> CellSet:
+class _Written(TypedDict):
+    """A cell as a baseline has it: the fields of `Cell`, but the timings, with those of the key beside them."""
+
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    profile: valid.Profile
+    task: valid.Task
+    method: valid.Method
+    metric: valid.MetricName | Literal[""]
+    variant: valid.Text
+    data_source: valid.DataSource
+    domain: valid.Domain
+    architecture: valid.Architecture
+    dataset: valid.Dataset
+    config_hash: valid.Hash
+    fingerprint: valid.Text
+    about_data: valid.Text
+    values: dict[valid.SeedText, Annotated[valid.Number, Field(gt=-LARGEST, lt=LARGEST)]]
+    statuses: dict[Literal["ok", "diverged", "failed", "skipped"], valid.Count]
+    reason: valid.Text
+    primary: valid.Flag
+    train_seconds: NotRequired[valid.Amount]
+    samples_per_second: NotRequired[valid.Amount]
+    peak_memory_mb: NotRequired[valid.Amount]
+    budget: valid.Count | None
+    budget_unit: valid.Text
+    alignment_seconds: NotRequired[valid.Amount]
+
+
+def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
     """The cells of a results folder, records folder, evidence pack or baseline JSON.
 
+    ``on_bad`` gets what of a folder or pack is not readable; a baseline is whole, or none.
+
     Raises:
-        ValueError: nothing there, or not readable; one line: what, where, how to mend it.
+        ValueError: nothing there, or not readable; one line: what, where, what to do.
     """
     if place.is_dir():
         whole = (place / "records").is_dir() or (place / "evidence").is_dir()
-        records = gather(place) if whole else list(iterate_records(place))
+        records = gather(place, on_bad) if whole else list(iterate_records(place, on_bad))
         if not records:
             raise ValueError(f"{place}: no records in this folder; run a sweep first or name another folder")
-        return aggregate(records)
+        return aggregate(records, on_bad)
     if not place.is_file():
         raise ValueError(f"{place}: no such file or folder; name a results folder, a pack or a baseline JSON")
     if is_pack(place):
-        return aggregate(read_pack(place))
+        return aggregate(read_pack(place, on_bad), on_bad)
     return CellSet(read_baseline(place), [])
 
 
@@ -51,19 +87,40 @@ def write_baseline(cells: Iterable[Cell], path: Path) -> int:
 
 
 def read_baseline(path: Path) -> list[Cell]:
-    """The cells of a baseline file.
+    """The cells of a baseline file. With one cell less it would let that cell's loss pass: it is read whole, or not.
 
     Raises:
-        ValueError: not a baseline; one line naming the file.
+        BadInput: not a baseline; one line naming the file, the cell and its field.
     """
+    content = read_bytes(path, _REMEDY)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']!r}, this version reads {SCHEMA}")
-        return sorted((_from_json(values) for values in content["cells"]), key=lambda cell: cell.key)
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path}: not a readable baseline ({error!r}); write it again with: make baseline"
-        raise ValueError(message) from error
+        values = valid.parse_object(content)
+        valid.check_schema(values, SCHEMA)
+        cells = valid.validated(_adapter(), values)["cells"]
+        return _distinct(sorted(map(_from_json, cells), key=lambda cell: cell.key))
+    except ValueError as error:
+        raise BadInput(path, f"not a readable baseline ({error})", _REMEDY) from error
+
+
+class _Baseline(TypedDict):
+    """The whole file."""
+
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    schema: int
+    cells: list[_Written]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Baseline]:
+    return TypeAdapter(_Baseline)
+
+
+def _distinct(cells: list[Cell]) -> list[Cell]:
+    for former, cell in pairwise(cells):
+        if former.key == cell.key:
+            raise ValueError(f"two cells of {cell.key}")
+    return cells
 
 
 def _to_json(cell: Cell) -> dict[str, Any]:
@@ -79,11 +136,7 @@ def _to_json(cell: Cell) -> dict[str, Any]:
 def _from_json(values: dict[str, Any]) -> Cell:
     rest = dict(values)
     key = CellKey(**{name: rest.pop(name) for name in CellKey._fields})
-    if key.metric:
-        metrics.lookup(key.metric)
-    by_seed = {int(seed): float(value) for seed, value in rest.pop("values").items()}
-    if not all(math.isfinite(value) for value in by_seed.values()):
-        raise ValueError(f"{key}: a value is not finite")
-    rest |= {name: float(rest[name]) for name in _NUMBERS if name in rest}
-    statuses = {str(status): int(count) for status, count in rest.pop("statuses").items()}
-    return Cell(key=key, values=by_seed, statuses=statuses, **rest)
+    if key.metric and not metrics.is_known(key.metric):
+        raise ValueError(metrics.unknown(key.metric))
+    by_seed = {int(seed): value for seed, value in rest.pop("values").items()}
+    return Cell(key=key, values=by_seed, **rest)

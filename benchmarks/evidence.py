@@ -8,6 +8,8 @@ and packs together; where both hold a run, the local record counts.
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/evidence/citation.jsonl
     python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/evidence/nerf.jsonl.gz
     python -m benchmarks.evidence unpack results/evidence/citation.jsonl      a sweep then continues from there
+
+What cannot be read is named and left out, the rest is packed or unpacked, and the exit status is 2.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ import fnmatch
 import gzip
 import json
 import sys
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from benchmarks import guard
+from benchmarks import guard, names, valid
+from benchmarks.arguments import Parser
 from benchmarks.histories import History, from_json, local_histories, thin, to_json, write_history
+from benchmarks.inputs import BadInput, LeftOut, OnBad, lines_of, read_bytes, refuse
 from benchmarks.records import Record, iterate_records, record_from, write_atomically, write_record
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -80,85 +83,98 @@ def _lines(records: list[Record], histories: Mapping[str, History]) -> Iterable[
         yield json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_pack(path: Path) -> list[Record]:
-    """The records of a pack, without their histories.
-
-    Raises:
-        ValueError: as `read_entries`.
-    """
-    return [entry.record for entry in read_entries(path)]
+def read_pack(path: Path, on_bad: OnBad = refuse) -> list[Record]:
+    """The records of a pack, without their histories; ``on_bad`` as in `read_entries`."""
+    return [entry.record for entry in read_entries(path, on_bad)]
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path, on_bad: OnBad = refuse) -> list[Entry]:
     """The records of a pack, configurations filled in, each with its history if it has one.
 
-    Raises:
-        ValueError: not a readable pack; one line naming file and line.
+    ``on_bad`` gets each line that is not a readable record, or that holds a run for the second time; or the pack.
     """
-    configs: dict[str, dict] = {}
-    entries: list[Entry] = []
-    for number, line in enumerate(_text_of(path).splitlines(), start=1):
+    try:
+        lines = lines_of(read_bytes(path, "pack it again"))
+    except BadInput as error:
+        on_bad(error)
+        return []
+    configs: dict[str, dict[str, Any]] = {}
+    found: dict[str, Entry] = {}
+    for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line)
-            history = values.pop("history", None)
-            record = record_from(values)
-            if record.config is None:
-                record.config = configs[record.config_hash]
-            entries.append(Entry(record, None if history is None else from_json(history)))
-        except KeyError as error:
-            raise ValueError(f"{path}:{number}: no earlier line has configuration {error}; pack again") from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}:{number}: not a readable record ({error}); pack it again") from error
-        configs[record.config_hash] = record.config
-    return entries
+            entry = _entry(line, configs)
+            if entry.record.run_id in found:
+                raise ValueError("a run that an earlier line holds")
+            found[entry.record.run_id] = entry
+        except ValueError as error:
+            on_bad(BadInput(f"{path}:{number}", f"not a readable record ({error})", "pack it again"))
+    return list(found.values())
 
 
-def unpack(path: Path, records: Path) -> int:
-    """Write the runs of a pack below ``records``, except those that are there already; returns how many."""
-    missing = [entry for entry in read_entries(path) if not (records / f"{entry.record.run_id}.json").exists()]
+def _entry(line: bytes, configs: dict[str, dict[str, Any]]) -> Entry:
+    """The entry of a line; its configuration is noted in ``configs``, or taken from there.
+
+    Raises:
+        ValueError: it is none; half a line.
+    """
+    values = valid.parse_object(line)
+    history = values.pop("history", None)
+    name = values.get("config_hash")
+    if names.problem_of_hash(name) is None:
+        if values.get("config") is None:
+            if name not in configs:
+                raise ValueError(f"no earlier line has configuration {name}")
+            values["config"] = configs[name]
+        elif isinstance(values["config"], dict):  # later lines rest on it, whatever else is wrong with this one
+            configs.setdefault(name, values["config"])
+    return Entry(record_from(values), None if history is None else from_json(history))
+
+
+def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
+    """Write the runs of a pack below ``records``, except those that are there already; returns how many.
+
+    ``on_bad`` as in `read_entries`.
+
+    Raises:
+        ValueError: a link leads out of the folder; one line.
+    """
+    entries = read_entries(path, on_bad)
+    missing = [entry for entry in entries if not (records / f"{entry.record.run_id}.json").exists()]
     for record, history in missing:
         if history is not None:  # first: a run counts as restored once its record is there
-            write_history(history, records / f"{record.run_id}.csv")
+            write_history(history, names.inside(records, records / f"{record.run_id}.csv"))
         write_record(record, records)
     return len(missing)
 
 
-def _text_of(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable pack ({error}); pack it again") from error
-
-
-def gather(results: Path) -> list[Record]:
+def gather(results: Path, on_bad: OnBad = refuse) -> list[Record]:
     """All records of a results folder: ``records/`` and every pack in ``evidence/``, each run once.
 
-    A local record wins over a packed one; of two packs, the later ``finished`` does.
+    A local record wins over a packed one; of two packs, the later ``finished`` does. ``on_bad`` gets what is not
+    readable.
     """
-    packed = [entry.record for entry in _packed(results)]
+    packed = [entry.record for entry in _packed(results, on_bad)]
     runs = {record.run_id: record for record in sorted(packed, key=lambda record: record.finished)}
-    runs |= {record.run_id: record for record in iterate_records(results / "records")}
+    runs |= {record.run_id: record for record in iterate_records(results / "records", on_bad)}
     return [runs[name] for name in sorted(runs)]
 
 
-def histories_of(records: Iterable[Record], results: Path) -> dict[str, History]:
+def histories_of(records: Iterable[Record], results: Path, on_bad: OnBad = refuse) -> dict[str, History]:
     """The histories of records that `gather` found in ``results``, by run: local ones, else those in packs.
 
-    Raises:
-        ValueError: a history or pack is not readable; one line naming it.
+    ``on_bad`` gets what is not readable.
     """
     wanted = {record.run_id: record for record in records}
     # A run that was repeated has the same name: only the history of this very record counts.
     found = {
         entry.record.run_id: entry.history
-        for entry in _packed(results)
+        for entry in _packed(results, on_bad)
         if entry.history is not None and entry.record == wanted.get(entry.record.run_id)
     }
     folder = results / "records"
     # A CSV without a record beside it is that of a run that has not finished.
     local = [record for name, record in wanted.items() if (folder / f"{name}.json").exists()]
-    return found | local_histories(_ended(local), folder)
+    return found | local_histories(_ended(local), folder, on_bad)
 
 
 def _ended(records: Iterable[Record]) -> Iterable[Record]:
@@ -166,9 +182,14 @@ def _ended(records: Iterable[Record]) -> Iterable[Record]:
     return (record for record in records if record.status in ("ok", "diverged"))
 
 
-def _packed(results: Path) -> list[Entry]:
-    packs = sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
-    return [entry for path in packs for entry in read_entries(path)]
+def packs_in(results: Path) -> list[Path]:
+    """The packs that tables rest on, in order of their names."""
+    return sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
+
+
+def _packed(results: Path, on_bad: OnBad) -> Iterator[Entry]:
+    for path in packs_in(results):
+        yield from read_entries(path, on_bad)
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
@@ -182,7 +203,7 @@ def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     about = __doc__.split("\n\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=about)
+    parser = Parser(prog="python -m benchmarks.evidence", description=about)
     commands = parser.add_subparsers(required=True, metavar="pack|unpack", dest="command")
     packing = commands.add_parser("pack", help="write one pack")
     packing.add_argument("--profile", default="", help="only this profile (default: all)")
@@ -194,26 +215,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.command == "pack":
-            records = select(iterate_records(chosen.records), chosen.profile, chosen.tasks)
-            histories = _thinned(records, chosen.records, chosen.histories)
-            count = pack(records, chosen.file, histories)
-            also = "" if chosen.histories is None else f", {len(histories)} histories"
-            sys.stdout.write(f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes\n")
-        else:
-            sys.stdout.write(f"{unpack(chosen.file, chosen.records)} records written to {chosen.records}\n")
+        with LeftOut() as left_out:
+            said = (_pack if chosen.command == "pack" else _unpack)(chosen, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    return 0
+    sys.stdout.write(f"{said}\n")
+    return 2 if left_out else 0
 
 
-def _thinned(records: list[Record], folder: Path, rows: int | None) -> Mapping[str, History]:
+def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
+    histories = _thinned(records, chosen.records, chosen.histories, on_bad)
+    count = pack(records, chosen.file, histories)
+    also = "" if chosen.histories is None else f", {len(histories)} histories"
+    return f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes"
+
+
+def _unpack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    return f"{unpack(chosen.file, chosen.records, on_bad)} records written to {chosen.records}"
+
+
+def _thinned(records: list[Record], folder: Path, rows: int | None, on_bad: OnBad) -> Mapping[str, History]:
     if rows is None:
         return _NONE
     if rows < 2:
         raise ValueError(f"--histories {rows}: choose 2 or more, for a history's first and last row")
-    return {run: thin(history, rows) for run, history in local_histories(_ended(records), folder).items()}
+    return {run: thin(history, rows) for run, history in local_histories(_ended(records), folder, on_bad).items()}
 
 
 if __name__ == "__main__":

@@ -11,13 +11,19 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from benchmarks import valid
+from benchmarks.inputs import BadInput, OnBad, read_bytes, refuse
+from benchmarks.names import shown
 from benchmarks.records import Record, write_atomically
 
 #: Beginnings of the columns and metrics of alignment, at the activations and at the weights.
@@ -26,6 +32,10 @@ _MEAN = f"{ALIGNMENT}_mean/"
 #: Columns that count: exact in a pack, whatever their size.
 _COUNTS = ("step", "epoch")
 _DIGITS = 5  # significant, of all other columns in a pack
+#: Columns in whose order rows were written; a curve is drawn over one of them.
+_RISING = ("step", "train_seconds")
+_MOST = 1e15  # of a step or a second
+_REMEDY = "move it away and run the task again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,25 +64,30 @@ def read_history(path: Path) -> History:
     """Read one history file; an empty file is a history without rows.
 
     Raises:
-        ValueError: not a history; one line naming the file.
+        BadInput: not a history; one line naming the file.
     """
+    content = read_bytes(path, _REMEDY)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        return _history(header, [[float(text) if text else math.nan for text in row] for row in rows])
-    except (OSError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: not a readable history ({error}); move it away and run the task again") from error
+        header, *rows = list(csv.reader(io.StringIO(content.decode(), newline=""))) or [[]]
+        return _history(header, [_numbers(row, line) for line, row in enumerate(rows, start=2)])
+    except (ValueError, csv.Error) as error:
+        raise BadInput(path, f"not a readable history ({error})", _REMEDY) from error
 
 
-def local_histories(records: Iterable[Record], folder: Path) -> dict[str, History]:
+def local_histories(records: Iterable[Record], folder: Path, on_bad: OnBad = refuse) -> dict[str, History]:
     """The histories that lie beside ``records`` in the records folder, by run; runs without one are left out.
 
-    Raises:
-        ValueError: a history is not readable; one line naming the file.
+    ``on_bad`` gets each that is not readable.
     """
-    paths = {record.run_id: folder / f"{record.run_id}.csv" for record in records}
-    found = {run: read_history(path) for run, path in paths.items() if path.exists()}
-    return {run: history for run, history in found.items() if len(history)}
+    found: dict[str, History] = {}
+    for record in records:
+        path = folder / f"{record.run_id}.csv"
+        try:
+            if path.exists() and len(history := read_history(path)):
+                found[record.run_id] = history
+        except BadInput as error:
+            on_bad(error)
+    return found
 
 
 def write_history(history: History, path: Path) -> None:
@@ -90,17 +105,32 @@ def to_json(history: History) -> dict[str, Any]:
     return {"columns": list(history.columns), "rows": rows}
 
 
+@dataclass(frozen=True)
+class _Packed:
+    """What `to_json` gives."""
+
+    __pydantic_config__ = valid.CLOSED
+
+    columns: list[valid.Text]
+    rows: list[list[valid.Number | None]]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Packed]:
+    return TypeAdapter(_Packed)
+
+
 def from_json(content: Any) -> History:
     """The history that `to_json` made compact.
 
     Raises:
-        ValueError: not of that form.
+        ValueError: not of that form; half a line.
     """
     try:
-        columns, rows = content["columns"], content["rows"]
-        return _history(columns, [[math.nan if value is None else float(value) for value in row] for row in rows])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"history: {error!r}") from error
+        packed = valid.validated(_adapter(), content)
+        return _history(packed.columns, [[math.nan if one is None else one for one in row] for row in packed.rows])
+    except ValueError as error:
+        raise ValueError(f"history: {error}") from error
 
 
 def thin(history: History, most: int) -> History:
@@ -135,13 +165,27 @@ def _rounded(name: str, value: float) -> float | int | None:
     return int(short) if short.is_integer() else short  # 30 is shorter than 30.0
 
 
+def _numbers(row: Sequence[str], line: int) -> list[float]:
+    try:
+        return [float(text) if text else math.nan for text in row]
+    except ValueError as error:
+        raise ValueError(f"line {line}: {error}") from error
+
+
 def _history(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> History:
     """Rows of numbers as a history, if they are one."""
+    if bad := [name for name in columns if not name or not name.isprintable()]:
+        raise ValueError(f"{shown(bad[0])} is no name of a column")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"column {shown(Counter(columns).most_common(1)[0][0])} is there twice")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise ValueError(f"row {number} has {len(row)} values for {len(columns)} columns")
     history = History(tuple(columns), np.array(rows, dtype=float).reshape(len(rows), len(columns)))
-    steps = history.column("step")
-    if not np.isfinite(steps).all() or (np.diff(steps) < 0).any():
-        raise ValueError("column step is missing, incomplete or not in order")
+    for name in _RISING:
+        values = history.column(name)
+        if name not in columns and name != "step":
+            continue
+        if not np.isfinite(values).all() or (np.diff(values, prepend=0.0) < 0).any() or (values > _MOST).any():
+            raise ValueError(f"column {name} is missing, incomplete or not in order")
     return history

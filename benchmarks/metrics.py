@@ -94,8 +94,19 @@ def lookup(name: str) -> Metric:
     if base != name and base in _REGISTRY:
         found = _REGISTRY[base]
         return dataclasses.replace(found, name=name, title=f"validation {found.title}")
+    raise ValueError(unknown(name))
+
+
+def is_known(name: str) -> bool:
+    """Whether `lookup` finds ``name``."""
+    base = name.partition("/")[0]
+    return base in _REGISTRY or base.removeprefix("valid_") in _REGISTRY
+
+
+def unknown(name: str) -> str:
+    """What to say of a name that `lookup` does not find: the nearest registered ones."""
     near = difflib.get_close_matches(name, _REGISTRY, n=2, cutoff=0.5) or names()[:3]
-    raise ValueError(
+    return (
         f"unknown metric {name!r}; the nearest are {', '.join(near)}. "
         "A new one is declared with benchmarks.metrics.register(Metric(…))"
     )

@@ -25,6 +25,7 @@ from benchmarks import metrics
 from benchmarks.cells import Cell, aggregate
 from benchmarks.evidence import histories_of
 from benchmarks.histories import History
+from benchmarks.inputs import OnBad, refuse
 from benchmarks.records import Record, run_id
 
 #: The metric's name.
@@ -40,14 +41,13 @@ def tolerance(domain: str, value: float) -> float:
     return metrics.lookup(MEAN_LOSS).tolerance("rerun", value)
 
 
-def with_mean_losses(records: Sequence[Record], results: Path) -> list[Cell]:
+def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[Cell]:
     """The cells of ``records`` from a results folder, one of `MEAN_LOSS` beside each primary metric.
 
-    Raises:
-        ValueError: records or histories that are not readable; one line naming the run or the file.
+    ``on_bad`` gets metrics that are not known, and histories that are not readable.
     """
-    cells = aggregate(records).cells
-    return [*cells, *_mean_losses(cells, histories_of(records, results))]
+    cells = aggregate(records, on_bad).cells
+    return [*cells, *_mean_losses(cells, histories_of(records, results, on_bad))]
 
 
 def _mean_losses(cells: Iterable[Cell], histories: dict[str, History]) -> Iterator[Cell]:

@@ -27,6 +27,7 @@ from rich.console import Console
 from benchmarks import capacity, guard
 from benchmarks.compose import compose, load_plugins
 from benchmarks.console import make_console
+from benchmarks.inputs import LeftOut, unsaid
 from benchmarks.outcome import Outcome, failures
 from benchmarks.overrides import UsageError, plugins_named_in, quoted, shortened
 from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
@@ -150,14 +151,15 @@ class TaskRows:
         self._open[run.task] -= 1
         is_variant = outcome.record is not None and outcome.record.variant != ""  # those have a table of their own
         if self._open[run.task] == 0 and not is_variant:
-            display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task))
+            display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, unsaid))
 
 
 def _show_tables(arguments: Arguments, console: Console) -> None:
     from benchmarks.tables import rebuild, show
 
-    written = rebuild(arguments.results)
-    show(arguments.results, arguments.selection.profile, console)
+    with LeftOut() as left_out:
+        written = rebuild(arguments.results, left_out.add)
+    show(arguments.results, arguments.selection.profile, console, unsaid)
     folders = sorted({str(path.parent) for path in written})
     console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
 

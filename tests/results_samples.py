@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import aggregate
-from benchmarks.records import Record, write_record
+from benchmarks.records import Record, hash_config, write_record
 from benchmarks.tables.gap import gap_table
 from benchmarks.tables.text import Table
 
 Values = Sequence[float] | None
+
+
+def hash_of(settings: str = "aaaa", method: str = "bp") -> str:
+    """The configuration hash of the records that `record` makes."""
+    return hash_config({"settings": settings, "method": method})
 
 
 def record(
@@ -40,7 +45,7 @@ def record(
         method=method,
         seed=seed,
         config={"method": method},
-        config_hash=f"{config_hash}{method}",
+        config_hash=hash_of(config_hash, method),
         primary_metric=metric,
         **fields,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from results_samples import record
+from results_samples import hash_of, record
 
 from benchmarks.embeddings import draw
 from benchmarks.embeddings.__main__ import main
@@ -105,7 +105,7 @@ def test_what_is_missing_is_said(tmp_path, capsys, monkeypatch):
     assert main(["--results", str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "paper:citation/gcn_cora: other: no run of seed 0 that ended well"
-    assert said[1].startswith("paper:citation/gcn_cora: packed: no seed0-aaaapacked.embedding.npz in ")
+    assert said[1].startswith(f"paper:citation/gcn_cora: packed: no seed0-{hash_of(method='packed')}.embedding.npz in ")
     assert said[2:] == [str(tmp_path / "figures/paper/citation/gcn_cora_embedding.png")]
 
 
@@ -195,12 +195,25 @@ def spoil(results: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("damaged", f"seed0-{hash_of(method='dfa')}.embedding.npz: not an embedding"),
+        ("other nodes", "other nodes or labels than the other methods' runs"),
+        ("other start", "other initial weights than the other methods' runs"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_named_and_left_out(tmp_path, capsys, how, message):
+    """Without it one damaged file would keep all figures from being drawn, or show nodes of another graph."""
+    spoil(tmp_path, how)
+    assert main(["--results", str(tmp_path)]) == 0
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and error.endswith("left out\n")
+
+
+@pytest.mark.parametrize(
     ("how", "arguments", "message"),
     [
-        ("damaged", [], "seed0-aaaadfa.embedding.npz: not an embedding"),
-        ("other nodes", [], "other nodes or labels than the other methods' runs"),
-        ("other start", [], "other initial weights than the other methods' runs"),
-        ("all packed", [], "nothing to draw: paper:citation/gcn_cora: bp: no seed0-aaaabp.embedding.npz in"),
+        ("all packed", [], f"nothing to draw: paper:citation/gcn_cora: bp: no seed0-{hash_of()}.embedding.npz in"),
         ("", ["--seed", "7"], "nothing to draw: paper:citation/gcn_cora: bp: no run of seed 7 that ended well"),
         ("", ["--seed", "-1"], "'-1' is not a seed"),
         ("", ["--tasks", "citation/dna_*"], "no record that matches --profile and --tasks measured its hidden layer"),

@@ -181,6 +181,14 @@ class Intruder:
         (changed(status="diverged", reason="not finite"), r"recorded as diverged \(not finite\)"),
         (changed(config={"method": {}}), "configuration does not fit this version .*run it again"),
         (changed(config={"task": {"model": MODEL, "lens": 1}}), "configuration does not fit this version .*lens"),
+        (changed(config={"task": {"model": MODEL, "rays": "x"}}), "configuration does not fit this version .*rays"),
+        # What no machine takes: it would be killed, or end another's work.
+        (changed(config={"task": {"model": MODEL, "coarse_samples": 2**31 - 1}}), "coarse_samples=.*from 1 to 4096"),
+        (changed(config={"task": {"model": MODEL, "chunk": 0}}), "chunk=0: must be from 1"),
+        (
+            changed(config={"task": {"model": MODEL | {"depth": 2**31 - 1}}}),
+            "not the weights .*depth=2147483647, and no",
+        ),
         (changed(data={"source": "stand-in", "fingerprint": "f0"}), "learned the stand-in data f0, .*run it again"),
         (changed(data={"source": "real", "fingerprint": "f0"}), "nerf_synthetic/lego: no files in"),
         (

@@ -41,7 +41,7 @@ def test_gate_passes_on_the_same_records_and_on_float_noise(results, capsys):
     [
         ([(70.0, 0, {}), (71.0, 1, {})], "worse"),
         ([(99.0, 0, {}), (99.0, 1, {})], "better than the baseline"),  # a leaked test label
-        ([(75.0, 0, {"config_hash": "new", "finished": "2026"})], "settings changed"),
+        ([(75.0, 0, {"config_hash": "new", "finished": "2026-01-01"})], "settings changed"),
         ([(75.0, 0, {"data": {"source": "stand-in", "fingerprint": "f1"}})], "data changed"),
         (
             [
@@ -51,7 +51,7 @@ def test_gate_passes_on_the_same_records_and_on_float_noise(results, capsys):
                     {
                         "data": {"source": "stand-in", "fingerprint": "f1"},
                         "config_hash": "z",
-                        "finished": "26",
+                        "finished": "2026-01-01",
                     },
                 )
             ],

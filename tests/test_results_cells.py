@@ -9,7 +9,7 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from results_samples import record, records, save
+from results_samples import hash_of, record, records, save
 
 from benchmarks.cells import aggregate
 from benchmarks.cells_io import load, read_baseline, write_baseline
@@ -53,7 +53,9 @@ def test_former_settings_are_stale_and_never_mixed():
     new = records([80.0], config_hash="new", finished="2025-02-01")
     found = aggregate(old + new)
     assert [cell.mean for cell in found.cells] == [80.0]
-    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [("oldbp", "newbp", 2)]
+    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [
+        (hash_of("old"), hash_of("new"), 2)
+    ]
 
 
 def test_newer_settings_count_once_a_run_of_theirs_came_to_an_end():
@@ -62,12 +64,14 @@ def test_newer_settings_count_once_a_run_of_theirs_came_to_an_end():
     failed = record(None, config_hash="new", finished="2025-02-01", status="failed", reason="no file")
     found = aggregate([*good, failed])
     assert [cell.mean for cell in found.cells] == [80.5]
-    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [("newbp", "oldbp", 1)]
+    assert [(stale.config_hash, stale.newest_hash, stale.runs) for stale in found.stale] == [
+        (hash_of("new"), hash_of("old"), 1)
+    ]
     older = record(None, config_hash="older", finished="2024-01-01", status="failed", reason="no memory")
     assert only([older, failed]).reason == "no file"
     diverged = record(None, 1, config_hash="new", finished="2025-02-01", status="diverged", reason="not finite")
     cell = only([*good, failed, diverged])
-    assert (cell.n, cell.runs, cell.config_hash) == (0, 2, "newbp")
+    assert (cell.n, cell.runs, cell.config_hash) == (0, 2, hash_of("new"))
 
 
 def test_variants_and_data_sources_are_cells_of_their_own():
@@ -108,20 +112,8 @@ def test_places_agree_and_local_records_win_over_packs(tmp_path):
 
 
 def test_unknown_metric_names_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match=r"seed0: unknown metric 'acuracy'; the nearest are accuracy"):
+    with pytest.raises(ValueError, match=r"seed0-\w+: unknown metric 'acuracy'; the nearest are accuracy"):
         aggregate([record(80.0, metric="acuracy")])
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [{"metrics": {"accuracy": "high"}}, {"metrics": []}, {"status": "fine"}, {"seed": "0"}, {"data": None}],
-)
-def test_impossible_records_are_refused_by_name(broken):
-    one = record(80.0)
-    for name, value in broken.items():
-        setattr(one, name, value)
-    with pytest.raises(ValueError, match="record paper/citation/gcn_cora/bp"):
-        aggregate([one])
 
 
 def test_derived_metrics_inherit_direction_and_new_ones_register_once():

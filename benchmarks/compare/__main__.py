@@ -12,6 +12,7 @@ from benchmarks.cells_io import load
 from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.console import make_console
+from benchmarks.inputs import LeftOut
 
 
 @guard.command
@@ -28,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         rules = rules_from(chosen)
-        sides = [of_profile(load(place).cells, chosen.profile) for place in (chosen.a, chosen.b)]
+        with LeftOut() as left_out:
+            sides = [of_profile(load(place, left_out.add).cells, chosen.profile) for place in (chosen.a, chosen.b)]
         for place, cells in zip((chosen.a, chosen.b), sides, strict=True):
             if not cells:
                 raise ValueError(f"{place}: nothing of profile {chosen.profile}; leave --profile out")
         comparison = compare(*sides, rules)
-        return report(comparison, make_console(), chosen, f"{chosen.a} → {chosen.b}")
+        return report(comparison, make_console(), chosen, f"{chosen.a} → {chosen.b}", whole=not left_out)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -14,12 +14,15 @@ from benchmarks.compare.stats import Rules
 from benchmarks.records import write_atomically
 
 
-def report(comparison: Comparison, console: Console, chosen: argparse.Namespace, title: str) -> int:
-    """Print the comparison, write the Markdown summary if a file is named; returns the exit status."""
+def report(comparison: Comparison, console: Console, chosen: argparse.Namespace, title: str, whole: bool = True) -> int:
+    """Print the comparison, write the Markdown summary if a file is named; returns the exit status.
+
+    Without failures it is 0, but 2 if inputs were left out (not ``whole``): those may have held one.
+    """
     text.show(comparison, console, title, everything=chosen.all)
     if chosen.markdown is not None:
         write_atomically(chosen.markdown, text.markdown(comparison, title))
-    return 1 if comparison.failures else 0
+    return 1 if comparison.failures else 0 if whole else 2
 
 
 def add_rules(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from benchmarks.curves.chart import AXES, Chart, Panel, Series
 from benchmarks.curves.draw import line_id, svg
 from benchmarks.curves.learning import learning_chart
 from benchmarks.curves.runs import TaskRuns, task_runs
+from benchmarks.names import inside
 from benchmarks.records import write_atomically
 
 __all__ = ["AXES", "Chart", "Panel", "Series", "TaskRuns", "charts_of", "line_id", "svg", "task_runs", "write"]
@@ -44,8 +45,12 @@ def charts_of(found: Sequence[TaskRuns], x: str = "step", chosen: Sequence[str] 
 
 
 def write(charts: Sequence[Chart], folder: Path) -> list[Path]:
-    """Write ``charts`` below ``folder`` as SVG, all drawn before the first is written; returns the files."""
-    texts = {folder / f"{chart.name}.svg": svg(chart) for chart in charts}
+    """Write ``charts`` below ``folder`` as SVG, all drawn before the first is written; returns the files.
+
+    Raises:
+        ValueError: a link leads out of ``folder``; one line.
+    """
+    texts = {inside(folder, folder / f"{chart.name}.svg"): svg(chart) for chart in charts}
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.curves import AXES, charts_of, task_runs, write
+from benchmarks.inputs import LeftOut
 
 
 @guard.command
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [name.strip() for name in chosen.metrics.split(",") if name.strip()]
     folder = chosen.out or chosen.results / "figures"
     try:
-        found = task_runs(chosen.results, chosen.profile, chosen.tasks, chosen.variants)
+        with LeftOut() as left_out:
+            found = task_runs(chosen.results, chosen.profile, chosen.tasks, chosen.variants, left_out.add)
         files = write(charts_of(found, chosen.x, names), folder)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

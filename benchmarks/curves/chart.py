@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.cells import LARGEST
 from benchmarks.histories import spread
 
 #: Vertices of all lines and bands of a chart together: what keeps a file below 200 kB.
@@ -78,7 +79,7 @@ def over_seeds(
     early stopping) each seed is interpolated linearly, over the range that all have: a mean that loses a seed
     on its way would jump.
     """
-    known = [(x[keep], y[keep]) for x, y in curves if (keep := np.isfinite(x) & np.isfinite(y)).any()]
+    known = [(x[keep], y[keep]) for x, y in curves if (keep := np.isfinite(x) & (np.abs(y) < LARGEST)).any()]
     if not known:
         return None
     places = np.unique(np.concatenate([x for x, _ in known]))

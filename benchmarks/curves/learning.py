@@ -34,7 +34,8 @@ def learning_chart(runs: TaskRuns, axis: Axis, chosen: Sequence[str] = ()) -> Ch
 def default_metrics(runs: TaskRuns) -> list[str]:
     """The primary metric on the validation split (or all metrics there are on it), and the training loss."""
     primary = f"valid_{runs.primary.removeprefix('valid_')}"
-    valid = [primary] if primary in runs.columns else [name for name in runs.columns if name.startswith("valid_")]
+    known = [name for name in runs.columns if name.startswith("valid_") and metrics.is_known(name)]
+    valid = [primary] if primary in known else known
     return [*valid, "train_loss"]
 
 

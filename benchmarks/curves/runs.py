@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.cells import Cell, aggregate
 from benchmarks.evidence import gather, histories_of, select
 from benchmarks.histories import History
+from benchmarks.inputs import OnBad, refuse
 from benchmarks.records import Record, run_id
 from benchmarks.tables.build import text_of
 from benchmarks.tables.data_source import data_title, suffix_of
@@ -69,16 +70,18 @@ class TaskRuns:
         return " · ".join([f"profile {self.profile}", data_title(self.source), seeds])
 
 
-def task_runs(results: Path, profile: str, tasks: str, variants: bool) -> list[TaskRuns]:
+def task_runs(results: Path, profile: str, tasks: str, variants: bool, on_bad: OnBad = refuse) -> list[TaskRuns]:
     """The runs to show of every task that matches ``tasks`` (patterns, comma-separated); "" is every profile.
 
+    ``on_bad`` gets records, packs and histories that are not readable.
+
     Raises:
-        ValueError: a record, pack or history cannot be read, or none of the runs has a history; one line.
+        ValueError: none of the runs has a history; one line.
     """
-    records = select(gather(results), profile, tasks)
+    records = select(gather(results, on_bad), profile, tasks)
     if not records:
         raise ValueError(f"{results}: no record matches --profile and --tasks; run a sweep first or choose others")
-    shown = with_histories([record for record in records if variants or not record.variant], results)
+    shown = with_histories([record for record in records if variants or not record.variant], results, on_bad)
     if not shown:
         raise ValueError(
             f"{results}: no run that ended well has a history (runs made here do, and packs made with --histories; "
@@ -87,15 +90,14 @@ def task_runs(results: Path, profile: str, tasks: str, variants: bool) -> list[T
     return shown
 
 
-def with_histories(records: Sequence[Record], results: Path) -> list[TaskRuns]:
+def with_histories(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[TaskRuns]:
     """The runs to show among ``records``, which `gather` found in ``results``; empty where none has a history.
 
-    Raises:
-        ValueError: a record, pack or history cannot be read; one line.
+    ``on_bad`` gets packs and histories that are not readable.
     """
-    histories = histories_of(records, results)
+    histories = histories_of(records, results, on_bad)
     groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
-    for cell in aggregate(records).cells:
+    for cell in aggregate(records, on_bad).cells:
         if cell.primary and not cell.skipped:
             groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
     found = [_task(*group, cells, histories) for group, cells in sorted(groups.items())]

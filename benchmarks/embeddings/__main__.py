@@ -11,6 +11,8 @@ from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.embeddings.draw import png
 from benchmarks.embeddings.recorded import figures_of
+from benchmarks.inputs import LeftOut
+from benchmarks.names import inside
 from benchmarks.records import write_atomically
 
 
@@ -20,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     folder = chosen.out or chosen.results / "figures"
     try:
-        figures, remarks = figures_of(chosen.results, chosen.profile, chosen.tasks, chosen.seed)
+        with LeftOut() as left_out:
+            figures, remarks = figures_of(chosen.results, chosen.profile, chosen.tasks, chosen.seed, left_out.add)
         for remark in remarks:
             sys.stdout.write(f"{remark}\n")
         for figure in figures:
-            path = folder / f"{figure.name}.png"
+            path = inside(folder, folder / f"{figure.name}.png")
             write_atomically(path, png(figure))
             sys.stdout.write(f"{path}\n")
     except ValueError as error:

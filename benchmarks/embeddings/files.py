@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from benchmarks.inputs import MOST_BYTES, BadInput, read_bytes
+
 SUFFIX = "embedding.npz"
+_REMEDY = "move the record away and run the task again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +49,32 @@ def read(path: Path) -> Embedding:
     """The file at ``path``, vectors as float32.
 
     Raises:
-        ValueError: there is none, or it is not what `packed` wrote; one line.
+        BadInput: there is none, or it is not what `packed` wrote; one line.
     """
+    content = read_bytes(path, _REMEDY)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            parts = [file[name] for name in ("nodes", "labels", "trained", "initial")]
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file; move the record away and run the task again") from None
-    except (OSError, KeyError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not an embedding ({reason}); move the record away and run the task again") from error
-    nodes, labels, trained, initial = parts
-    whole = nodes.ndim == 1 and trained.ndim == 2 and nodes.shape == labels.shape == trained.shape[:1]
-    if not whole or trained.shape != initial.shape or not len(nodes):
-        shapes = ", ".join(str(part.shape) for part in parts)
-        raise ValueError(f"{path}: not an embedding (shapes {shapes}); move the record away and run the task again")
-    return Embedding(nodes, labels, trained.astype(np.float32), initial.astype(np.float32))
+        return _embedding(content)
+    except (OSError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error) or type(error).__name__
+        raise BadInput(path, f"not an embedding ({reason})", _REMEDY) from error
+
+
+def _embedding(content: bytes) -> Embedding:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        nodes, labels, trained, initial = (file[name] for name in ("nodes", "labels", "trained", "initial"))
+    if nodes.ndim != 1 or trained.ndim != 2 or nodes.shape != labels.shape or nodes.shape != trained.shape[:1]:
+        raise ValueError(f"shapes {nodes.shape}, {labels.shape}, {trained.shape}")
+    if trained.shape != initial.shape or not len(nodes):
+        raise ValueError(f"shapes {trained.shape}, {initial.shape}")
+    if any(part.dtype.kind not in "iu" for part in (nodes, labels)):
+        raise ValueError("nodes or labels that are no whole numbers")
+    trained, initial = trained.astype(np.float32), initial.astype(np.float32)
+    if not (np.isfinite(trained).all() and np.isfinite(initial).all()):
+        raise ValueError("a vector that is not finite")
+    return Embedding(nodes, labels, trained, initial)
 
 
 def _halved(vectors: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from benchmarks.cells import Cell, aggregate
 from benchmarks.embeddings.files import SUFFIX, Embedding, read
 from benchmarks.embeddings.separation import separation
 from benchmarks.evidence import gather, select
+from benchmarks.inputs import BadInput, OnBad, refuse
 from benchmarks.records import artefact_path, run_id
 from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.specs import method_order
@@ -49,23 +50,26 @@ class Figure:
         return f"{self.profile}/{self.task}{suffix_of(self.source)}_embedding"
 
 
-def figures_of(results: Path, profile: str, tasks: str, seed: int) -> tuple[list[Figure], list[str]]:
+def figures_of(
+    results: Path, profile: str, tasks: str, seed: int, on_bad: OnBad = refuse
+) -> tuple[list[Figure], list[str]]:
     """The figures that the runs of ``seed`` allow, and remarks on what is missing.
 
     ``profile`` "" is every profile; ``tasks`` are patterns, comma-separated. As in tables, the newest settings count
-    and overridden ones are left out.
+    and overridden ones are left out. ``on_bad`` gets what cannot be read, or does not fit the other runs.
 
     Raises:
-        ValueError: a record or file cannot be read, runs do not fit together, or there is nothing to show; one line.
+        ValueError: there is nothing to show; one line.
     """
-    cells = aggregate(record for record in select(gather(results), profile, tasks) if not record.variant).cells
+    records = select(gather(results, on_bad), profile, tasks)
+    cells = aggregate((record for record in records if not record.variant), on_bad).cells
     groups: dict[tuple[str, str, str], dict[str, dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
     for cell in cells:
         if cell.key.metric in METRICS and cell.n:
             groups[cell.key.profile, cell.key.task, cell.key.data_source][cell.key.method][cell.key.metric] = cell
     figures, remarks = [], []
     for (of_profile, task, source), methods in sorted(groups.items()):
-        found, missing = _embeddings(results, methods, seed)
+        found, missing = _embeddings(results, methods, seed, on_bad)
         remarks += [f"{of_profile}:{task}: {remark}" for remark in missing]
         if found:
             columns, notes = _columns(found, methods, seed)
@@ -78,7 +82,7 @@ def figures_of(results: Path, profile: str, tasks: str, seed: int) -> tuple[list
 
 
 def _embeddings(
-    results: Path, methods: dict[str, dict[str, Cell]], seed: int
+    results: Path, methods: dict[str, dict[str, Cell]], seed: int, on_bad: OnBad
 ) -> tuple[dict[str, Embedding], list[str]]:
     """The kept vectors by method, in the tables' order, and why others have none."""
     found: dict[str, Embedding] = {}
@@ -92,8 +96,12 @@ def _embeddings(
         elif not path.is_file():
             missing.append(f"{method}: no {path.name} in {path.parent} (packed records come without)")
         else:
-            found[method] = read(path)
-            _check_fit(path, found[method], next(iter(found.values())))
+            try:
+                embedding = read(path)
+                _check_fit(path, embedding, next(iter(found.values()), embedding))
+                found[method] = embedding
+            except BadInput as error:
+                on_bad(error)
     return found, missing
 
 
@@ -106,7 +114,7 @@ def _check_fit(path: Path, embedding: Embedding, first: Embedding) -> None:
     )
     if not (same_nodes and same_start):
         what = "initial weights" if same_nodes else "nodes or labels"
-        raise ValueError(f"{path}: other {what} than the other methods' runs; move these records away, run them again")
+        raise BadInput(path, f"other {what} than the other methods' runs", "move these records away, run them again")
 
 
 def _columns(

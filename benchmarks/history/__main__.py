@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import guard
-from benchmarks.arguments import Parser
+from benchmarks.arguments import Parser, profile
 from benchmarks.curves import write as draw
 from benchmarks.history import file, text
 from benchmarks.history.backfill import landings_in_git
 from benchmarks.history.chart import chart_of
 from benchmarks.history.trend import trends
+from benchmarks.inputs import LeftOut, OnBad
+from benchmarks.names import inside
 
 
 @guard.command
@@ -23,16 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.history", description="Show how the results of landed baselines moved over time."
     )
     parser.add_argument("command", nargs="?", choices=["trend", "backfill"], default="trend", help="default: trend")
-    parser.add_argument("--profile", default="smoke", help="whose baseline (default: smoke)")
+    parser.add_argument("--profile", type=profile, default="smoke", help="whose baseline (default: smoke)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     parser.add_argument("--last", type=int, default=4, metavar="N", help="landings in the table (default: 4)")
     chosen = parser.parse_args(arguments)
-    path = chosen.results / "history" / f"{chosen.profile}.jsonl"
     try:
-        if chosen.command == "backfill":
-            _backfill(chosen.results / "baselines" / f"{chosen.profile}.json", path)
-        else:
-            _trend(chosen, path)
+        with LeftOut() as left_out:
+            path = inside(chosen.results, chosen.results / "history" / f"{chosen.profile}.jsonl")
+            if chosen.command == "backfill":
+                _backfill(chosen.results / "baselines" / f"{chosen.profile}.json", path)
+            else:
+                _trend(chosen, path, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -47,14 +50,14 @@ def _backfill(baseline: Path, path: Path) -> None:
     sys.stdout.write(f"{path}: {len(landings)} landings\n")
 
 
-def _trend(chosen: argparse.Namespace, path: Path) -> None:
+def _trend(chosen: argparse.Namespace, path: Path, on_bad: OnBad) -> None:
     if chosen.last < 1:
         raise ValueError(f"--last {chosen.last}: show 1 landing or more")
-    landings = file.read(path)
+    landings = file.read(path, on_bad)
     if not landings:
         raise ValueError(f"{path}: no landings; make baseline adds one, python -m benchmarks.history backfill git's")
     found = trends(landings)
-    figures = draw([chart_of(chosen.profile, landings, found)], chosen.results / "figures")
+    figures = draw([chart_of(chosen.profile, landings)], chosen.results / "figures")
     sys.stdout.write(f"{text.table(landings, found, chosen.last)}\n\n{text.NOTE}\n")
     sys.stdout.write(f"{text.summary(landings, found)}\n{figures[0]}\n")
 

@@ -9,13 +9,18 @@ import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel, Series
 from benchmarks.history.landing import Landing
-from benchmarks.history.trend import Trend
+from benchmarks.history.trend import Trend, trends
+
+#: Landings of a chart, the newest: each is a vertex and a mark of every line.
+MOST_LANDINGS = 300
 
 
-def chart_of(profile: str, landings: Sequence[Landing], found: Sequence[Trend]) -> Chart:
+def chart_of(profile: str, landings: Sequence[Landing]) -> Chart:
     """``history/<profile>``; a method's line breaks where tasks, settings or data changed."""
-    first, newest = landings[0], landings[-1]
+    every, landings = len(landings), landings[-MOST_LANDINGS:]
+    found, first, newest = trends(landings), landings[0], landings[-1]
     subtitle = f"1: {first.label}" + (f" … {len(landings)}: {newest.label}" if len(landings) > 1 else "")
+    subtitle += f" (the newest of {every:,})" * (every > len(landings))
     panels = [_panel(list(lines)) for _, lines in itertools.groupby(found, key=lambda trend: trend.line[:2])]
     return Chart(
         name=f"history/{profile}",

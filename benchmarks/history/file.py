@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import valid
 from benchmarks.history.landing import UNKNOWN, Landing, from_json, to_json
+from benchmarks.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
 from benchmarks.records import write_atomically
 
 
-def read(path: Path) -> list[Landing]:
+def read(path: Path, on_bad: OnBad = refuse) -> list[Landing]:
     """All landings; none if there is no file.
 
-    Raises:
-        ValueError: a line is not a landing, or older than the one before; one line naming file and line.
+    ``on_bad`` gets each line that is not a landing, or older than the one before.
     """
     if not path.exists():
         return []
     found: list[Landing] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not readable ({error}); restore it with git") from error
+        lines = lines_of(read_bytes(path, "restore it with git"))
+    except BadInput as error:
+        on_bad(error)
+        return []
     for number, line in enumerate(lines, start=1):
         try:
-            landing = from_json(json.loads(line))
+            landing = from_json(valid.parse_object(line))
             _check(landing, found)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = f"{path}:{number}: not a readable landing ({error}); mend or remove the line"
-            raise ValueError(message) from error
-        found.append(landing)
+            found.append(landing)
+        except ValueError as error:
+            on_bad(BadInput(f"{path}:{number}", f"not a readable landing ({error})", "repair or remove the line"))
     return found
 
 
@@ -59,8 +59,5 @@ def _commit(landing: Landing) -> str:
 
 
 def _check(landing: Landing, before: Sequence[Landing]) -> None:
-    numbers = [*(level.mean for level in landing.levels.values()), *landing.speed.values()]
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError("a number is not finite")
     if before and landing.date < before[-1].date:
         raise ValueError(f"{landing.date or 'no date'} is before the last landing's {before[-1].date}")

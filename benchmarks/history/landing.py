@@ -7,10 +7,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Annotated, Any, NamedTuple
 
-from benchmarks import metrics
-from benchmarks.cells import Cell
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from benchmarks import metrics, valid
+from benchmarks.cells import LARGEST, Cell
 from benchmarks.records import Record
 from benchmarks.relative_speed import times_of_backprop
 
@@ -99,22 +103,49 @@ def to_json(landing: Landing) -> dict[str, Any]:
     return {"schema": SCHEMA, **fields, "versions": dict(landing.versions), "speed": landing.speed, "quality": quality}
 
 
-def from_json(values: Any) -> Landing:
+class _Level(TypedDict):
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    metric: valid.MetricName
+    mean: Annotated[valid.Number, Field(gt=-LARGEST, lt=LARGEST)]
+    settings: valid.Text
+
+
+class _Written(TypedDict):
+    """What `to_json` gives."""
+
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    schema: int
+    date: valid.Moment
+    commit: valid.Text
+    seeds: valid.Count
+    versions: dict[valid.Text, valid.Text]
+    speed: dict[valid.Method, valid.Amount]
+    quality: dict[valid.Domain, dict[valid.Architecture, dict[valid.Method, _Level]]]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Written]:
+    return TypeAdapter(_Written)
+
+
+def from_json(values: Mapping[str, Any]) -> Landing:
     """The landing of a JSON object.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is not one.
+        ValueError: it is not one; half a line with the first field that is wrong.
     """
-    if values["schema"] != SCHEMA:
-        raise ValueError(f"schema {values['schema']!r}, this version reads {SCHEMA}")
+    valid.check_schema(values, SCHEMA)
+    written = valid.validated(_adapter(), values)
     levels = {
-        Line(domain, architecture, method): Level(str(level["metric"]), float(level["mean"]), str(level["settings"]))
-        for domain, architectures in values["quality"].items()
+        Line(domain, architecture, method): Level(**level)
+        for domain, architectures in written["quality"].items()
         for architecture, methods in architectures.items()
         for method, level in methods.items()
     }
     for level in levels.values():
-        metrics.lookup(level.metric)
-    speed = {str(method): float(factor) for method, factor in values["speed"].items()}
-    versions = {str(name): str(version) for name, version in values["versions"].items()}
-    return Landing(str(values["date"]), str(values["commit"]), versions, int(values["seeds"]), levels, speed)
+        if not metrics.is_known(level.metric):
+            raise ValueError(metrics.unknown(level.metric))
+    kept = {name: written[name] for name in ("date", "commit", "versions", "seeds", "speed")}
+    return Landing(**kept, levels=levels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks import metrics
 from benchmarks.history.landing import Landing, Level, Line
@@ -20,7 +21,7 @@ class Trend:
     metric: metrics.Metric
     levels: tuple[Level | None, ...]
 
-    @property
+    @cached_property
     def stretch(self) -> list[float]:
         """The means since tasks, settings or data last changed: only these differ by the code alone."""
         backwards = [level for level in reversed(self.levels) if level is not None]
@@ -57,9 +58,12 @@ class Trend:
 
     def restarted(self, number: int) -> bool:
         """Whether landing ``number`` (from 0) has other tasks, settings or data than the one before it."""
-        level = self.levels[number]
-        former = next((one for one in reversed(self.levels[:number]) if one is not None), None)
-        return level is not None and former is not None and level.settings != former.settings
+        return number in self._restarts
+
+    @cached_property
+    def _restarts(self) -> frozenset[int]:
+        known = [(number, level.settings) for number, level in enumerate(self.levels) if level is not None]
+        return frozenset(number for (_, former), (number, one) in itertools.pairwise(known) if one != former)
 
 
 def trends(landings: Sequence[Landing]) -> list[Trend]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.records import Record, artefact_path, read_record
 from benchmarks.registry import architectures
@@ -15,6 +17,14 @@ from benchmarks.view_synthesis.reconstruction import WEIGHTS, render_options, sc
 from benchmarks.view_synthesis.rendering import NeRF
 from datasets.scenes import Scene, load_scene
 from datasets.source import Source, resolve
+
+#: The most of each setting that is rendered; published are 64 and 128 samples, and chunks of 4096 rays.
+_MOST = {
+    **{"coarse_samples": 4096, "fine_samples": 4096, "chunk": 2**31, "downscale": 64, "llff_factor": 64},
+    **{"longest_side": 100_000, "every_test_view": 10**6, "holdout": 10**6},
+}
+#: Points of all rays of a chunk together: what bounds the memory. Chunks change no picture.
+_MOST_POINTS = 2**20
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,8 @@ def load_recorded(path: Path) -> Recorded:
     source = _source(record, path)  # before the weights: other data are found in no time
     model = _model(config, artefact_path(path, WEIGHTS), record)
     scene = load_scene(source, scene_options(config))
-    return Recorded(model, scene, render_options(config, scene), config.chunk)
+    chunk = min(config.chunk, _MOST_POINTS // (config.coarse_samples + config.fine_samples))
+    return Recorded(model, scene, render_options(config, scene), chunk)
 
 
 def _task_config(record: Record, path: Path) -> ViewSynthesisConfig:
@@ -50,10 +61,24 @@ def _task_config(record: Record, path: Path) -> ViewSynthesisConfig:
     if architecture is None or not issubclass(architecture.task_config, ViewSynthesisConfig):
         raise ValueError(f"{path}: a run of {record.task}, which is not view synthesis; it has no scene to render")
     try:
+        values = record.config["task"]
         # What was not yet a setting when the record was written has its default.
-        return architecture.task_config(**record.config["task"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: its configuration does not fit this version ({error}); {_again(record)}") from error
+        OmegaConf.merge(OmegaConf.structured(architecture.task_config), values)
+        OmegaConf.merge(OmegaConf.structured(architecture.model_config), values["model"])
+        config: ViewSynthesisConfig = architecture.task_config(**values)
+        _check_sizes(config)
+    except (KeyError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: its configuration does not fit this version ({reason}); {_again(record)}") from error
+    return config
+
+
+def _check_sizes(config: ViewSynthesisConfig) -> None:
+    """Raise ValueError if a setting asks for what no machine renders, or for nothing."""
+    for name, most in _MOST.items():
+        value = getattr(config, name)
+        if value is not None and not 1 <= value <= most:
+            raise ValueError(f"{name}={value}: must be from 1 to {most}")
 
 
 def _source(record: Record, path: Path) -> Source:
@@ -71,8 +96,12 @@ def _model(config: ViewSynthesisConfig, path: Path, record: Record) -> NeRF:
     if not path.is_file():
         raise ValueError(f"{path}: the weights of this run are missing; {_again(record)}")
     try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        largest = max(len(weights), *(side for tensor in weights.values() for side in tensor.shape))
+        if bad := [name for name, value in config.model.items() if isinstance(value, int) and value > largest]:
+            raise ValueError(f"{bad[0]}={config.model[bad[0]]}, and no side of them is longer than {largest}")
         model = NeRF(NeRFConfig(**config.model))
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        model.load_state_dict(weights)
     except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: not the weights of this run ({reason}); {_again(record)}") from error

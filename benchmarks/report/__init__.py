@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.inputs import OnBad, refuse
+from benchmarks.names import inside
 from benchmarks.records import write_atomically
 from benchmarks.report.forest import svg
 from benchmarks.report.gather import gather_material
@@ -23,22 +25,23 @@ from benchmarks.tables.headline import headline_rows
 __all__ = ["MAX_BYTES", "write"]
 
 
-def write(results: Path, out: Path | None = None, profile: str = "") -> list[Path]:
+def write(results: Path, out: Path | None = None, profile: str = "", on_bad: OnBad = refuse) -> list[Path]:
     """Write the report of ``results``; returns the files written.
 
     Args:
         out: where to; by default ``report.html`` in ``results``, and then the headline goes into ``figures/`` too,
             for the README to show.
         profile: only this one ("" for all but smoke, unless there is no other).
+        on_bad: gets what cannot be read.
 
     Raises:
-        ValueError: no records, or something that cannot be read or does not fit; one line. Nothing is written then.
+        ValueError: no records, or what is there does not fit; one line. Nothing is written then.
     """
-    material = gather_material(results, profile)
-    texts = {out or results / "report.html": html(material, sections_of(material))}
+    material = gather_material(results, profile, on_bad)
+    texts = {out or inside(results, results / "report.html"): html(material, sections_of(material))}
     figure = headline_figure(headline_rows(material.cells), material.provenance)
     if out is None and not profile and figure:
-        texts[results / "figures" / FILE] = svg(figure, linked=False)
+        texts[inside(results, results / "figures" / FILE)] = svg(figure, linked=False)
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import guard
 from benchmarks.arguments import Parser
+from benchmarks.inputs import LeftOut
 from benchmarks.report import write
 
 
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="", help="only this profile (default: all but smoke)")
     chosen = parser.parse_args(arguments)
     try:
-        files = write(chosen.results, chosen.out, chosen.profile)
+        with LeftOut() as left_out:
+            files = write(chosen.results, chosen.out, chosen.profile, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

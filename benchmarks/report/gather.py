@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cells import Cell, CellSet, aggregate
+from benchmarks.cells import Cell, CellSet, aggregate, without_unknown_metrics
 from benchmarks.curves import TaskRuns
 from benchmarks.curves.runs import with_histories
-from benchmarks.evidence import gather, is_pack, read_pack
+from benchmarks.evidence import gather, packs_in, read_pack
+from benchmarks.inputs import OnBad, refuse
 from benchmarks.records import Record, artefact_path
 from benchmarks.report.headline import FILE
 from benchmarks.report.provenance import Provenance
@@ -46,13 +47,16 @@ class Material:
         return path if path.is_file() else None
 
 
-def gather_material(results: Path, profile: str = "") -> Material:
+def gather_material(results: Path, profile: str = "", on_bad: OnBad = refuse) -> Material:
     """Everything in ``results`` of ``profile`` ("" for all but smoke, unless there is no other).
 
+    ``on_bad`` gets records, packs and histories that are not readable, and metrics that are not known.
+
     Raises:
-        ValueError: no record, or a file that cannot be read; one line.
+        ValueError: no record; one line.
     """
-    every = gather(results)
+    gathered = gather(results, on_bad)
+    every = [without_unknown_metrics(record, on_bad) for record in gathered]
     if not every:
         raise ValueError(f"{results}: no records or evidence packs; run make bench-all first, or give --results")
     profiles = [profile] if profile else profiles_shown(aggregate(every).cells)
@@ -60,7 +64,8 @@ def gather_material(results: Path, profile: str = "") -> Material:
     if not records:
         known = sorted({record.profile for record in every})
         raise ValueError(f"{results}: no record of profile {profile}; there is {', '.join(known)}")
-    runs = with_histories([record for record in records if not record.variant], results)
+    named = {record.run_id for record in records if not record.variant}
+    runs = with_histories([record for record in gathered if record.run_id in named], results, on_bad)
     hidden = {record.profile for record in every} - set(profiles)
     return Material(
         results=results,
@@ -69,7 +74,7 @@ def gather_material(results: Path, profile: str = "") -> Material:
         profiles=tuple(profiles),
         runs=tuple(sorted(runs, key=_order)),
         figures=tuple(_figures(results / "figures", hidden)),
-        provenance=Provenance(records, _packs(records, results)),
+        provenance=Provenance(records, _packs(gathered, results, on_bad)),
     )
 
 
@@ -87,14 +92,13 @@ def cell_order(cell: Cell) -> tuple[object, ...]:
     )
 
 
-def _packs(records: Iterable[Record], results: Path) -> dict[str, str]:
+def _packs(records: Iterable[Record], results: Path, on_bad: OnBad) -> dict[str, str]:
     """The pack that holds each of ``records``; a run that was repeated since is not the packed one."""
     known = {record.run_id: record for record in records}
-    paths = [path for path in sorted((results / "evidence").glob("*")) if is_pack(path)]
     return {
         record.run_id: f"evidence/{path.name}"
-        for path in paths
-        for record in read_pack(path)
+        for path in packs_in(results)
+        for record in read_pack(path, on_bad)
         if known.get(record.run_id) == record
     }
 

@@ -17,6 +17,8 @@ from rich.console import Console
 from benchmarks import metrics
 from benchmarks.cells import Cell, CellSet, aggregate
 from benchmarks.evidence import gather
+from benchmarks.inputs import BadInput, OnBad, refuse
+from benchmarks.names import inside
 from benchmarks.records import iterate_records, write_atomically
 from benchmarks.tables.build import build, text_of
 from benchmarks.tables.cost import NAME as COST
@@ -33,13 +35,25 @@ from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, 
 SUFFIXES = (".md", ".csv", ".tex")
 
 
-def rebuild(results: Path) -> list[Path]:
+def rebuild(results: Path, on_bad: OnBad = refuse) -> list[Path]:
     """Rewrite ``results/tables`` from what ``results`` holds; returns the files written, sorted.
 
+    ``on_bad`` gets records, packs and metrics that cannot be read.
+
     Raises:
-        ValueError: a record or pack cannot be read; one line naming it. Nothing is written then.
+        ValueError: a link leads out of the folder, or nothing of what is there can be read; one line. Nothing is
+            written then.
     """
-    found = aggregate(gather(results))
+    bad = False
+
+    def note(error: BadInput) -> None:
+        nonlocal bad
+        bad = True
+        on_bad(error)
+
+    found = aggregate(gather(results, note), note)
+    if bad and not found.cells:
+        raise ValueError(f"{results}: no record can be read; the tables stay as they are")
     profiles = sorted({cell.key.profile for cell in found.cells})
     tables = {profile: tables_of(found, profile) for profile in profiles}
     headline = headline_table(found.cells)
@@ -54,6 +68,8 @@ def rebuild(results: Path) -> list[Path]:
     for profile, built in tables.items():
         for table in built:
             texts |= {folder / profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
+    for path in texts:
+        inside(results, path)
     for path, text in texts.items():
         write_atomically(path, text)
     _remove_former(folder, set(texts))
@@ -71,9 +87,9 @@ def tables_of(found: CellSet, profile: str, shown_only: bool = False) -> list[Ta
     return [table for table in built if table is not None]
 
 
-def show(results: Path, profile: str, console: Console) -> None:
-    """Print the tables of ``profile``, and which runs were left out or did not end well."""
-    found = aggregate(gather(results))
+def show(results: Path, profile: str, console: Console, on_bad: OnBad = refuse) -> None:
+    """Print the tables of ``profile``, and which runs were left out or did not end well; ``on_bad`` as in `rebuild`."""
+    found = aggregate(gather(results, on_bad), on_bad)
     tables = tables_of(found, profile, shown_only=True)
     for table in tables:
         console.print(for_terminal(table))
@@ -85,15 +101,15 @@ def show(results: Path, profile: str, console: Console) -> None:
             console.print(str(stale), markup=False, style="yellow")
 
 
-def task_row(results: Path, profile: str, task: str) -> str:
-    """`row_for` on the local records of one task, which is all a running sweep needs to read.
+def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> str:
+    """`row_for` on the local records of one task, which is all a running sweep needs to read; ``on_bad`` as above.
 
     They may be of real data and of stand-ins; those that the newest run used are shown.
     """
-    records = list(iterate_records(results / "records" / profile / task))
+    records = list(iterate_records(results / "records" / profile / task, on_bad))
     newest = max((one for one in records if one.data.get("source")), key=lambda one: one.finished, default=None)
     source = newest.data["source"] if newest else "unknown"
-    return row_for([cell for cell in aggregate(records).cells if cell.key.data_source == source], task)
+    return row_for([cell for cell in aggregate(records, on_bad).cells if cell.key.data_source == source], task)
 
 
 def row_for(cells: Iterable[Cell], task: str) -> str:
@@ -127,4 +143,4 @@ def _remove_former(folder: Path, written: set[Path]) -> None:
     for path in [*folder.glob("*/*"), *folder.glob(f"{HEADLINE}.*")]:
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:
-            path.unlink(missing_ok=True)  # another sweep that ends now may have been first
+            inside(folder, path).unlink(missing_ok=True)  # another sweep that ends now may have been first

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import guard
 from benchmarks.arguments import Parser
 from benchmarks.console import make_console
+from benchmarks.inputs import LeftOut, unsaid
 from benchmarks.tables import rebuild, show
 
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", action="store_true", help="print the tables too")
     chosen = parser.parse_args(arguments)
     try:
-        files = rebuild(chosen.results)
+        with LeftOut() as left_out:
+            files = rebuild(chosen.results, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profiles = sorted({path.parent.name for path in files if path.parent != folder})
     if chosen.show:
         for profile in [chosen.profile] if chosen.profile else profiles:
-            show(chosen.results, profile, make_console())
+            show(chosen.results, profile, make_console(), unsaid)
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
 

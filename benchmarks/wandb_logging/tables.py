@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from benchmarks.cells import aggregate
 from benchmarks.evidence import gather
+from benchmarks.inputs import unsaid
 from benchmarks.tables import tables_of
 from benchmarks.tables.text import Table
 from benchmarks.wandb_logging.connection import Connection
@@ -25,7 +26,7 @@ def send_tables(results: Path, profile: str, logger: DictConfig) -> None:
         profile: which tables; without any, nothing is sent.
         logger: the configuration's group: project and mode.
     """
-    tables = tables_of(aggregate(gather(results)), profile)
+    tables = tables_of(aggregate(gather(results, unsaid), unsaid), profile)
     if not tables:
         return
     name = f"tables/{profile}"
