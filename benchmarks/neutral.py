@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.registry import architectures
 
 #: Settings that came after the first release: (dataclass of the schema, or method; setting; neutral value).
-ADDED: tuple[tuple[str, str, Any], ...] = ()
+ADDED: tuple[tuple[str, str, Any], ...] = (("NeRFConfig", "feature_relu", False),)
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.
 FIRST_RELEASE: Mapping[str, Mapping[str, Any]] = {
