@@ -15,7 +15,7 @@ from dfa_core.passes import Pass
 from dfa_core.recorder import Recorder
 from dfa_core.step import Signals, feedback_step
 from dfa_core.wrap import wrapped
-from dfa_core.wrappers import Wrappers
+from dfa_core.wrappers import Wrappers, spread
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class FeedbackMethod(Method):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         self.layout.check_points(type(self).__name__)
-        Wrappers(model)  # refuses those that do not work
+        self._wrappers = Wrappers(model)
         self.recorder = Recorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
 
@@ -136,7 +136,9 @@ class FeedbackMethod(Method):
 
     def backward(self, loss: Tensor) -> None:
         self.layout.check_attached(self._model[0], self.recorder)
-        feedback_step(loss, self.recorder, self.signals_of, Wrappers(self._model[0]))
+        if spread():
+            self._wrappers = Wrappers(self._model[0])  # they may have come after the method
+        feedback_step(loss, self.recorder, self.signals_of, self._wrappers)
         self._report_untrained()
 
     def _report_untrained(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -74,7 +74,10 @@ class Recorder:
             output: Tensor = region.tap(x, self._key)
             self._last = Visit(name, x, output, self._last)
             return output
-        output = ErrorTapOutput.apply(x.detach().requires_grad_(), self, name)  # type: ignore[no-untyped-call]
+        # A clone, so that what follows may change it in place.
+        output = x.detach().requires_grad_().clone()
+        assert output.grad_fn is not None
+        output.grad_fn.register_prehook(partial(self._gradient_arrived, name))
         if _in_backward():
             self._check_recomputed("error tap", name)
         else:
@@ -139,6 +142,9 @@ class Recorder:
                 "discriminator, saliency, a gradient penalty), run the forward pass within method.detached()"
             )
 
+    def _gradient_arrived(self, tap: str, _gradients: object) -> None:
+        self.check_step(tap)
+
     def check_compiled_tap(self, gradient: Tensor) -> None:
         """As :meth:`check_step`; also, nothing in the tap's own region may read its output."""
         self.check_step("")
@@ -175,23 +181,6 @@ class Recorder:
                 f"{kind} '{name}' ran in the backward pass but not in the forward pass: activation checkpointing "
                 "with use_reentrant=True runs the forward pass without gradients; use use_reentrant=False"
             )
-
-
-class ErrorTapOutput(torch.autograd.Function):
-    """An identity on a tap's leaf: its node holds the trace, and notices gradients that no step sent.
-
-    PyTorch's message on an in-place change of the output names this class and the remedy, a clone.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, leaf: Tensor, recorder: Recorder, tap: str) -> Tensor:
-        ctx.recorder, ctx.tap = recorder, tap
-        return leaf.view_as(leaf)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        ctx.recorder.check_step(ctx.tap)
-        return gradient, None, None
 
 
 def _in_backward() -> bool:

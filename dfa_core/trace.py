@@ -74,9 +74,9 @@ def keep(trace: Trace, node: Node) -> None:
 
 
 def traces_on(node: Node) -> list[Trace]:
-    """The traces of the passes that ended with ``node``."""
-    if not isinstance(node, BackwardCFunction):
-        return []
+    """The traces of the passes that ended with ``node``: that of a tap's clone, or of a compiled region."""
+    if type(node).__name__ != "CloneBackward0" and not isinstance(node, BackwardCFunction):
+        return []  # asking any node for its metadata would make some
     return _metadata(node).get(_KEY, [])
 
 

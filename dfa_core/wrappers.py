@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dfa_core.data_parallel import check_options
@@ -30,15 +30,17 @@ class Wrappers:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        _check_whole(model)
         self._shards: dict[str, list[Any]] = {}  # the states of the sharded modules around each mark
+        if _wrapper(model) == "DataParallel":
+            raise FeedbackError(NO_REPLICAS)
+        if not spread():
+            return
+        _check_whole(model)
         for module in model.modules():
             if kind := _wrapper(module):
                 self._add(module, kind)
 
     def _add(self, module: nn.Module, kind: str) -> None:
-        if kind == "DataParallel":
-            raise FeedbackError(NO_REPLICAS)
         if kind == "FullyShardedDataParallel":
             raise FeedbackError(
                 "FullyShardedDataParallel reduces gradients that reach a module's output, where a cut lets none "
@@ -79,6 +81,11 @@ class Wrappers:
             place.register_hook(gather)  # type: ignore[no-untyped-call]
         else:
             place.node.register_prehook(gather)
+
+
+def spread() -> bool:
+    """Whether models can be spread over processes now. If not, there is nothing to look for in a step."""
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def check_not_sharded(model: nn.Module) -> None:
