@@ -50,7 +50,7 @@ def trained(every: int, method: str = "dfa") -> Loop:
 def record() -> Record:
     return Record(
         task="toy", domain="d", architecture="a", dataset="s", method="dfa", profile="p", seed=0, config={},
-        config_hash="h",
+        config_hash="0" * 12,
     )  # fmt: skip
 
 

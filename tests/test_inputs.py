@@ -36,7 +36,7 @@ def written(folder: Path, **changed: object) -> Path:
         ("task", "../../x", "'..' is no name"),
         ("profile", "/etc", "it may have no slash"),
         ("method", "", "an empty name"),
-        ("artefacts", ["../x.png"], "artefacts.0: '../x.png' is no name of a artefact"),
+        ("artefacts", ["../x.png"], "artefacts.0: '../x.png' is no name: for artefact"),
         ("data", {"source": "a/b"}, "data.source: "),
         ("config_hash", "../../x", "no hash"),
         ("seed", True, "seed: "),

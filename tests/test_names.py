@@ -94,4 +94,4 @@ def test_a_results_folder_may_be_a_link_itself(tmp_path):
 
 def test_one_line():
     """Without it the reason of a failed run could clear the screen of whoever reads it, or end a table's row."""
-    assert one_line("a\nb\x1b[2J\u2028\u202ec ") == "a b [2J  c"
+    assert one_line("a\nb\x1b[2J\u2028\u202ec ") == "a b [2J  c "

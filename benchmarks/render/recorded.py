@@ -68,7 +68,7 @@ def _task_config(record: Record, path: Path) -> ViewSynthesisConfig:
         config: ViewSynthesisConfig = architecture.task_config(**values)
         _check_sizes(config)
     except (KeyError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: its configuration does not fit this version ({reason}); {_again(record)}") from error
     return config
 
