@@ -33,7 +33,7 @@ from hypothesis.strategies import SearchStrategy
 sys.path.insert(0, str(Path(__file__).parent))
 
 #: Modules with a class `Hostile`, each a suite.
-SUITES = {"records": "hostile_records"}
+SUITES = {"records": "hostile_records", "overrides": "hostile_overrides", "data": "hostile_data"}
 #: Bytes of address space: an example that asks for more than a machine has fails, and takes nobody else's memory.
 MOST_MEMORY = 16_000_000_000
 

@@ -1,9 +1,7 @@
-"""Altered data files by the thousand: each is loaded or refused in one line, in bounded time, with nothing left over.
+"""Altered data files: each is loaded or refused in one line, in bounded time, with nothing left over.
 
-    python -m tests.hostile_data 1000
-
-A trial takes the files of a small stand-in, alters one of them, and calls the loader that a run would call. The number
-of a trial alone decides what is done, so that a failure can be repeated: `trial(number, folder)`.
+`python -m tests.hostile --suite data --count 1000` tries many. A trial takes the files of a small stand-in, alters one
+of them, and calls the loader that a run would call. Its number alone decides what is done.
 """
 
 from __future__ import annotations
@@ -11,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import logging
 import os
 import pickletools
 import random
 import shutil
 import signal
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -27,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 from datasets.archive import ArchiveError, extract_member
 from datasets.citation_standin import STANDINS as CITATION
@@ -62,20 +59,24 @@ class HungError(Exception):
     """A trial took too long."""
 
 
-def run(count: int) -> list[str]:
-    """Do the first `count` trials; gives a line for each that failed."""
-    failures = []
-    with tempfile.TemporaryDirectory() as name:
-        for number in range(count):
-            folder = Path(name) / str(number)
-            folder.mkdir()
-            try:
-                with _alarm():
-                    trial(number, folder)
-            except Exception as error:  # noqa: BLE001 - what else it may be is the question
-                failures.append(f"trial {number} ({_suite(number).__name__[1:]}): {type(error).__name__}: {error}")
+class Hostile:
+    """The suite, as `tests.hostile` takes it."""
+
+    examples = st.integers(0, 2**32)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def attempt(self, example: int) -> str:
+        """Do one trial in a folder of its own; returns what it altered."""
+        folder = self.folder / str(example)
+        folder.mkdir()
+        try:
+            with _alarm():
+                trial(example, folder)
+        finally:
             shutil.rmtree(folder)
-    return failures
+        return _suite(example).__name__[1:]
 
 
 def trial(number: int, folder: Path) -> None:
@@ -289,10 +290,3 @@ def _alarm() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-if __name__ == "__main__":
-    logging.disable(logging.WARNING)
-    failed = run(int(sys.argv[1]))
-    sys.stdout.write("".join(f"{line}\n" for line in failed) + f"{len(failed)} of {sys.argv[1]} failed\n")
-    raise SystemExit(bool(failed))

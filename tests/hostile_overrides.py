@@ -1,7 +1,7 @@
 """Mutated command lines for `run` and `sweep`: whatever is typed, it plans, or it ends in one line and exit code 2.
 
 Nothing is trained: a line is checked and planned as the commands do it before they start.
-`tests/test_harness_hostile.py` tries a few, `python -m tests.hostile --suite overrides --count 1000` many.
+`python -m tests.hostile --suite overrides --count 1000` tries many.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import io
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import flags, guard
@@ -105,23 +103,6 @@ class Hostile:
         """
         with _sandbox(self.folder):
             return ", ".join(f"{command.__name__} {_attempted(command, example)}" for command in (run, sweep))
-
-
-def trials(count: int, folder: Path) -> list[str]:
-    """Try so many lines, and do not stop at the first that fails; returns what was wrong with each."""
-    suite, problems = Hostile(folder), []
-
-    @settings(max_examples=count, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(suite.examples)
-    def trial(line: Line) -> None:
-        try:
-            suite.attempt(line)
-        except Exception:  # noqa: BLE001  (this is what is looked for)
-            problems.append(f"{line}\n{traceback.format_exc()}")
-
-    trial()
-    return problems
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from hostile import SUITES, call, prepared, run
 
 #: Examples in `make test`: seconds, not minutes.
-COUNT = {"records": 30}
+COUNT = {"records": 30, "overrides": 8, "data": 110}
 
 
 def test_what_is_spoilt_was_good_before(folder):
