@@ -50,6 +50,14 @@ def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = r
     return [*cells, *_mean_losses(cells, histories_of(records, results, on_bad))]
 
 
+def comparable(a: list[Cell], b: list[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """Both sides without `MEAN_LOSS` where only one of them has any: a baseline has it, a folder's cells do not."""
+    if any(cell.key.metric == MEAN_LOSS for cell in a) == any(cell.key.metric == MEAN_LOSS for cell in b):
+        return a, b
+    without = ([cell for cell in side if cell.key.metric != MEAN_LOSS] for side in (a, b))
+    return next(without), next(without)
+
+
 def _mean_losses(cells: Iterable[Cell], histories: dict[str, History]) -> Iterator[Cell]:
     for cell in cells:
         if not cell.primary:

@@ -13,6 +13,7 @@ from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.console import make_console
 from benchmarks.inputs import LeftOut
+from benchmarks.reproduction import comparable
 
 
 @guard.command
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for place, cells in zip((chosen.a, chosen.b), sides, strict=True):
             if not cells:
                 raise ValueError(f"{place}: nothing of profile {chosen.profile}; leave --profile out")
-        comparison = compare(*sides, rules)
+        comparison = compare(*comparable(*sides), rules)
         return report(comparison, make_console(), chosen, f"{chosen.a} → {chosen.b}", whole=not left_out)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
