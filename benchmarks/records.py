@@ -34,7 +34,7 @@ class WeightsSummary(TypedDict):
     cosine: valid.Cosine
     rows: valid.Count
     mean: NotRequired[valid.Cosine]
-    std: NotRequired[valid.Cosine]
+    std: NotRequired[valid.Spread]
     quantiles: NotRequired[_Quantiles]
 
 
@@ -42,7 +42,7 @@ class PointSummary(TypedDict):
     """Alignment at a feedback point: statistics of the samples' cosines."""
 
     mean: valid.Cosine
-    std: valid.Cosine
+    std: valid.Spread
     quantiles: _Quantiles
     samples: valid.Count
     weights: NotRequired[WeightsSummary]

@@ -90,8 +90,10 @@ SeedText = Annotated[
 Text = Annotated[str, Strict(), AfterValidator(_one_line)]
 Flag = Annotated[bool, Strict()]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-#: A cosine, or a standard deviation of cosines; rounding may lead a little beyond 1.
+#: Rounding may lead a little beyond 1.
 Cosine = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1.01, le=1.01)]
+#: The standard deviation of cosines: of 1 and -1 it is the square root of 2, since it divides by one less than n.
+Spread = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1.43)]
 #: Seconds, samples a second, megabytes.
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=_LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=0, le=int(_LARGEST))]

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import torch
 from report_samples import POINTS
 from results_samples import hash_of, record, records, save
 
@@ -71,6 +72,13 @@ def test_the_field_is_named_and_what_was_expected(tmp_path, field, value, words)
         read_record(path)
     assert str(found.value).startswith(f"{path}: not a readable record (") and words in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_the_widest_spread_of_cosines_is_a_record_s(tmp_path):
+    """Without it a run whose two weight rows point to and fro could be written, and not be read again."""
+    cosines = torch.tensor([1.0, -1.0])
+    points = {"a": {**next(iter(POINTS.values())), "std": cosines.std().item(), "mean": 0.0}}
+    assert read_record(write_record(record(alignment={"points": points}), tmp_path)).alignment["points"] == points
 
 
 @pytest.mark.parametrize(
