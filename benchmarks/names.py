@@ -53,7 +53,7 @@ def problem_of_name(kind: str, value: object) -> str | None:
     parts = value.split("/")
     if not least <= len(parts) <= most:
         allowed = "no slash" if most == 1 else f"{most - 1} slash{'es' * (most > 2)} at most"
-        return f"{shown(value)} is no name of a {kind}: it may have {allowed}"
+        return f"{shown(value)} is no name: for {kind} it may have {allowed}"
     return next(filter(None, map(_problem_of_part, parts)), None)
 
 
@@ -102,7 +102,7 @@ def inside(folder: Path, path: Path) -> Path:
 
 def one_line(text: str) -> str:
     """``text`` in one line, with nothing that moves a terminal's cursor: control characters become spaces."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _problem_of_part(part: str) -> str | None:
