@@ -98,6 +98,8 @@ def _compose(overrides: tuple[str, ...]) -> DictConfig:
         chosen = [o.partition("=")[2] for o in overrides if o.startswith("task=")]
         path = CONF / "task" / f"{chosen[-1] if chosen else config.task}.yaml"
         raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
+    if not (OmegaConf.is_dict(config.method) and "name" in config.method):
+        raise UsageError("a file of conf/method has no name: add name: and the name of the file")
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:

@@ -15,6 +15,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from benchmarks.names import problem_of_name
+
 _loaded: set[str] = set()
 
 
@@ -40,6 +42,9 @@ def load(specification: str) -> None:
     new = [name for name in dfa_core.registered_methods() if name not in before]
     if not new:
         raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
+    for name in new:
+        if wrong := problem_of_name("method", name):
+            raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
     code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
     for name in new:
         settings = {"name": name, **_keywords(dfa_core.method_class(name)), "code": code}

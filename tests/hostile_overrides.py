@@ -135,8 +135,6 @@ def _attempted(command: Callable[[Line], None], line: Line) -> str:
         assert end.code == 2, f"exit code {end.code}: {said.getvalue()}"
         assert said.getvalue().count("\n") == 1, f"not one line: {said.getvalue()!r}"
         outcome = "refuses"
-    finally:
-        load_plugins([])
     seconds = time.monotonic() - started
     assert seconds < PATIENCE, f"took {seconds:.0f} s"
     return outcome

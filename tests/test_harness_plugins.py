@@ -136,6 +136,10 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
         ("x = 1\ndef broken(:\n", "plugin mine.py: line 2: invalid syntax"),
         ("x = 1\n\nx / 0\n", "plugin mine.py: line 3: ZeroDivisionError: division by zero"),
         ("import no_such_thing\n", "plugin mine.py: No module named 'no_such_thing'"),
+        (
+            TINY.replace('"tiny"', '"../x"').format(comment="", default=""),
+            "plugin mine.py: @dfa_core.register('../x'): '..'",
+        ),
         (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
     ],
 )

@@ -30,7 +30,9 @@ from rich.console import Console
 from benchmarks import guard
 from benchmarks.compose import UsageError, load_plugins
 from benchmarks.console import make_console
+from benchmarks.names import LARGEST_SEED
 from benchmarks.outcome import failures
+from benchmarks.overrides import shortened
 from benchmarks.sweep import Arguments, parse
 from benchmarks.tune import named
 from benchmarks.tune.ranking import rank
@@ -39,6 +41,7 @@ from benchmarks.tune.search import Search, methods_of, perform, trials_of
 from benchmarks.tune.space import load
 
 _STOPPED = "interrupted; the same command continues where it stopped"
+_MOST_TRIALS = 10_000  # for each method
 _OWN = {"task": "", "trials": "20", "space": "default", "search_seed": "0", "write": ""}
 
 
@@ -127,12 +130,14 @@ def _request(arguments: Sequence[str]) -> Request:
             rest.append(argument)
     if not own["task"]:
         raise UsageError("task= is missing; give the task to tune, such as task=citation/gcn_cora")
-    return Request(own, _count("trials", own["trials"], 1), _count("search_seed", own["search_seed"], 0), parse(rest))
+    trials = _count("trials", own["trials"], 1, _MOST_TRIALS)
+    return Request(own, trials, _count("search_seed", own["search_seed"], 0, LARGEST_SEED), parse(rest))
 
 
-def _count(key: str, text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise UsageError(f"{key}='{text}': give a whole number, {least} or more")
+def _count(key: str, text: str, least: int, most: int) -> int:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not (digits and least <= int(text) <= most):
+        raise UsageError(f"{key}='{shortened(text)}': give a whole number, {least} or more, and {most} or less")
     return int(text)
 
 
