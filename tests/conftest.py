@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from benchmarks.tune import space
 from dfa_core import registry
 
 REPOSITORY = Path(__file__).parent.parent
+# nohup starts its command with this signal ignored, and commands leave an ignored signal so: the tests send it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ def test_each_signal_trains_its_own_layer_alone(architecture):
 
 def test_every_cut_is_on_the_published_place():
     """Without it a point fewer would still train everything, some of it by backprop."""
-    points = {name: list(make_method("dfa", small(name)).layout.points) for name in NETWORKS}
+    points = {name: list(make_method("bp", small(name)).layout.points) for name in NETWORKS}
     mlp_points = [f"mlp.points.{i}" for i in range(3)]
     assert {name: sorted(found) for name, found in points.items()} == {
         "fm": [],

@@ -17,7 +17,7 @@ from benchmarks.speed.measure import Timing
 from benchmarks.speed.rounds import in_own_process
 from dfa_core import make_method
 
-SIZES = {"streams": 2, "context": 8, "width": 64, "layers": 2, "vocabulary": 30}
+SIZES = {"streams": 2, "context": 8, "width": 64, "layers": 2, "vocabulary": 258}
 OPTIONS = argparse.Namespace(**SIZES, precision="fp32", device="cpu")
 ARGUMENTS = ["--repeats", "2", "--threads", "1", *(x for name, n in SIZES.items() for x in (f"--{name}", str(n)))]
 
@@ -87,7 +87,7 @@ def test_the_step_command_tells_every_form(tmp_path, capsys, monkeypatch):
     rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     told = json.loads((tmp_path / "x.json").read_text())
     assert rows == list(told["forms"]) == ["bp", "dfa macro", "dfa micro", "shallow"]
-    assert told["settings"]["vocabulary"] == 30
+    assert told["settings"]["vocabulary"] == 258
     assert told["forms"]["bp"]["/bp"] == [1.0, 1.0]
 
 
