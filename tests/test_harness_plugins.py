@@ -138,7 +138,7 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
         ("import no_such_thing\n", "plugin mine.py: No module named 'no_such_thing'"),
         (
             TINY.replace('"tiny"', '"../x"').format(comment="", default=""),
-            "plugin mine.py: @dfa_core.register('../x'): '..'",
+            "plugin mine.py: @dfa_core.register('../x'): '../x' is no name",
         ),
         (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
     ],
