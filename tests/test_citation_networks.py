@@ -210,5 +210,5 @@ def test_log_softmax_tap_reads_a_constant():
 def test_unknown_tap_is_refused():
     """Without it a typo would run the default under another name."""
     network, config = NETWORKS["dna"]
-    with pytest.raises(ValueError, match=r"task\.model\.tap='logits': choose scores or log_softmax"):
+    with pytest.raises(ValueError, match=r"task\.model\.tap=logits: choose scores or log_softmax"):
         network(config(tap="logits"), 10, 3)
