@@ -77,8 +77,6 @@ class DNA(nn.Module):
         self.dropout = config.dropout
         self.heads = config.heads
         self.log_softmax_tap = config.tap == "log_softmax"
-        if config.tap not in ("scores", "log_softmax"):
-            raise ValueError(f"task.model.tap='{config.tap}': choose scores or log_softmax")
         self.lin1 = FeatureLinear(features, config.hidden)
         self.point_in = FeedbackPoint(config.hidden)
         self.convs = nn.ModuleList(
