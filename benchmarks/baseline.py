@@ -35,7 +35,7 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
 
     Raises:
         ValueError: there is nothing to write, an input is not readable, or a run is not ok: a baseline must not
-            enshrine a failure, nor have a gap.
+            keep a failure, nor have a gap.
     """
     records = gather(results)
     cells = [cell for cell in shipped(with_mean_losses(records, results), profile) if not cell.skipped]

@@ -74,7 +74,8 @@ def _straying(pair: Pair, rules: Rules) -> Difference | None:
     if not pair.shared:
         return None
     value, seed = min(((move, seed) for move, seed in zip(pair.by_seed, pair.shared, strict=True)), key=_size)
-    allowed = rules.rerun * tolerance(pair.before.domain, pair.before.values[seed])
+    before = pair.before
+    allowed = rules.rerun * tolerance(before.domain, before.architecture, before.values[seed])
     return Difference(value, NAN, allowed, "every seed") if abs(value) > allowed else None
 
 

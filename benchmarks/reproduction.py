@@ -5,11 +5,12 @@ former: networks learn with it as well as before, and no test of means would eve
 path of each single run. The mean of a run's training loss over all its evaluations follows that path, is
 continuous where an accuracy counts nodes, and hardly feels the order of floating-point sums.
 
-How much it moves on another processor was seen with SSE kernels in place of AVX-512 ones, relative: 1e-6 or less
-on GCN, GAT, DNA, the autoencoder and NeRF, 5e-5 in one diverging run of DCN, 5e-4 on the Transformer, whose 271 steps
-at a high rate amplify rounding. What bugs do on the citation graphs: one test label among 140 training nodes moves
-every seed by 3e-4 or more, one flipped feedback matrix by 8e-3 or more. Tolerances stand between, and the gate wants
-every seed beyond.
+How much it moves on another processor was seen with SSE kernels in place of AVX-512 ones, relative: 1e-6 or less on
+GCN, GAT, DNA, the autoencoder and NeRF, 5e-5 in one diverging run of DCN, 5e-4 on the Transformer, whose 271 steps at a
+high rate amplify rounding. Between two other processors AFN under backprop moved by 3e-3 to 7e-3 in every seed, while
+the same processor repeated it to the last digit: exponentials of sums of logarithms. What bugs do on the citation
+graphs: one test label among 140 training nodes moves every seed by 3e-4 or more, one flipped feedback matrix by 8e-3 or
+more. Tolerances stand between, and the gate wants every seed beyond.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ from benchmarks.records import Record, run_id
 MEAN_LOSS = "train_loss_mean"
 #: Relative tolerances of domains whose runs hardly amplify rounding; the metric's own is for the others.
 _STEADY = {"geometric": 1e-4}
+#: The same of architectures that amplify it more than any other.
+_ROUGH = {"afn": 1e-2}
 
 
-def tolerance(domain: str, value: float) -> float:
+def tolerance(domain: str, architecture: str, value: float) -> float:
     """How far the mean loss of a run may be from ``value`` on another machine."""
-    if domain in _STEADY:
-        return _STEADY[domain] * abs(value)
+    if (relative := _ROUGH.get(architecture, _STEADY.get(domain))) is not None:
+        return relative * abs(value)
     return metrics.lookup(MEAN_LOSS).tolerance("rerun", value)
 
 

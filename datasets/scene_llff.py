@@ -142,16 +142,16 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     return shrunk
 
 
-def _coordinates(path: Path, cameras: PosesBounds, cure: str) -> tuple[np.ndarray, tuple[float, float]]:
+def _coordinates(path: Path, cameras: PosesBounds, remedy: str) -> tuple[np.ndarray, tuple[float, float]]:
     """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera."""
     try:
         poses, depths = normalised(cameras)
     except ValueError as error:
-        raise DataError(f"{path}: the cameras have no common view direction and upward side; {cure}") from error
+        raise DataError(f"{path}: the cameras have no common view direction and upward side; {remedy}") from error
     turned = np.flatnonzero(poses[:, 2, 2] <= 0)
     if len(turned):
         raise DataError(
             f"{path}: row {turned[0]}: the camera looks away from the mean view direction, but the format is for "
-            f"forward-facing scenes; {cure}"
+            f"forward-facing scenes; {remedy}"
         )
     return poses, depths

@@ -28,7 +28,7 @@ def saved(folder: Path, *arrays: np.ndarray, suffix: str = "png") -> list[Path]:
 
 
 def loaded(paths: list[Path], downscale: int = 1) -> np.ndarray:
-    return decode_images(paths, inspect_images(paths, "cure", downscale), "cure")
+    return decode_images(paths, inspect_images(paths, "remedy", downscale), "remedy")
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -92,12 +92,12 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (Path.unlink, "is missing; cure"),
-        (cut, "cannot be decoded .*; cure"),
-        (lambda path: path.write_bytes(b"<html>not found</html>"), "is not an image.*; cure"),
-        (lambda path: path.write_bytes(b""), "is not an image.*; cure"),
-        (lambda path: Image.new("RGB", (9, 30)).save(path), "9×30 pixels where 0.* has 30×30.*; cure"),
-        (lambda path: Image.new("CMYK", (30, 30)).save(path, "jpeg"), "pixels of the kind CMYK.*; cure"),
+        (Path.unlink, "is missing; remedy"),
+        (cut, "cannot be decoded .*; remedy"),
+        (lambda path: path.write_bytes(b"<html>not found</html>"), "is not an image.*; remedy"),
+        (lambda path: path.write_bytes(b""), "is not an image.*; remedy"),
+        (lambda path: Image.new("RGB", (9, 30)).save(path), "9×30 pixels where 0.* has 30×30.*; remedy"),
+        (lambda path: Image.new("CMYK", (30, 30)).save(path, "jpeg"), "pixels of the kind CMYK.*; remedy"),
     ],
 )
 def test_a_bad_image_is_one_line_that_names_it(tmp_path: Path, suffix: str, spoil, message: str) -> None:
@@ -118,10 +118,10 @@ def test_a_changed_byte_in_a_png_is_found(tmp_path: Path) -> None:
 def test_impossible_sizes_are_refused_before_anything_is_decoded(tmp_path: Path) -> None:
     paths = saved(tmp_path, noise(8, 8, 3))
     with pytest.raises(DataError, match="8×8 pixels cannot be downsized by 9"):
-        inspect_images(paths, "cure", 9)
+        inspect_images(paths, "remedy", 9)
     Image.new("1", (9_000, 8_000)).save(paths[0])
     with pytest.raises(DataError, match="claims 9000×8000 pixels"):
-        inspect_images(paths, "cure")
+        inspect_images(paths, "remedy")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")

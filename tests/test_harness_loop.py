@@ -39,7 +39,7 @@ def test_a_budget_of_steps():
 
 
 def test_an_epoch_without_batches_is_an_error():
-    """Otherwise a task with an empty dataset would train for ever."""
+    """Otherwise a task with an empty dataset would train without end."""
     loop = make_loop(config=settings(epochs=2))
     loop.task.batches = lambda epoch, start=0: iter(())
     with pytest.raises(ValueError, match="epoch 0 of Toy has no batches"):

@@ -164,7 +164,7 @@ def test_a_device_that_is_not_there_stops_the_plan(folder, monkeypatch):
 
 
 def test_a_skip_that_was_lifted_is_run(folder):
-    """Else a method that a task has learned would stay 'skipped' in the tables for ever."""
+    """Else a method that a task has learned would stay 'skipped' in the tables."""
     selection = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0], ["task.epochs=2"])
     skipped = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0], ["task.epochs=2", "+task.skip.bp=why"])
     (run,) = plan(skipped)

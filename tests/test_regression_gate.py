@@ -62,9 +62,12 @@ def test_every_seed_must_stray_whichever_way(tmp_path, second, expected):
 
 
 def test_domains_that_amplify_rounding_are_allowed_more():
-    """One tolerance for all would cry wolf on another processor, or overlook a leaked label on the graphs."""
-    assert tolerance("geometric", 2.0) == pytest.approx(2e-4)
-    assert tolerance("language", -5.0) == pytest.approx(1e-2)
+    """One tolerance for all would raise false alarms on another processor, or overlook a leaked label on the graphs."""
+    assert tolerance("geometric", "gcn", 2.0) == pytest.approx(2e-4)
+    assert tolerance("language", "transformer", -5.0) == pytest.approx(1e-2)
+    assert (
+        tolerance("recommendation", "afn", 0.46) > 0.0033 > tolerance("recommendation", "dcn", 0.46)
+    )  # .0033 was seen
 
 
 def test_other_seeds_have_no_path_to_repeat(tmp_path):

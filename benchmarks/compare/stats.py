@@ -13,9 +13,9 @@ Three situations, from the most to the least that is known:
 
 A variance with fewer than five degrees of freedom borrows the missing ones from the variances of that metric
 and method in this comparison: with two seeds a std is small by chance so often that some cell of a hundred would
-always cry wolf. Differences by seed borrow from their median. Values borrow from their ninth decile, because three
-of them can all lie in one of two clusters: DNA's accuracies on Cora do, 83 on some splits and 88 on others. In 400
-draws of three against three of the ten published-setting seeds of 154 citation cells the median raised two false
+always raise false alarms. Differences by seed borrow from their median. Values borrow from their ninth decile, because
+three of them can all lie in one of two clusters: DNA's accuracies on Cora do, 83 on some splits and 88 on others. In
+400 draws of three against three of the ten published-setting seeds of 154 citation cells the median raised two false
 alarms, both there, and the decile none; thresholds are a fifth wider. Where nothing is known (single runs of other
 seeds everywhere), three times the ``rerun`` tolerance stands in for it; give a baseline two seeds or more.
 

@@ -37,7 +37,7 @@ class LinearTerms(nn.Module):
     """First-order terms Σ_f w[x_f] + b, ``(batch, fields)`` → ``(batch, 1)``.
 
     They start at zero. The code that the paper builds on starts them at N(0, 1), so that a sample's logit starts at
-    N(0, 39), and values too rare to be learned add noise to it for ever: ``std=1`` repeats that.
+    N(0, 39), and values too rare to be learned add noise to it in every step: ``std=1`` repeats that.
     """
 
     def __init__(self, fields: Fields, std: float) -> None:

@@ -1,7 +1,7 @@
 """Bootstrap over seeds: resampled means, and a percentile interval that is honest for few seeds.
 
 Percentile, not BCa: the plain percentile interval is too narrow for few seeds, because resampled means vary by
-(n − 1)/n of what means of new seeds would, and because it has normal tails where the std is estimated. BCa mends
+(n − 1)/n of what means of new seeds would, and because it has normal tails where the std is estimated. BCa corrects
 skewness, which is not the trouble, and takes its acceleration from a jackknife of a handful of values. So the
 percentiles are moved outward instead ("expanded percentile", T. Hesterberg, "What Teachers Should Know About the
 Bootstrap", The American Statistician 69, 2015): from Φ(−z) to Φ(−t √(n/(n − 1))). Percentiles also carry over to
