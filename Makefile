@@ -32,10 +32,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 test: setup  ## all tests, one process per core (JOBS=1: in this one)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto)
 
-lint: setup  ## ruff, and mypy over dfa_core
+lint: setup  ## ruff, mypy over dfa_core, and who may import whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(PY) -m pytest -q --noconftest tests/test_layout.py
 
 format: setup  ## rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .

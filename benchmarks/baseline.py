@@ -3,8 +3,8 @@
     python -m benchmarks.baseline write          make baseline: results/baselines/smoke.json, a line of its history
     python -m benchmarks.baseline check          make regression: exit 1 if results changed
 
-What fails is decided in ``benchmarks.gate``. ``check --seeds 10,11,12`` says that the records were made with these
-seeds and not with the baseline's.
+What fails is decided in ``benchmarks.compare.gate``. ``check --seeds 10,11,12`` says that the records were made with
+these seeds and not with the baseline's.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import gate, guard
-from benchmarks.arguments import Parser, profile
-from benchmarks.cells import Cell
-from benchmarks.cells_io import load, write_baseline
+from benchmarks.compare import gate
 from benchmarks.compare.judge import of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
-from benchmarks.console import make_console
-from benchmarks.evidence import gather
+from benchmarks.compare.reproduction import with_mean_losses
 from benchmarks.history.file import append
 from benchmarks.history.landing import landing_of
-from benchmarks.inputs import LeftOut
-from benchmarks.names import inside
-from benchmarks.plan import parse_seeds
-from benchmarks.reproduction import with_mean_losses
+from benchmarks.records.baseline_file import load, write_baseline
+from benchmarks.records.cells import Cell
+from benchmarks.records.inputs import LeftOut
+from benchmarks.records.packs import gather
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, parse_seeds, profile
+from benchmarks.terminal.console import make_console
+from benchmarks.terminal.names import inside
 
 
 def write(results: Path, profile: str, out: Path, history: Path) -> int:

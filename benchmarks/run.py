@@ -13,12 +13,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks import flags, guard
-from benchmarks.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
-from benchmarks.conf_files import CONF
-from benchmarks.config import register_schema
-from benchmarks.interrupt import Interrupted, stop_signal
-from benchmarks.overrides import UsageError, expanded, plugins_named_in, with_list_of_plugins
+from benchmarks.settings import flags
+from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.settings.conf_files import CONF
+from benchmarks.settings.overrides import expanded, plugins_named_in, with_list_of_plugins
+from benchmarks.settings.schema import register_schema
+from benchmarks.terminal import guard
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training.interrupt import Interrupted, stop_signal
 
 
 @guard.command
@@ -77,7 +79,7 @@ def _hydra_main(config: DictConfig) -> Any:
 @guard.command  # inside Hydra as well, which has a line of its own for what leaves a job
 def _run(overrides: Sequence[str]) -> None:
     """Execute one run and say what came of it."""
-    from benchmarks.runs import Busy, Run, claimed
+    from benchmarks.training.run import Busy, Run, claimed
     from benchmarks.wandb_logging.connection import check_account
 
     try:
@@ -88,7 +90,7 @@ def _run(overrides: Sequence[str]) -> None:
                 sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
                 return
             check_account(run.config.logger)
-            from benchmarks.execute import execute  # imports PyTorch, which takes seconds
+            from benchmarks.training.execute import execute  # imports PyTorch, which takes seconds
 
             try:
                 execute(run, lambda: stop.requested, console=True)

@@ -18,36 +18,22 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from benchmarks import capacity, guard
-from benchmarks.compose import compose, load_plugins
-from benchmarks.console import make_console
-from benchmarks.inputs import LeftOut, unsaid
-from benchmarks.outcome import Outcome, failures
-from benchmarks.overrides import UsageError, plugins_named_in, quoted, shortened
-from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
-from benchmarks.progress import Display
+from benchmarks.records.inputs import LeftOut, unsaid
+from benchmarks.settings.compose import compose, load_plugins
+from benchmarks.terminal import guard
+from benchmarks.terminal.console import make_console
 from benchmarks.wandb_logging.connection import check_account
-from benchmarks.workload import Tally, jobs_for, work_through
+from benchmarks.workers.display import Display
+from benchmarks.workers.outcome import Outcome, failures
+from benchmarks.workers.plan import PlannedRun, plan
+from benchmarks.workers.request import Arguments, parse
+from benchmarks.workers.workload import Tally, jobs_for, work_through
 
-_KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
 _STOPPED = "interrupted; the same command continues where it stopped"
-_SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
-
-
-@dataclass
-class Arguments:
-    """The command line."""
-
-    selection: Selection
-    jobs: int | None  # None: as many as there is room for, see `jobs_for`
-    results: Path
-    plugins: list[str]
 
 
 @guard.command
@@ -83,50 +69,6 @@ def main() -> None:
         console.print(f"{len(tally.failed)} run(s) failed: {', '.join(tally.failed)}", markup=False)
         console.print(f"what went wrong in them: {failures(arguments.results)}", markup=False)
         raise SystemExit(1)
-
-
-def parse(arguments: Sequence[str]) -> Arguments:
-    """Split the command line into what the sweep takes and what it passes on to the runs.
-
-    Raises:
-        UsageError: an argument that is not key=value, or whose value cannot be read.
-    """
-    taken = dict.fromkeys(_KEYS, "") | {"profile": "quick", "results": "results"}
-    passed_on: list[str] = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or argument.startswith("-"):
-            raise UsageError(f"'{shortened(argument)}': write key=value; see python -m benchmarks.sweep --help")
-        bare = key.lstrip("+~")
-        if bare in _SINGULAR:
-            raise UsageError(f"'{shortened(argument)}': a sweep takes {_SINGULAR[bare]}=...")
-        if bare.startswith("hydra"):
-            raise UsageError(f"'{shortened(argument)}': Hydra's own settings are for benchmarks.run; leave it out")
-        if bare in taken and bare != key:
-            raise UsageError(f"'{shortened(argument)}': write {bare}=...")
-        if key in taken:
-            taken[key] = value or taken[key]  # an empty value (a make variable not set) means the default
-        else:
-            passed_on.append(argument)
-    if taken["results"] != "results":
-        passed_on.append(f"results={quoted(taken['results'])}")
-    selection = Selection(
-        profile=taken["profile"],
-        tasks=_listed(taken["tasks"]),
-        methods=_listed(taken["methods"]),
-        seeds=parse_seeds(taken["seeds"]) if taken["seeds"] else None,
-        overrides=passed_on,
-    )
-    return Arguments(selection, _jobs(taken["jobs"]), Path(taken["results"]), plugins_named_in(arguments))
-
-
-def _jobs(text: str) -> int | None:
-    if not text:
-        return None
-    most = capacity.most_threads()
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
-        raise UsageError(f"jobs='{shortened(text)}': give the number of processes, from 1 to {most} on this machine")
-    return int(text)
 
 
 def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:
@@ -165,13 +107,9 @@ def _show_tables(arguments: Arguments, console: Console) -> None:
 
 
 def _send_tables(arguments: Arguments, logger: DictConfig) -> None:
-    from benchmarks.wandb_logging.tables import send_tables
+    from benchmarks.tables.wandb import send_tables
 
     send_tables(arguments.results, arguments.selection.profile, logger)
-
-
-def _listed(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
 
 
 if __name__ == "__main__":

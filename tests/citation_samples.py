@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.utils import to_undirected
 
-from benchmarks.citation.graph import Graph
+from benchmarks.tasks.citation.graph import Graph
 
 
 def sample_data(nodes: int = 14, features: int = 9, classes: int = 3, seed: int = 0) -> Data:

@@ -14,10 +14,11 @@ import torch
 from harness_trials import Inline
 from hydra.core.config_store import ConfigStore
 
-from benchmarks import plugins, workload
-from benchmarks.compose import load_plugins
+from benchmarks.settings import plugins
+from benchmarks.settings.compose import load_plugins
 from benchmarks.tune import __main__ as tune_command
 from benchmarks.tune import space
+from benchmarks.workers import workload
 from dfa_core import registry
 
 REPOSITORY = Path(__file__).parent.parent

@@ -9,9 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from benchmarks.compose import compose
-from benchmarks.criteo.click_prediction import NETWORKS
-from benchmarks.criteo.fields import Fields
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.criteo.click_prediction import NETWORKS
+from benchmarks.tasks.criteo.fields import Fields
 
 N, F = 30, 5  # embedding rows and fields of the samples here
 SIZES = {  # small, and different wherever the formulas tell them apart

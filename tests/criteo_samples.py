@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.criteo_text import TextFile
+from datasets.criteo.text import TextFile
 
 GOOD = "\t".join(["0", *map(str, range(13)), *(f"{number:08x}" for number in range(26))])
 

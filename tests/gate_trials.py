@@ -27,17 +27,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sabotages import SABOTAGES
 
-from benchmarks import gate
 from benchmarks.baseline import shipped
-from benchmarks.cells import Cell
-from benchmarks.cells_io import load
-from benchmarks.compare import text
+from benchmarks.compare import gate, text
 from benchmarks.compare.changes import Change, Comparison
-from benchmarks.evidence import gather
-from benchmarks.execute import execute
-from benchmarks.plan import PlannedRun, Selection, parse_seeds, plan
-from benchmarks.reproduction import with_mean_losses
-from benchmarks.runs import Run
+from benchmarks.compare.reproduction import with_mean_losses
+from benchmarks.records.baseline_file import load
+from benchmarks.records.cells import Cell
+from benchmarks.records.packs import gather
+from benchmarks.terminal.arguments import parse_seeds
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run
+from benchmarks.workers.plan import PlannedRun, Selection, plan
 
 log = logging.getLogger("gate_trials")
 #: What broke this process; held here, since a context that nobody holds is left when it is collected.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from benchmarks.task import Task
+from benchmarks.tasks.task import Task
 from dfa_core import DFA, ErrorTap, FeedbackMethod, FeedbackPoint, Method
 
 Gradients = dict[str, Tensor]

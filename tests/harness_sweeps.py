@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import read_record
+from benchmarks.records.record import read_record
 
 #: What two runs of one configuration share; the rest is time, memory and who made the record.
 SAME = ("task", "method", "profile", "seed", "config_hash", "variant", "status", "reason", "metrics", "alignment",

@@ -12,11 +12,12 @@ from engine_nets import Net
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.checkpoint import seed_everything
-from benchmarks.config import HardwareConfig, OptimConfig, TaskConfig
-from benchmarks.interrupt import Interrupted
-from benchmarks.loop import Loop, Row
-from benchmarks.task import Task
+from benchmarks.records.run_history import Row
+from benchmarks.settings.schema import HardwareConfig, OptimConfig, TaskConfig
+from benchmarks.tasks.task import Task
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.loop import Loop
 from dfa_core import make_method
 
 BATCHES = 6

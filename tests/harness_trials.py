@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.plan import PlannedRun
-from benchmarks.records import Record, write_record
-from benchmarks.runs import Run
+from benchmarks.records.record import Record, write_record
+from benchmarks.training.run import Run
 from benchmarks.tune.ranking import rank
 from benchmarks.tune.search import Trial
-from benchmarks.worker import _perform
+from benchmarks.workers.plan import PlannedRun
+from benchmarks.workers.worker import _perform
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=3", "jobs=1")
 SENTINEL = 12345.6  # in place of a test metric: a number that cannot be anything else

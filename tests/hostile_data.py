@@ -25,20 +25,21 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from datasets.archive import ArchiveError, extract_member
-from datasets.citation_standin import STANDINS as CITATION
-from datasets.citation_standin import write_citation
-from datasets.criteo import Preprocessing, load_criteo
-from datasets.criteo_cache import cache_folder as criteo_folder
-from datasets.criteo_standin import CriteoSettings, write_criteo
-from datasets.errors import DataError
-from datasets.planetoid import load_citation
-from datasets.roots import cache_root, data_root
-from datasets.source import Source, resolve
-from datasets.wikitext import Tokenization, load_wikitext
-from datasets.wikitext_cache import cache_folder as wikitext_folder
-from datasets.wikitext_standin import WikiTextSettings, write_wikitext
-from datasets.wikitext_text import TextFile, read_words
+from datasets.core.errors import DataError
+from datasets.core.roots import cache_root, data_root
+from datasets.core.source import Source
+from datasets.criteo.cache import cache_folder as criteo_folder
+from datasets.criteo.load import Preprocessing, load_criteo
+from datasets.criteo.standin import CriteoSettings, write_criteo
+from datasets.fetch.archive import ArchiveError, extract_member
+from datasets.planetoid.load import load_citation
+from datasets.planetoid.standin import STANDINS as CITATION
+from datasets.planetoid.standin import write_citation
+from datasets.registry import find_dataset, resolve
+from datasets.wikitext.cache import cache_folder as wikitext_folder
+from datasets.wikitext.load import Tokenization, load_wikitext
+from datasets.wikitext.standin import WikiTextSettings, write_wikitext
+from datasets.wikitext.text import TextFile, read_words
 
 SECONDS = 30  # for a trial that takes a tenth of one
 LONGEST = 1000  # characters of a message, of which the paths are a part
@@ -103,7 +104,7 @@ def _citation(draw: random.Random, folder: Path) -> None:
     """Raw files of a graph."""
     path = draw.choice(_put(folder / "raw", _good_citation()))
     path.write_bytes(_altered(draw, path.read_bytes(), is_pickle=not path.name.endswith("index")))
-    data = load_citation(Source("stand-in", "citeseer", folder / "raw", "altered"))
+    data = load_citation(Source("stand-in", find_dataset("citeseer"), folder / "raw", "altered"))
     assert data.x.isfinite().all() and data.edge_index.numel() and data.edge_index.max() < len(data.x)
 
 

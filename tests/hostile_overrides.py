@@ -16,13 +16,14 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from benchmarks import flags, guard
 from benchmarks import run as run_command
-from benchmarks import sweep as sweep_command
-from benchmarks.compose import compose, load_plugins, options
-from benchmarks.overrides import combinations, flat, with_list_of_plugins
-from benchmarks.plan import plan
-from benchmarks.runs import Run
+from benchmarks.settings import flags
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.overrides import combinations, flat, with_list_of_plugins
+from benchmarks.terminal import guard
+from benchmarks.training.run import Run
+from benchmarks.workers import request
+from benchmarks.workers.plan import plan
 
 #: Seconds that one line may take; composing takes a part of one, on a crowded machine two.
 PATIENCE = 60.0
@@ -163,7 +164,7 @@ def sweep(line: Line) -> None:
     if not any(argument.startswith("tasks=") and argument.removeprefix("tasks=").strip(", ") for argument in arguments):
         arguments.append("tasks=citation/gcn_cora")  # planning all tasks takes a minute
     try:
-        asked = sweep_command.parse(arguments)
+        asked = request.parse(arguments)
         load_plugins(asked.plugins)
         plan(asked.selection, lambda task, reason: None)
     except ValueError as error:

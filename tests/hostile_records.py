@@ -19,15 +19,16 @@ from benchmarks import baseline, evidence
 from benchmarks.compare import __main__ as compare
 from benchmarks.curves import __main__ as curves
 from benchmarks.embeddings import __main__ as embeddings
-from benchmarks.embeddings.files import Embedding, packed
 from benchmarks.history import __main__ as trend
-from benchmarks.records import artefact_path, iterate_records, write_record
+from benchmarks.records import packs, run_history
+from benchmarks.records.record import artefact_path, iterate_records, write_record
 from benchmarks.render import __main__ as render
 from benchmarks.report import __main__ as report
 from benchmarks.tables import __main__ as tables
-from benchmarks.view_synthesis.config import NeRFConfig
-from benchmarks.view_synthesis.rendering import NeRF
-from datasets.source import resolve
+from benchmarks.tasks.hidden_layer.file import Embedding, packed
+from benchmarks.tasks.view_synthesis.config import NeRFConfig
+from benchmarks.tasks.view_synthesis.rendering import NeRF
+from datasets.registry import resolve
 
 MODEL = {"depth": 2, "width": 16, "position_frequencies": 4, "direction_frequencies": 2, "density_bias": 0.3}
 COLUMNS = "step,epoch,train_loss,lr,valid_accuracy,alignment_cosine_mean/points.2,train_seconds"
@@ -160,11 +161,11 @@ def filled(results: Path) -> None:
     _nerf(results)
     folder = results / "evidence"
     more = [replace(one, dataset="pubmed", task="citation/gcn_pubmed") for one in made if one.profile == "paper"]
-    histories = evidence.local_histories(made, results / "records")
+    histories = run_history.local_histories(made, results / "records")
     by_new_name = {f"{name.replace('cora', 'pubmed')}": history for name, history in histories.items()}
-    evidence.pack(more, folder / "more.jsonl", by_new_name)
+    packs.pack(more, folder / "more.jsonl", by_new_name)
     again = [replace(one, dataset="citeseer", task="citation/gcn_citeseer") for one in made]
-    evidence.pack(again, folder / "zipped.jsonl.gz")
+    packs.pack(again, folder / "zipped.jsonl.gz")
     for date in ("2026-02-01", "2026-02-02"):
         fields = {"finished": date, "code": {"commit": f"c{date}", "dirty": False}}
         smoke = [replace(one, **fields) for one in iterate_records(results / "records") if one.profile == "smoke"]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.language.config import TransformerConfig
-from benchmarks.language.transformer import Transformer
+from benchmarks.tasks.language.config import TransformerConfig
+from benchmarks.tasks.language.transformer import Transformer
 
 VOCABULARY = 11
 SIZES = {"layers": 2, "width": 8, "heads": 2, "hidden": 12, "context": 6, "dropout": 0.0, "attention_dropout": 0.0}

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from results_samples import record, records, save
 
-from benchmarks.records import Record, write_record
+from benchmarks.records.record import Record, write_record
 
 VOID = {"meta", "img", "br", "link", "path", "rect", "circle"}
 BP, DFA, SHALLOW = [80.0, 81.0], [79.0, 79.5], [36.0, 37.0]

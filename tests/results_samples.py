@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cells import aggregate
-from benchmarks.records import Record, hash_config, write_record
+from benchmarks.records.cells import aggregate
+from benchmarks.records.record import Record, hash_config, write_record
 from benchmarks.tables.gap import gap_table
 from benchmarks.tables.text import Table
 

@@ -8,10 +8,10 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from benchmarks.execute import build as build_run
-from benchmarks.loop import Loop
-from benchmarks.runs import Run
-from benchmarks.task import Task
+from benchmarks.tasks.task import Task
+from benchmarks.training.execute import build as build_run
+from benchmarks.training.loop import Loop
+from benchmarks.training.run import Run
 from dfa_core import Method
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.citation import classification, gae
-from benchmarks.criteo import click_prediction
-from benchmarks.language import modelling
-from benchmarks.view_synthesis import reconstruction
-from datasets.scenes import Views
+from benchmarks.tasks.citation import classification, gae
+from benchmarks.tasks.criteo import click_prediction
+from benchmarks.tasks.language import modelling
+from benchmarks.tasks.view_synthesis import reconstruction
+from datasets.scenes.load import Views
 from dfa_core.methods import DFA
 
 _signals = DFA.signals

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from datasets.cameras import Intrinsics
-from datasets.scene_tracer import Eye, Material, Sphere, World
-from datasets.scene_worlds import object_eyes, stage_eyes
-from datasets.scene_writers import write_blender, write_capture, write_llff
-from datasets.source import Source
+from datasets.core.source import Source
+from datasets.registry import find_dataset
+from datasets.scenes.cameras import Intrinsics
+from datasets.scenes.tracer import Eye, Material, Sphere, World
+from datasets.scenes.worlds import object_eyes, stage_eyes
+from datasets.scenes.writers import write_blender, write_capture, write_llff
 
 SIZE = 32
 NAMES = {"blender": "nerf_synthetic/lego", "llff": "llff_real/fern", "capture": "capture/desk"}
@@ -50,7 +51,7 @@ def write_balls(folder: Path, kind: str) -> Source:
         write_capture(folder, ball_world(OBJECT_POINTS, 0.12), object_views()["train"], SIZE)
     else:
         write_llff(folder, ball_world(STAGE_POINTS, 0.3), stage_views(), SIZE)
-    return Source("stand-in", NAMES[kind], folder, "balls")
+    return Source("stand-in", find_dataset(NAMES[kind]), folder, "balls")
 
 
 def drawn_centres(image: Tensor) -> np.ndarray:

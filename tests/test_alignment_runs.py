@@ -11,13 +11,13 @@ import torch
 from harness_toy import BATCHES, Toy, settings, without_time
 from torch import nn
 
-from benchmarks import loop as loop_module
-from benchmarks import measure
-from benchmarks.alignment import alignment_row, undisturbed
-from benchmarks.checkpoint import seed_everything
-from benchmarks.config import HardwareConfig
-from benchmarks.loop import Loop
-from benchmarks.records import Record, record_from
+from benchmarks.records.record import Record, record_from
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.training import finish
+from benchmarks.training import loop as loop_module
+from benchmarks.training.alignment import alignment_row, undisturbed
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.loop import Loop
 from dfa_core import ErrorTap, FeedbackPoint, make_method, measure_alignment
 
 POINTS = ("2", "5")
@@ -86,7 +86,7 @@ def test_undisturbed_restores_all_generators_mode_and_statistics():
 def test_the_last_row_and_the_record_hold_the_same_numbers():
     """Else columns could be of other points, other statistics or another moment than the record's."""
     done, made = trained(1), record()
-    measure.fill(made, done, alignment=True)
+    finish.fill(made, done, alignment=True)
     row = done.progress.history[-1]
     assert made.alignment["order"] == list(POINTS) == list(made.alignment["points"])
     for point, values in made.alignment["points"].items():
@@ -141,13 +141,13 @@ def test_time_of_the_probe_is_neither_training_nor_evaluation(monkeypatch):
     """Else DFA's runs, which alone are probed, would look slower the more often one looks."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    assert loop_module.time is time and measure.time is time
+    assert loop_module.time is time and finish.time is time
 
     def probing(seconds):
         now[0] += seconds
         return {}
 
-    monkeypatch.setattr(measure, "add_alignment", lambda *_: probing(5.0))
+    monkeypatch.setattr(finish, "add_alignment", lambda *_: probing(5.0))
     seed_everything(3)
     task = Normed()
     evaluate, step = task.validate, task.loss
@@ -156,7 +156,7 @@ def test_time_of_the_probe_is_neither_training_nor_evaluation(monkeypatch):
     made, method = record(), make_method("dfa", task.model)
     loop = Loop(task, method, settings(), HardwareConfig(precision="fp32"), measure_more=lambda number: probing(100.0))
     loop.run()
-    measure.fill(made, loop, alignment=True)
+    finish.fill(made, loop, alignment=True)
     assert (made.train_seconds, made.eval_seconds, made.alignment_seconds) == (4 * BATCHES, 40.0, 405.0)
 
 
@@ -164,7 +164,7 @@ def test_methods_without_signals_have_neither_numbers_nor_time():
     """Else bp's rows in the cost table would show a probe that never ran."""
     for method in ("bp", "shallow"):
         made = record()
-        measure.fill(made, trained(0, method), alignment=True)
+        finish.fill(made, trained(0, method), alignment=True)
         assert made.alignment == {} and not any("alignment" in name for name in made.metrics)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from results_samples import record
 
-from benchmarks.cells import aggregate
-from benchmarks.metrics import lookup
+from benchmarks.records.cells import aggregate
+from benchmarks.records.metrics import lookup
 from benchmarks.tables.build import build
 from benchmarks.tables.specs import SPECS
 

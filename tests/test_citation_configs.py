@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.citation.config import ARCHITECTURES
-from benchmarks.compose import compose, options
-from benchmarks.conf_files import CONF
+from benchmarks.settings.compose import compose, options
+from benchmarks.settings.conf_files import CONF
+from benchmarks.tasks.citation.config import ARCHITECTURES
 
 METHODS = ("bp", "dfa", "shallow")
 REFERENCE = CONF.parent / "results" / "paper" / "reference.csv"

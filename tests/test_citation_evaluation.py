@@ -9,9 +9,9 @@ from runs import build
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.citation.classification import NodeClassification, _split, load_once
-from benchmarks.citation.graph import Graph
-from datasets.source import resolve
+from benchmarks.tasks.citation.classification import NodeClassification, _split, load_once
+from benchmarks.tasks.citation.graph import Graph
+from datasets.registry import resolve
 
 pytestmark = pytest.mark.usefixtures("folder")
 SIZES = {"cora": (760, 7, 100), "citeseer": (748, 6, 100), "pubmed": (700, 3, 100)}  # of the smoke stand-ins

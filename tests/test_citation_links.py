@@ -9,9 +9,9 @@ import torch
 from runs import build
 from torch import Tensor, nn
 
-from benchmarks.citation.classification import load_once
-from benchmarks.citation.gae import LinkPrediction, Links, link_logits
-from datasets.source import resolve
+from benchmarks.tasks.citation.classification import load_once
+from benchmarks.tasks.citation.gae import LinkPrediction, Links, link_logits
+from datasets.registry import resolve
 
 pytestmark = pytest.mark.usefixtures("folder")
 DATASETS = ("cora", "citeseer", "pubmed")

@@ -10,13 +10,13 @@ from runs import build
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.citation.classification import NETWORKS, NodeClassification
-from benchmarks.citation.config import GAEConfig, GATConfig, GCNConfig
-from benchmarks.citation.gae import GAE
-from benchmarks.citation.gat import GAT
-from benchmarks.citation.gcn import GCN
-from benchmarks.citation.graph import Graph
-from benchmarks.compose import compose
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.citation.classification import NETWORKS, NodeClassification
+from benchmarks.tasks.citation.config import GAEConfig, GATConfig, GCNConfig
+from benchmarks.tasks.citation.gae import GAE
+from benchmarks.tasks.citation.gat import GAT
+from benchmarks.tasks.citation.gcn import GCN
+from benchmarks.tasks.citation.graph import Graph
 from dfa_core import make_method
 
 GRAPHS = {"cora": (1433, 7), "citeseer": (3703, 6), "pubmed": (500, 3)}  # features, classes of the real graphs

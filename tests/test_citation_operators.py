@@ -11,11 +11,11 @@ from torch_geometric.nn import DNAConv as PyGDNAConv
 from torch_geometric.nn import GATConv as PyGGATConv
 from torch_geometric.nn import GCNConv as PyGGCNConv
 
-from benchmarks.citation.cheb import ChebConv
-from benchmarks.citation.dna import DNAConv
-from benchmarks.citation.edges import Edges, GCNConv
-from benchmarks.citation.gat import GATConv
-from benchmarks.citation.graph import FeatureLinear, Graph, without_projection
+from benchmarks.tasks.citation.cheb import ChebConv
+from benchmarks.tasks.citation.dna import DNAConv
+from benchmarks.tasks.citation.edges import Edges, GCNConv
+from benchmarks.tasks.citation.gat import GATConv
+from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
 
 
 def assert_same_layer(ours: Tensor, parameters: list[Tensor], theirs: Tensor, their_parameters: list[Tensor]) -> None:

@@ -7,8 +7,8 @@ import torch
 from citation_samples import gradients_of, sample_data
 from torch import Tensor
 
-from benchmarks.citation.graph import FeatureLinear, Features
-from benchmarks.citation.sparse import Pattern, sddmm, spmm
+from benchmarks.tasks.citation.graph import FeatureLinear, Features
+from benchmarks.tasks.citation.sparse import Pattern, sddmm, spmm
 
 ROWS, COLUMNS, CHANNELS = 6, 5, 3
 

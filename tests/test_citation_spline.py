@@ -12,8 +12,8 @@ from torch_geometric.nn import SplineConv as PyGSplineConv
 from torch_geometric.nn.conv import spline_conv as pyg_spline
 from torch_geometric.transforms import TargetIndegree
 
-from benchmarks.citation.graph import target_indegree
-from benchmarks.citation.spline import SplineConv, open_spline_basis
+from benchmarks.tasks.citation.graph import target_indegree
+from benchmarks.tasks.citation.spline import SplineConv, open_spline_basis
 
 SIZES = [(dim, kernel_size) for dim in (1, 2) for kernel_size in (2, 3, 5)]
 

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from runs import Built, build, near
 from torch import Tensor
 
-from benchmarks.compose import compose, options
-from benchmarks.loop import Interrupted, Loop
+from benchmarks.settings.compose import compose, options
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.loop import Loop
 from dfa_core import FeedbackMethod, make_method
 
 pytestmark = pytest.mark.usefixtures("folder")

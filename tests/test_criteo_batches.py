@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datasets.criteo import CriteoData, batches
-from datasets.errors import DataError
+from datasets.core.errors import DataError
+from datasets.criteo.load import CriteoData, batches
 
 N_ROWS = 1003
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from criteo_samples import encode_by_hand, line, random_lines, text_file
 
-from datasets import criteo_preprocess, criteo_vocabulary
-from datasets.criteo_format import FIELD_NAMES
-from datasets.criteo_preprocess import ABOUT, LABELS, ROWS, Preprocessing, _in_order, preprocess
-from datasets.criteo_text import TextFile, read_blocks
-from datasets.criteo_vocabulary import ValueCounts, Vocabulary, distinct
-from datasets.errors import DataError
+from datasets.core.errors import DataError
+from datasets.criteo import preprocess as criteo_preprocess
+from datasets.criteo import vocabulary as criteo_vocabulary
+from datasets.criteo.format import FIELD_NAMES
+from datasets.criteo.preprocess import ABOUT, LABELS, ROWS, Preprocessing, _in_order, preprocess
+from datasets.criteo.text import TextFile, read_blocks
+from datasets.criteo.vocabulary import ValueCounts, Vocabulary, distinct
 
 LINES = [line("1"), line("0"), *random_lines(500)]
 NONE_MISSING = np.zeros(1, dtype=bool)

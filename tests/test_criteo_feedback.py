@@ -7,7 +7,7 @@ import torch
 from criteo_networks import HYBRIDS, deepfm, pairs, published, sample, small
 from torch import Tensor, nn
 
-from benchmarks.criteo.click_prediction import NETWORKS
+from benchmarks.tasks.criteo.click_prediction import NETWORKS
 from dfa_core import FeedbackPoint, make_method, measure_alignment
 
 

@@ -15,9 +15,9 @@ from criteo_samples import GOOD, random_lines
 
 from benchmarks import data
 from datasets import registry
-from datasets.errors import DataError
-from datasets.fetch import fetch
-from datasets.manifest import Manifest
+from datasets.core.errors import DataError
+from datasets.core.manifest import Manifest
+from datasets.fetch.files import fetch
 
 TEXT = "".join(f"{text}\n" for text in random_lines(3000)).encode()
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from criteo_networks import BY_HAND, SIZES, published, sample, small
 
-from benchmarks.criteo.click_prediction import NETWORKS
-from benchmarks.criteo.fields import Fields
+from benchmarks.tasks.criteo.click_prediction import NETWORKS
+from benchmarks.tasks.criteo.fields import Fields
 
 
 def mlp_parameters(inputs: int, hidden: int, layers: int) -> int:

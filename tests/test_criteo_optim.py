@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.config import OptimConfig
-from benchmarks.criteo.fields import Fields
-from benchmarks.criteo.fm import FM, FMConfig
-from benchmarks.optim import LazyAdam, Schedule, clip_gradients
+from benchmarks.settings.schema import OptimConfig
+from benchmarks.tasks.criteo.config import FMConfig
+from benchmarks.tasks.criteo.fields import Fields
+from benchmarks.tasks.criteo.fm import FM
+from benchmarks.training.optim import LazyAdam, Schedule, clip_gradients
 
 ROWS, FIELDS = 24, 3
 

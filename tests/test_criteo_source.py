@@ -19,13 +19,16 @@ import pytest
 from criteo_samples import GOOD, encode_by_hand, random_lines
 from filelock import FileLock
 
-from datasets import criteo_cache, registry, sole_writer
-from datasets.criteo import Preprocessing, load_criteo
-from datasets.criteo_cache import cache_folder
-from datasets.criteo_preprocess import ABOUT, LABELS, ROWS
-from datasets.errors import DataError
-from datasets.manifest import sampled_digest
-from datasets.source import resolve
+from datasets import registry
+from datasets.core import sole_writer
+from datasets.core.errors import DataError
+from datasets.core.manifest import sampled_digest
+from datasets.criteo import cache as criteo_cache
+from datasets.criteo import preprocess
+from datasets.criteo.cache import cache_folder
+from datasets.criteo.load import Preprocessing, load_criteo
+from datasets.criteo.preprocess import ABOUT, LABELS, ROWS
+from datasets.registry import resolve
 
 REPOSITORY = Path(__file__).parents[1]
 LINES = random_lines(200)
@@ -55,8 +58,9 @@ def cached() -> list[str]:
 def in_a_process(before: str, **options: object) -> subprocess.Popen[str]:
     """Load in a process of its own, after some lines of Python."""
     program = (
-        "from datasets import criteo_cache, criteo_preprocess, sole_writer\nfrom datasets.criteo import *\n"
-        f"from datasets.source import resolve\n{before}\n"
+        "from datasets.criteo import cache as criteo_cache, preprocess as criteo_preprocess; "
+        "from datasets.core import sole_writer\nfrom datasets.criteo.load import *\n"
+        f"from datasets.registry import resolve\n{before}\n"
         "load_criteo(resolve('criteo'), Preprocessing(threshold=2))\n"
     )
     return subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, text=True, **options)
@@ -76,7 +80,7 @@ def test_the_real_file_is_loaded(root: Path) -> None:
 def test_text_is_encoded_once_per_file_and_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise every run of a sweep would encode anew, or take the rows of other settings."""
     done = []
-    encode = criteo_cache.preprocess
+    encode = preprocess.preprocess
     monkeypatch.setattr(criteo_cache, "preprocess", lambda *args: done.append(args[2]) or encode(*args))
     chosen = [SETTINGS, SETTINGS, Preprocessing(threshold=3), Preprocessing(2, rows=50), Preprocessing(2, rows=51)]
     sizes = [len(load_criteo(resolve("criteo"), settings).labels) for settings in [*chosen, *chosen]]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from datasets import criteo_standin
-from datasets.criteo_faults import line_fault
-from datasets.criteo_format import CATEGORIES, FIELD_NAMES
-from datasets.criteo_standin import STANDINS, CriteoSettings, draw_values, true_logits, write_criteo
-from datasets.criteo_text import TextFile, parse, read_blocks
-from datasets.criteo_text_writer import MISSING, append_lines
-from datasets.source import resolve
+from datasets.criteo import standin as criteo_standin
+from datasets.criteo.faults import line_fault
+from datasets.criteo.format import CATEGORIES, FIELD_NAMES
+from datasets.criteo.standin import STANDINS, CriteoSettings, draw_values, true_logits, write_criteo
+from datasets.criteo.text import TextFile, parse, read_blocks
+from datasets.criteo.text_writer import MISSING, append_lines
+from datasets.registry import resolve
 
 
 def parsed(folder: Path):

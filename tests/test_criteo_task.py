@@ -12,13 +12,13 @@ from omegaconf import OmegaConf
 from runs import Built, build
 from torch import Tensor
 
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.compose import compose, options
-from benchmarks.conf_files import CONF
-from benchmarks.criteo.click_prediction import ALIGNMENT_SAMPLES
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.runs import Run
+from benchmarks.settings.compose import compose, options
+from benchmarks.settings.conf_files import CONF
+from benchmarks.tasks.criteo.click_prediction import ALIGNMENT_SAMPLES
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
 from dfa_core import measure_alignment
 
 pytestmark = pytest.mark.usefixtures("folder")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from criteo_samples import GOOD, line, random_lines, text_file
 
-from datasets.criteo_faults import line_fault
-from datasets.criteo_format import LEAST_INTEGER
-from datasets.criteo_text import Block, TextFile, check_beginning, integer_codes, parse, read_blocks
-from datasets.errors import DataError
+from datasets.core.errors import DataError
+from datasets.criteo.faults import line_fault
+from datasets.criteo.format import LEAST_INTEGER
+from datasets.criteo.text import Block, TextFile, check_beginning, integer_codes, parse, read_blocks
 
 FILE = TextFile(Path("train.txt"), "the remedy")
 BAD_LINES = [

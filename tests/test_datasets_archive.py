@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.archive import ArchiveError, extract_member
+from datasets.fetch.archive import ArchiveError, extract_member
 
 LIMIT = 100_000
 CONTENT = b"the published bytes " * 100

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scene_samples import distance_to_rays, project
 
-from datasets.cameras import Intrinsics, pixel_rays, to_ndc
-from datasets.poses import focus_point, look_at
+from datasets.scenes.cameras import Intrinsics, pixel_rays, to_ndc
+from datasets.scenes.poses import focus_point, look_at
 
 LENS = Intrinsics(fx=50.0, fy=40.0, cx=17.0, cy=11.0, height=24, width=32)
 

@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks import data
 from datasets import registry
-from datasets.errors import DataError
-from datasets.manifest import Manifest, RemoteFile
+from datasets.core.errors import DataError
+from datasets.core.manifest import Manifest, RemoteFile
 
 REPOSITORY = Path(__file__).parents[1]
 FILES = {"ind.cora.x": b"first", "ind.cora.y": b"second"}

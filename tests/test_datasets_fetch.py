@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from datasets import http_body
-from datasets.errors import DataError
-from datasets.fetch import fetch
-from datasets.manifest import Manifest, RemoteFile
-from datasets.wikitext_manifest import WikiTextManifest
-from datasets.wikitext_text import check_text
+from datasets.core.errors import DataError
+from datasets.core.manifest import Manifest, RemoteFile
+from datasets.fetch import http_body
+from datasets.fetch.files import fetch
+from datasets.wikitext.manifest import WikiTextManifest
+from datasets.wikitext.text import check_text
 
 REPOSITORY = Path(__file__).parents[1]
 CONTENT = b"published bytes " * 5000
@@ -187,8 +187,8 @@ def test_a_full_disk_leaves_nothing_behind(
     (tmp_path / "toy" / "raw").mkdir(parents=True)
     (tmp_path / "toy" / "raw" / "one").write_bytes(b"an older version")
     program = (
-        "import resource, signal, sys\nfrom pathlib import Path\nfrom datasets.fetch import fetch\n"
-        "from datasets.manifest import Manifest, RemoteFile\nfrom datasets.errors import DataError\n"
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom datasets.fetch.files import fetch\n"
+        "from datasets.core.manifest import Manifest, RemoteFile\nfrom datasets.core.errors import DataError\n"
         "url, sha256, size, root = sys.argv[1:]\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
         "file = RemoteFile('toy/raw/one', url, sha256, int(size))\n"

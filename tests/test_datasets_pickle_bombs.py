@@ -19,8 +19,8 @@ PROGRAM = f"""
 import json, os, resource, sys
 from base64 import b64decode
 from pathlib import Path
-from datasets.errors import DataError
-from datasets.unpickle import load_pickle
+from datasets.core.errors import DataError
+from datasets.planetoid.unpickle import load_pickle
 
 def try_out(content):
     pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -16,10 +16,11 @@ from scipy.sparse import csr_matrix
 from torch_geometric.data import Data
 from torch_geometric.datasets import Planetoid
 
-from datasets.citation_standin import STANDINS, write_citation
-from datasets.errors import DataError
-from datasets.planetoid import load_citation
-from datasets.source import Source, resolve
+from datasets.core.errors import DataError
+from datasets.core.source import Source
+from datasets.planetoid.load import load_citation
+from datasets.planetoid.standin import STANDINS, write_citation
+from datasets.registry import find_dataset, resolve
 
 NAMES = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed"}
 FIELDS = ("x", "edge_index", "y", "train_mask", "val_mask", "test_mask")
@@ -55,7 +56,7 @@ def raw(good: Path, tmp_path: Path) -> Source:
     """A copy of the good files that a test may spoil."""
     folder = tmp_path / "raw"
     shutil.copytree(good, folder)
-    return Source("stand-in", "citeseer", folder, "spoilt")
+    return Source("stand-in", find_dataset("citeseer"), folder, "spoilt")
 
 
 def read_by_pyg(source: Source, root: Path) -> Data:
@@ -100,7 +101,7 @@ def test_altered_real_file_is_refused_before_it_is_unpickled(real: Source, tmp_p
     content[-1] ^= 1
     spoilt.write_bytes(content)
     with pytest.raises(DataError, match=rf"allx has sha256 \w{{12}}… where \w{{12}}….*fetch {real.name}"):
-        load_citation(Source("real", real.name, folder, real.fingerprint))
+        load_citation(Source("real", find_dataset(real.name), folder, real.fingerprint))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,7 +109,7 @@ def test_anything_called_real_is_held_to_the_checksums(name: str, tmp_path: Path
     """A stand-in in the place of real files never passes for them."""
     write_citation(tmp_path, STANDINS[name].settings["smoke"])
     with pytest.raises(DataError, match=r"has \d+ bytes where \d+ are expected; fetch it again"):
-        load_citation(Source("real", name, tmp_path, "any"))
+        load_citation(Source("real", find_dataset(name), tmp_path, "any"))
 
 
 def test_isolated_nodes_have_no_features_and_label_zero(raw: Source) -> None:

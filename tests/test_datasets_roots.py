@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from datasets import roots
-from datasets.errors import AbsentError, DataError
-from datasets.planetoid_manifest import MANIFESTS
-from datasets.roots import cache_root, data_root
-from datasets.source import resolve
-from datasets.wikitext_manifest import MANIFESTS as WIKITEXT
+from datasets.core import roots
+from datasets.core.errors import AbsentError, DataError
+from datasets.core.roots import cache_root, data_root
+from datasets.planetoid.manifest import MANIFESTS
+from datasets.registry import resolve
+from datasets.wikitext.manifest import MANIFESTS as WIKITEXT
 
 REPOSITORY = Path(__file__).parents[1]
 ROOTS = {"DFA_DATA_DIR": data_root, "DFA_CACHE_DIR": cache_root}

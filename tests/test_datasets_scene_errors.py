@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from scene_samples import NAMES, SIZE, edit_json, write_balls
 
-from datasets.errors import DataError
-from datasets.scenes import SceneOptions, load_scene
-from datasets.source import Source
+from datasets.core.errors import DataError
+from datasets.core.source import Source
+from datasets.registry import find_dataset
+from datasets.scenes.load import SceneOptions, load_scene
 
 Spoil = Callable[[Path], object]
 
@@ -30,7 +31,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def ready_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("datasets.scenes.prepare", lambda source: None)
+    monkeypatch.setattr("datasets.scenes.load.prepare", lambda source: None)
     monkeypatch.setenv("DFA_CACHE_DIR", str(tmp_path / "cache"))
 
 
@@ -39,7 +40,7 @@ def complaint(good: Path, folder: Path, kind: str, spoil: Spoil, options: SceneO
     shutil.copytree(good / kind, folder)
     spoil(folder)
     with pytest.raises(DataError) as caught:
-        load_scene(Source("stand-in", NAMES[kind], folder, "spoilt"), options or SceneOptions())
+        load_scene(Source("stand-in", find_dataset(NAMES[kind]), folder, "spoilt"), options or SceneOptions())
     message = str(caught.value)
     assert "\n" not in message
     what, _, remedy = message.rpartition("; ")
@@ -218,9 +219,9 @@ def test_a_failed_downsizing_leaves_nothing_in_the_cache(good: Path, tmp_path: P
 )
 def test_options_out_of_range(good: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"integer of at least|cannot be downsized by 100"):
-        load_scene(Source("stand-in", NAMES["blender"], good / "blender", "good"), SceneOptions(**wrong))
+        load_scene(Source("stand-in", find_dataset(NAMES["blender"]), good / "blender", "good"), SceneOptions(**wrong))
 
 
 def test_what_is_no_scene_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cora is not a scene; scenes are nerf_synthetic/…, llff_real/…, capture/…"):
-        load_scene(Source("stand-in", "cora", tmp_path, "x"), SceneOptions())
+        load_scene(Source("stand-in", find_dataset("cora"), tmp_path, "x"), SceneOptions())

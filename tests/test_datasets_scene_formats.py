@@ -26,11 +26,12 @@ from scene_samples import (
     write_balls,
 )
 
-from datasets.cameras import pixel_rays, to_ndc
-from datasets.poses import focus_point
-from datasets.scene_tracer import draw
-from datasets.scenes import Scene, SceneOptions, Views, load_scene, turn_around_poses
-from datasets.source import Source
+from datasets.core.source import Source
+from datasets.registry import find_dataset
+from datasets.scenes.cameras import pixel_rays, to_ndc
+from datasets.scenes.load import Scene, SceneOptions, Views, load_scene, turn_around_poses
+from datasets.scenes.poses import focus_point
+from datasets.scenes.tracer import draw
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
 @pytest.fixture(autouse=True)
 def ready_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The sources of these tests are not in the registry: there is nothing to generate."""
-    monkeypatch.setattr("datasets.scenes.prepare", lambda source: None)
+    monkeypatch.setattr("datasets.scenes.load.prepare", lambda source: None)
     monkeypatch.setenv("DFA_CACHE_DIR", str(tmp_path / "cache"))
 
 
@@ -137,7 +138,7 @@ def test_full_size_llff_images_are_downsized_once(sources: dict[str, Source], tm
     (folder / "poses_bounds.npy").write_bytes((sources["llff"].folder / "poses_bounds.npy").read_bytes())
     for path in sorted((sources["llff"].folder / "images_8").iterdir()):
         Image.open(path).resize((8 * SIZE, 8 * SIZE), Image.Resampling.NEAREST).save(folder / "images" / path.name)
-    source = Source("stand-in", "llff_real/fern", folder, "abc")
+    source = Source("stand-in", find_dataset("llff_real/fern"), folder, "abc")
     scene, published = load_scene(source, SceneOptions()), load_scene(sources["llff"], SceneOptions())
     assert torch.equal(scene.train.images, published.train.images) and scene.intrinsics == published.intrinsics
     cached = tmp_path / "cache" / "scenes" / "llff_real" / "fern-abc"

@@ -21,9 +21,9 @@ from PIL import Image
 from scene_samples import SIZE, edit_json, write_balls
 
 from benchmarks import data
-from datasets.errors import DataError
-from datasets.scenes import Scene, SceneOptions, load_scene
-from datasets.source import resolve
+from datasets.core.errors import DataError
+from datasets.registry import resolve
+from datasets.scenes.load import Scene, SceneOptions, load_scene
 
 DESK, LEGO, FERN = "capture/desk", "nerf_synthetic/lego", "llff_real/fern"
 FOLDERS = {DESK: "captures/desk", LEGO: "nerf_synthetic/lego", FERN: "nerf_llff_data/fern"}

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets.errors import DataError
-from datasets.scene_images import decode_images, inspect_images, list_images
-from datasets.scenes import composite
+from datasets.core.errors import DataError
+from datasets.scenes.images import decode_images, inspect_images, list_images
+from datasets.scenes.load import composite
 
 REPOSITORY = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_memory_is_that_of_the_uint8_images(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "0.png", tmp_path / f"{index}.png")
     program = (
         "import re, sys; from pathlib import Path\n"
-        "from datasets.scene_images import decode_images, inspect_images\n"
+        "from datasets.scenes.images import decode_images, inspect_images\n"
         "paths = sorted(Path(sys.argv[1]).iterdir())\n"
         "form = inspect_images(paths, '')\n"
         "peak = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scene_samples import project
 
-from datasets.cameras import pixel_rays, to_ndc
-from datasets.scenes import Scene, SceneOptions, composite, load_scene
-from datasets.source import resolve
+from datasets.registry import resolve
+from datasets.scenes.cameras import pixel_rays, to_ndc
+from datasets.scenes.load import Scene, SceneOptions, composite, load_scene
 
 
 def real_scene(name: str, options: SceneOptions) -> Scene:

@@ -17,13 +17,12 @@ from scene_samples import SIZE, edit_json, write_balls
 
 from benchmarks import data
 from benchmarks.tables.scenes import scenes_of
-from datasets.errors import DataError
-from datasets.fetch import fetch
-from datasets.registry import find_dataset, known_datasets
-from datasets.scene_standin import STANDINS
-from datasets.scene_tracer import Material, Sphere, World, trace
-from datasets.scenes import SceneOptions, load_scene
-from datasets.source import resolve
+from datasets.core.errors import DataError
+from datasets.fetch.files import fetch
+from datasets.registry import find_dataset, known_datasets, resolve
+from datasets.scenes.load import SceneOptions, load_scene
+from datasets.scenes.standin import STANDINS
+from datasets.scenes.tracer import Material, Sphere, World, trace
 
 REPOSITORY = Path(__file__).parents[1]
 LEGO, FERN, DESK = "nerf_synthetic/lego", "llff_real/fern", "capture/desk"
@@ -269,5 +268,5 @@ def test_a_capture_s_name_is_one_folder(name: str) -> None:
 
 def test_the_table_of_datasets_does_without_pytorch() -> None:
     """`data status` and the planning of a sweep would wait for seconds before they say anything."""
-    program = "import sys, datasets.source; sys.exit('torch' in sys.modules)"
+    program = "import sys, datasets.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == 0

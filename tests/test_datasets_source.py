@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from datasets.citation_standin import STANDINS, write_citation
-from datasets.errors import DataError
-from datasets.planetoid_manifest import MANIFESTS
-from datasets.source import Source, cache_root, data_root, known_datasets, prepare, resolve
-from datasets.standin import StandIn
+from datasets.core.errors import DataError
+from datasets.core.roots import cache_root, data_root
+from datasets.core.source import Source, prepare
+from datasets.core.standin import StandIn
+from datasets.planetoid.manifest import MANIFESTS
+from datasets.planetoid.standin import STANDINS, write_citation
+from datasets.registry import find_dataset, known_datasets, resolve
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -112,7 +114,7 @@ def test_two_processes_prepare_the_same_stand_in(folders: Path) -> None:
     go = folders / "go"
     program = (
         "import pathlib, time\n"
-        "from datasets.source import prepare, resolve\n"
+        "from datasets.core.source import prepare; from datasets.registry import resolve\n"
         "source = resolve('pubmed', 'standin')\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.001)\n"
         "prepare(source)\n"
@@ -205,4 +207,4 @@ def test_a_cache_that_is_no_folder_is_a_clear_error(folders: Path) -> None:
 
 def test_a_fingerprint_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no stand-in of cora has the fingerprint 'old'"):
-        prepare(Source("stand-in", "cora", tmp_path / "cora-old", "old"))
+        prepare(Source("stand-in", find_dataset("cora"), tmp_path / "cora-old", "old"))

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from runs import build
 from torch import Tensor, nn
 
-from benchmarks.citation.classification import NETWORKS
-from benchmarks.embeddings import files
-from benchmarks.embeddings.files import Embedding, packed, read
-from benchmarks.embeddings.hidden import copied_weights, hidden_layer
-from benchmarks.embeddings.separation import MOST_NODES, separation, some_of
+from benchmarks.tasks.citation.classification import NETWORKS
+from benchmarks.tasks.hidden_layer import file as files
+from benchmarks.tasks.hidden_layer.activation import copied_weights, hidden_layer
+from benchmarks.tasks.hidden_layer.file import Embedding, packed, read
+from benchmarks.tasks.hidden_layer.separation import MOST_NODES, separation, some_of
 
 in_a_folder = pytest.mark.usefixtures("folder")
 

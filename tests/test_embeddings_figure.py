@@ -15,11 +15,11 @@ from results_samples import hash_of, record
 from benchmarks.embeddings import draw
 from benchmarks.embeddings.__main__ import main
 from benchmarks.embeddings.draw import look, png
-from benchmarks.embeddings.files import SUFFIX, Embedding, packed
 from benchmarks.embeddings.project import pca, tsne
 from benchmarks.embeddings.recorded import Figure, figures_of
-from benchmarks.embeddings.separation import separation
-from benchmarks.records import Record, artefact_path, write_record
+from benchmarks.records.record import Record, artefact_path, write_record
+from benchmarks.tasks.hidden_layer.file import SUFFIX, Embedding, packed
+from benchmarks.tasks.hidden_layer.separation import separation
 
 NODES, WIDTH = 40, 5
 LABELS = np.arange(NODES) % 4

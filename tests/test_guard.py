@@ -16,9 +16,9 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from benchmarks import guard
-from benchmarks.console import make_console
-from benchmarks.interrupt import stop_signal
+from benchmarks.terminal import guard
+from benchmarks.terminal.console import make_console
+from benchmarks.training.interrupt import stop_signal
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 FAULTS = [

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compose as compose_module
-from benchmarks import conf_files, run, sweep
-from benchmarks import plan as plan_module
-from benchmarks.compose import UsageError, compose, load_plugins
-from benchmarks.conf_files import BrokenFileError
-from benchmarks.plan import Selection, plan
+from benchmarks import run, sweep
+from benchmarks.settings import compose as compose_module
+from benchmarks.settings import conf_files
+from benchmarks.settings.compose import compose, load_plugins
+from benchmarks.settings.conf_files import BrokenFileError
+from benchmarks.terminal.errors import UsageError
+from benchmarks.workers import plan as plan_module
+from benchmarks.workers.plan import Selection, plan
 
 BROKEN = "hidden: [1\nmore: {\n"
 FAULTS = {

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import execute, run
-from benchmarks.records import iterate_records
-from benchmarks.runs import Run
+from benchmarks import run
+from benchmarks.records.record import iterate_records
+from benchmarks.training import execute
+from benchmarks.training.run import Run
 
 SMOKE = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=3", "results=out")
 

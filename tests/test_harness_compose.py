@@ -8,11 +8,12 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks import compose as compose_module
-from benchmarks.compose import GROUPS, UsageError, check_overrides, combinations, compose, options
-from benchmarks.conf_files import CONF
-from benchmarks.config import by_dataset, by_method, by_profile
-from benchmarks.overrides import flat
+from benchmarks.settings import compose as compose_module
+from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, options
+from benchmarks.settings.conf_files import CONF
+from benchmarks.settings.overrides import flat
+from benchmarks.settings.schema import by_dataset, by_method, by_profile
+from benchmarks.terminal.errors import UsageError
 
 GCN = ("task=citation/gcn_cora", "profile=smoke")
 

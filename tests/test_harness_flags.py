@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import execute, flags, plugins, run, sweep, worker
-from benchmarks.compose import UsageError, check_overrides, combinations, options
-from benchmarks.interrupt import Interrupted, StopSignal
-from benchmarks.overrides import expanded, parsed, quoted, results_named_in
-from benchmarks.plan import Selection, plan
-from benchmarks.workload import Tally
+from benchmarks import run, sweep
+from benchmarks.settings import flags, plugins
+from benchmarks.settings.compose import check_overrides, combinations, options
+from benchmarks.settings.overrides import expanded, parsed, quoted, results_named_in
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training import execute
+from benchmarks.training.interrupt import Interrupted, StopSignal
+from benchmarks.workers import request, worker
+from benchmarks.workers.plan import Selection, plan
+from benchmarks.workers.workload import Tally
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=2", "results=out")
 REFUSED = {
@@ -154,7 +158,7 @@ def test_a_sweep_names_what_it_cannot_take(argument, command):
 def test_a_seed_that_is_named_twice_is_run_once():
     """Twice the same seed would count twice in a mean."""
     runs = plan(Selection("smoke", ["citation/gcn_cora"], ["bp"], [0]))
-    assert sweep.parse(["seeds=3,3,1"]).selection.seeds == [3, 1] and len(runs) == 1
+    assert request.parse(["seeds=3,3,1"]).selection.seeds == [3, 1] and len(runs) == 1
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])

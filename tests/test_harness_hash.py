@@ -9,10 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks import run as run_command
-from benchmarks.compose import compose
-from benchmarks.overrides import flat
-from benchmarks.records import hash_config, iterate_records
-from benchmarks.runs import Run
+from benchmarks.records.record import hash_config, iterate_records
+from benchmarks.settings.compose import compose
+from benchmarks.settings.overrides import flat
+from benchmarks.training.run import Run
 
 GCN = ("task=citation/gcn_cora", "method=dfa", "profile=smoke")
 DEEPFM = ("task=criteo/deepfm",)

@@ -12,9 +12,9 @@ import pytest
 from harness_sweeps import contents, differences, done, group_members, kill_group, rows, start, wait_until
 
 from benchmarks import run as run_command
-from benchmarks.execute import execute
-from benchmarks.plan import Selection, plan
-from benchmarks.runs import Run
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run
+from benchmarks.workers.plan import Selection, plan
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="watches processes through /proc")
 SWEEP = ("profile=smoke", "tasks=citation/gcn_cora", "seeds=2", "task.epochs=150")

@@ -10,9 +10,9 @@ import os
 import pytest
 
 from benchmarks import run as run_command
-from benchmarks.loggers import CsvLogger
-from benchmarks.records import read_record
-from benchmarks.runs import Run
+from benchmarks.records.record import read_record
+from benchmarks.training.loggers import CsvLogger
+from benchmarks.training.run import Run
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "results=out")
 

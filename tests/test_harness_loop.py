@@ -10,8 +10,8 @@ import torch
 from harness_toy import BATCHES, Scripted, StopAt, Toy, make_loop, run_to_next_stop, settings
 from torch.nn import functional as F
 
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.optim import Schedule
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.optim import Schedule
 
 
 def patient(patience, **options):

@@ -11,17 +11,19 @@ import pytest
 from conftest import REPOSITORY
 from omegaconf import OmegaConf
 
-from benchmarks import neutral, runs
-from benchmarks.citation.config import CitationConfig, GCNConfig
-from benchmarks.compose import compose, load_plugins, options
-from benchmarks.config import OptimConfig
-from benchmarks.evidence import is_pack, read_pack, unpack
-from benchmarks.neutral import ADDED, FIRST_RELEASE, without_neutral
-from benchmarks.plan import Selection, plan
-from benchmarks.records import hash_config
-from benchmarks.registry import architectures
-from benchmarks.runs import Run
-from datasets.source import Source
+from benchmarks.records.packs import is_pack, read_pack, unpack
+from benchmarks.records.record import hash_config
+from benchmarks.settings import neutral
+from benchmarks.settings.architectures import architectures
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.neutral import ADDED, FIRST_RELEASE, without_neutral
+from benchmarks.settings.schema import OptimConfig
+from benchmarks.tasks.citation.config import CitationConfig, GCNConfig
+from benchmarks.training import run as runs
+from benchmarks.training.run import Run
+from benchmarks.workers.plan import Selection, plan
+from datasets.core.source import Source
+from datasets.registry import find_dataset
 
 GCN = ("task=citation/gcn_cora", "method=dfa", "profile=smoke")
 EVIDENCE = REPOSITORY / "results" / "evidence"
@@ -74,7 +76,9 @@ def test_a_new_setting_needs_its_neutral_value(name):
         values = OmegaConf.to_container(OmegaConf.structured(schema))
         known = set(neutral._neutral_of(schema)) | runs._WITHOUT_EFFECT | {"optim"}
         missing = [key for key, value in values.items() if key not in known and value != "???"]
-        assert not missing, f"{schema.__name__}.{missing[0]}: give its neutral value in benchmarks/neutral.py, ADDED"
+        assert not missing, (
+            f"{schema.__name__}.{missing[0]}: give its neutral value in benchmarks/settings/neutral.py, ADDED"
+        )
     optim = OmegaConf.to_container(OmegaConf.structured(OptimConfig))
     assert set(optim) - set(neutral._neutral("OptimConfig")) == {"lr"}
 
@@ -116,7 +120,7 @@ def test_a_setting_that_is_added_keeps_old_hashes(folder, later, monkeypatch):
 
 def test_a_setting_of_a_method_that_is_added_keeps_old_hashes(folder, monkeypatch):
     """The same for a method's settings: `method.scale=1.0` stands for one that came later."""
-    record = runs.determining(compose(GCN), Source("real", "cora", Path(), "f"))
+    record = runs.determining(compose(GCN), Source("real", find_dataset("cora"), Path(), "f"))
     monkeypatch.setattr(neutral, "ADDED", (("dfa", "scale", 1.0),))
     assert "scale" not in without_neutral(record)["method"]
     other = {**record, "method": {**record["method"], "scale": 2.0}}
@@ -161,7 +165,9 @@ def test_the_planner_finds_committed_evidence_done(name, folder, monkeypatch):
     """Else a sweep would train for weeks what is known, and tables would put two settings into one cell."""
     records = read_pack(EVIDENCE / name)
     unpack(EVIDENCE / name, Path("results/records"))
-    sources = {r.dataset: Source(r.data["source"], r.dataset, Path(), r.data["fingerprint"]) for r in records}
+    sources = {
+        r.dataset: Source(r.data["source"], find_dataset(r.dataset), Path(), r.data["fingerprint"]) for r in records
+    }
     monkeypatch.setattr(runs, "resolve", lambda dataset, *rest: sources[dataset])
     methods = sorted({record.config["method"]["name"] for record in records})
     seeds = sorted({record.seed for record in records})

@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import capacity
 from benchmarks import sweep as sweep_command
-from benchmarks.compose import UsageError, options
-from benchmarks.execute import execute, failed_record
-from benchmarks.plan import PlannedRun, Selection, matching_tasks, parse_seeds, plan
-from benchmarks.records import read_record, write_record
-from benchmarks.runs import Run
-from benchmarks.sweep import parse
-from benchmarks.worker import _perform
-from benchmarks.workload import jobs_for
-from datasets.errors import DataError
+from benchmarks.records.record import read_record, write_record
+from benchmarks.settings import capacity
+from benchmarks.settings.compose import options
+from benchmarks.terminal.arguments import parse_seeds
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training.execute import execute, failed_record
+from benchmarks.training.run import Run
+from benchmarks.workers import request
+from benchmarks.workers.plan import PlannedRun, Selection, matching_tasks, plan
+from benchmarks.workers.request import parse
+from benchmarks.workers.worker import _perform
+from benchmarks.workers.workload import jobs_for
+from datasets.core.errors import DataError
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]
 
@@ -83,7 +86,7 @@ def test_empty_values_mean_the_default():
 def test_the_sweep_says_how_it_is_used(command):
     """Every key of the command line stands in its help."""
     done = command(sweep_command.main)("--help")
-    assert done.code == 0 and all(f"{key}=" in done.out for key in sweep_command._KEYS)
+    assert done.code == 0 and all(f"{key}=" in done.out for key in request._KEYS)
 
 
 def test_a_results_folder_may_have_any_name(folder):
@@ -213,7 +216,8 @@ def test_an_unreadable_record_stops_the_plan(folder):
 def test_planning_does_without_pytorch(folder):
     """Whoever asks for what is recorded, mistypes a setting or watches workers need not wait for its import."""
     code = (
-        "import sys; from benchmarks import run, sweep; from benchmarks.plan import PlannedRun, Selection, plan; "
+        "import sys; from benchmarks import run, sweep; "
+        "from benchmarks.workers.plan import PlannedRun, Selection, plan; "
         "runs = plan(Selection('smoke', ['citation/gcn_cora'])); "
         "sys.exit('torch' in sys.modules or len(runs) != 3)"
     )

@@ -12,11 +12,11 @@ from engine_nets import Net
 
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
-from benchmarks.compose import compose, load_plugins, options
-from benchmarks.config import entry_of
-from benchmarks.overrides import plugins_named_in, with_list_of_plugins
-from benchmarks.records import iterate_records
-from benchmarks.runs import Run
+from benchmarks.records.record import iterate_records
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.overrides import plugins_named_in, with_list_of_plugins
+from benchmarks.settings.schema import entry_of
+from benchmarks.training.run import Run
 from dfa_core import make_method, measure_alignment
 
 EXAMPLE = REPOSITORY / "examples" / "random_direction.py"
@@ -112,7 +112,7 @@ def test_an_edited_plugin_is_another_configuration(folder, own_methods, monkeypa
         Path("tiny.py").write_text(TINY.format(comment=comment, default="=3"))
         with monkeypatch.context() as fresh:  # each time as in a new process
             fresh.setattr("dfa_core.registry._METHODS", {})
-            fresh.setattr("benchmarks.plugins._loaded", set())
+            fresh.setattr("benchmarks.settings.plugins._loaded", set())
             load_plugins(["tiny.py"])
             ids.append(Run.plan(["method=tiny", "task=citation/gcn_cora", "profile=smoke"]).id)
     assert ids[0] == ids[2] != ids[1]

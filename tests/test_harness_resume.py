@@ -8,11 +8,11 @@ import pytest
 import torch
 from harness_toy import BATCHES, StopAt, make_loop, run_to_next_stop, settings, without_time
 
-from benchmarks import machine
-from benchmarks.checkpoint import Checkpoint, seed_everything
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.runs import Run
+from benchmarks.training import machine
+from benchmarks.training.checkpoint import Checkpoint, seed_everything
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
 
 EVERYTHING = {"clip_norm": 0.5, "weight_decay": 1e-3}
 CONFIGS = {

@@ -12,13 +12,14 @@ from conftest import REPOSITORY
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks import capacity, settings
-from benchmarks.compose import UsageError, compose, options
-from benchmarks.evidence import is_pack, read_pack
-from benchmarks.names import LARGEST_SEED
-from benchmarks.overrides import flat
-from benchmarks.registry import architectures
-from benchmarks.settings import RULES, problem
+from benchmarks.records.packs import is_pack, read_pack
+from benchmarks.settings import capacity, rules
+from benchmarks.settings.architectures import architectures
+from benchmarks.settings.compose import compose, options
+from benchmarks.settings.overrides import flat
+from benchmarks.settings.rules import RULES, problem
+from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.names import LARGEST_SEED
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "method=dfa")
 #: One task of each architecture, and the profile with its largest sizes.
@@ -81,7 +82,7 @@ def test_every_setting_has_a_rule(name):
     elsewhere = {"task.method_names", "task.skip", "task.model", "plugins", "alignment"}
     for key, value in leaves(config).items():
         free = key in FREE or key.rpartition(".")[0] in elsewhere or key in elsewhere or isinstance(value, bool)
-        assert free or key in sizes or key in RULES, f"{key}: give it a line in benchmarks.settings.RULES"
+        assert free or key in sizes or key in RULES, f"{key}: give it a line in benchmarks.settings.rules.RULES"
 
 
 @pytest.mark.parametrize("name", sorted(architectures()))
@@ -208,4 +209,4 @@ def test_memory_that_is_not_known_forbids_nothing(monkeypatch):
     """Windows does not say; a bound of 0 would refuse every run."""
     monkeypatch.setattr(capacity.os, "sysconf", lambda name: (_ for _ in ()).throw(ValueError()), raising=False)
     assert capacity.memory() == math.inf
-    assert settings.problem(composed(TASKS["gcn"])) is None
+    assert rules.problem(composed(TASKS["gcn"])) is None

@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import pool, sweep, worker, workload
-from benchmarks.execute import execute
-from benchmarks.outcome import Outcome
-from benchmarks.plan import PlannedRun, Selection, plan
-from benchmarks.pool import Queue, Worker
-from benchmarks.progress import Display, Estimate
-from benchmarks.records import Record, iterate_records
-from benchmarks.runs import Run, claimed
+from benchmarks import sweep
+from benchmarks.records.record import Record, iterate_records
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run, claimed
+from benchmarks.workers import pool, worker, workload
+from benchmarks.workers.display import Display, Estimate
+from benchmarks.workers.outcome import Outcome
+from benchmarks.workers.plan import PlannedRun, Selection, plan
+from benchmarks.workers.pool import Queue, Worker
+from benchmarks.workers.request import parse
 
 TROUBLE = '''
 """dfa, but on the graph autoencoder it raises and on the Chebyshev network it kills its process, until calmed."""
@@ -103,7 +105,7 @@ def test_a_run_that_was_not_done_is_asked_for_again(folder, monkeypatch):
     monkeypatch.setattr(workload, "Queue", functools.partial(Queue, pause=0.0))
     runs = plan(selection("dfa", seeds=(0, 1, 2, 3)))
     out = io.StringIO()
-    tally = sweep.sweep(runs, sweep.parse(["profile=smoke"]), Console(file=out, width=200))
+    tally = sweep.sweep(runs, parse(["profile=smoke"]), Console(file=out, width=200))
     assert scripts[0].order == [(0, "busy"), (1, "interrupted"), (2, "ok"), (3, "failed"), (0, "ok"), (1, "ok")]
     assert scripts[0].stopped and len(tally.failed) == 1 and "seed3" in tally.failed[0] and tally.stopped_by is None
     assert "[4/4]" in out.getvalue() and "\x1b" not in out.getvalue()
@@ -152,7 +154,7 @@ def test_the_queue_keeps_order_and_lets_busy_runs_wait(monkeypatch):
 def test_the_estimate_follows_costs(monkeypatch):
     """Two seconds for cost 1: four waiting of cost 3 and one half done, on two workers."""
     clock = [0.0]
-    monkeypatch.setattr("benchmarks.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("benchmarks.workers.display.time.monotonic", lambda: clock[0])
     estimate = Estimate(jobs=2)
     assert estimate.left([planned(1)], {}) is None
     estimate.finished(planned(0, 1.0), 2.0)

@@ -14,14 +14,15 @@ import torch
 from conftest import REPOSITORY
 from harness_toy import make_loop
 
-from benchmarks import execute, machine, worker
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
-from benchmarks.checkpoint import Checkpoint, random_state
-from benchmarks.loggers import Loggers
-from benchmarks.plan import PlannedRun, Selection, plan
-from benchmarks.pool import Pool, Queue, Worker
-from benchmarks.records import iterate_records
+from benchmarks.records.record import iterate_records
+from benchmarks.training import execute, machine
+from benchmarks.training.checkpoint import Checkpoint, random_state
+from benchmarks.training.loggers import Loggers
+from benchmarks.workers import worker
+from benchmarks.workers.plan import PlannedRun, Selection, plan
+from benchmarks.workers.pool import Pool, Queue, Worker
 
 TWO_EPOCHS = Selection("smoke", ["citation/gcn_cora"], ["bp"], [0], ["task.epochs=2"])
 
@@ -83,7 +84,7 @@ def test_the_code_is_hashed_when_it_is_loaded():
         for path in sorted((REPOSITORY / package).rglob("*.py")):
             digest.update(path.read_bytes())
     code = (
-        "import pathlib, sys; from benchmarks import machine; "
+        "import pathlib, sys; from benchmarks.training import machine; "
         "machine._REPOSITORY = pathlib.Path('edited'); sys.stdout.write(machine.source_hash())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)

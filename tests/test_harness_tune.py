@@ -14,17 +14,19 @@ from harness_trials import GCN, Inline, record, trial_of
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from benchmarks import compose as compose_module
-from benchmarks import plan as plan_module
-from benchmarks import workload
-from benchmarks.compose import UsageError, compose, load_plugins, options
-from benchmarks.evidence import read_pack
-from benchmarks.outcome import Outcome
-from benchmarks.pool import Queue
-from benchmarks.records import iterate_records
-from benchmarks.runs import Run
+from benchmarks.records.packs import read_pack
+from benchmarks.records.record import iterate_records
+from benchmarks.settings import compose as compose_module
+from benchmarks.settings import conf_files
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training.run import Run
 from benchmarks.tune import named, search, space
 from benchmarks.tune.ranking import Ranking, Result
+from benchmarks.workers import plan as plan_module
+from benchmarks.workers import workload
+from benchmarks.workers.outcome import Outcome
+from benchmarks.workers.pool import Queue
 
 METHODS = ("bp", "dfa", "shallow")
 
@@ -33,7 +35,7 @@ METHODS = ("bp", "dfa", "shallow")
 def conf(tmp_path_factory, monkeypatch):
     """A copy of `conf/`, to declare spaces and write tasks in."""
     copy = tmp_path_factory.mktemp("copy") / "conf"
-    shutil.copytree(compose_module.CONF, copy)
+    shutil.copytree(conf_files.CONF, copy)
     for module in (compose_module, plan_module, space, named):
         monkeypatch.setattr(module, "CONF", copy)
     load_plugins([])  # forgets what was composed before
@@ -75,7 +77,7 @@ def test_the_points_fill_the_space_evenly():
 
 def test_shipped_spaces_compose_at_their_ends():
     """A space that is out of a setting's range somewhere would fail its users, not us."""
-    for path in (compose_module.CONF / "tune").glob("*.yaml"):
+    for path in (conf_files.CONF / "tune").glob("*.yaml"):
         for method in METHODS:
             for point in space.load(path.stem).ends(method):
                 values = [search.override(key, value) for key, value in point.items()]

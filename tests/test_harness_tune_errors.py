@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness_trials import GCN
 
-from benchmarks.compose import UsageError
+from benchmarks.terminal.errors import UsageError
 from benchmarks.tune import search, space
 
 SPACES = {

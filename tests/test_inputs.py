@@ -14,12 +14,13 @@ import torch
 from report_samples import POINTS
 from results_samples import hash_of, record, records, save
 
-from benchmarks import evidence, inputs
-from benchmarks.cells import aggregate
+from benchmarks import evidence
 from benchmarks.compare.__main__ import main as compare
-from benchmarks.evidence import gather, pack, read_entries, read_pack
-from benchmarks.inputs import BadInput, LeftOut, read_bytes
-from benchmarks.records import iterate_records, read_record, write_record
+from benchmarks.records import inputs
+from benchmarks.records.cells import aggregate
+from benchmarks.records.inputs import BadInput, LeftOut, read_bytes
+from benchmarks.records.packs import gather, pack, read_entries, read_pack
+from benchmarks.records.record import iterate_records, read_record, write_record
 from benchmarks.report.__main__ import main as report
 from benchmarks.tables.__main__ import main as tables
 

@@ -10,9 +10,9 @@ from language_networks import VOCABULARY, gradients, small, some_ids
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.language.config import TransformerConfig
-from benchmarks.language.dropout import Dropout, factors
-from benchmarks.language.transformer import Attention
+from benchmarks.tasks.language.config import TransformerConfig
+from benchmarks.tasks.language.dropout import Dropout, factors
+from benchmarks.tasks.language.transformer import Attention
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -164,7 +164,7 @@ def test_every_dropout_draws_its_own(monkeypatch):
     drawn = []
     original = factors
     monkeypatch.setattr(
-        "benchmarks.language.dropout.factors", lambda x, p: drawn.append((tuple(x.shape), p)) or original(x, p)
+        "benchmarks.tasks.language.dropout.factors", lambda x, p: drawn.append((tuple(x.shape), p)) or original(x, p)
     )
     model = small(dropout=0.25, attention_dropout=0.125)
     model.loss(*some_ids()).backward()

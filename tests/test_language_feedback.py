@@ -13,7 +13,7 @@ from language_networks import gradients, small, some_ids
 from test_language_model import equations
 from torch import Tensor, nn
 
-from benchmarks.language.transformer import Transformer
+from benchmarks.tasks.language.transformer import Transformer
 from dfa_core import FeedbackMethod, make_method, measure_alignment
 
 HEAD = {"projection.weight", "projection.bias"}

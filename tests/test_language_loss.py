@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.language import vocabulary_loss as module
-from benchmarks.language.vocabulary_loss import vocabulary_loss
+from benchmarks.tasks.language import vocabulary_loss as module
+from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
 
 TOKENS, WIDTH, VOCABULARY = 10, 5, 7
 

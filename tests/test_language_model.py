@@ -10,8 +10,8 @@ from language_networks import VOCABULARY, small, some_ids
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.language.config import TransformerConfig
-from benchmarks.language.transformer import Transformer, sinusoids
+from benchmarks.tasks.language.config import TransformerConfig
+from benchmarks.tasks.language.transformer import Transformer, sinusoids
 from dfa_core import make_method
 
 # A block at width 512 and hidden width 2048: queries, keys and values, their merge, two layers, two norms.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from language_networks import small, some_ids
 
-from benchmarks.language.sampling import draw, generate
+from benchmarks.tasks.language.sampling import draw, generate
 
 
 @pytest.mark.parametrize("tap", ["before", "after"])

@@ -10,12 +10,12 @@ import torch
 from runs import build
 from torch import nn
 
-from benchmarks.compose import compose
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.language.windows import windows
-from benchmarks.records import artefact_path
-from benchmarks.runs import Run
+from benchmarks.records.record import artefact_path
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.language.windows import windows
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("folder")
 

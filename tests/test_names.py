@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.names import KINDS, LARGEST_SEED, inside, one_line, problem_of_hash, problem_of_name, problem_of_seed
+from benchmarks.terminal.names import (
+    KINDS,
+    LARGEST_SEED,
+    inside,
+    one_line,
+    problem_of_hash,
+    problem_of_name,
+    problem_of_seed,
+)
 
 GOOD = [
     *(("task", name) for name in ("citation/gcn_cora", "capture/own", "a/b/c", "wikitext2/macro_beta2", "toy")),

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.compose import compose
-from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions
-from benchmarks.view_synthesis.encoding import PositionalEncoding
-from benchmarks.view_synthesis.network import RadianceField
-from benchmarks.view_synthesis.rendering import NeRF, Rays
-from datasets.scene_manifest import REAL_SCENES, SYNTHETIC_SCENES
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions
+from benchmarks.tasks.view_synthesis.encoding import PositionalEncoding
+from benchmarks.tasks.view_synthesis.network import RadianceField
+from benchmarks.tasks.view_synthesis.rendering import NeRF, Rays
+from datasets.scenes.manifest import REAL_SCENES, SYNTHETIC_SCENES
 from dfa_core import make_method
 
 SMALL = NeRFConfig(depth=3, width=8, skip=1, position_frequencies=2, direction_frequencies=1, density_bias=1.0)

@@ -18,15 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.records import Record, artefact_path, read_record, write_atomically, write_record
+from benchmarks.records.record import Record, artefact_path, read_record, write_atomically, write_record
 from benchmarks.render import turn_around
 from benchmarks.render.__main__ import main
 from benchmarks.render.turn_around import as_gif, resized
-from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions
-from benchmarks.view_synthesis.rendering import NeRF, Rays
-from datasets.cameras import Intrinsics, pixel_rays, to_ndc
-from datasets.scenes import Scene, SceneOptions, load_scene, turn_around_poses
-from datasets.source import Source, resolve
+from benchmarks.tasks.view_synthesis import rendering
+from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions
+from benchmarks.tasks.view_synthesis.rendering import NeRF, Rays
+from datasets.core.source import Source
+from datasets.registry import resolve
+from datasets.scenes.cameras import Intrinsics, pixel_rays, to_ndc
+from datasets.scenes.load import Scene, SceneOptions, load_scene, turn_around_poses
 
 LEGO, FERN = "nerf_synthetic/lego", "llff_real/fern"
 MODEL = {"depth": 2, "width": 16, "position_frequencies": 4, "direction_frequencies": 2, "density_bias": 0.3}
@@ -243,7 +245,7 @@ def refused(folder: Path, arguments: list[str], message: str, capsys: pytest.Cap
 
 def test_an_interrupt_leaves_the_film_that_was_there(path, monkeypatch, capsys, folder):
     """Without it half a film could take the place of a whole one."""
-    render, calls = turn_around.render_in_chunks, []
+    render, calls = rendering.render_in_chunks, []
 
     def interrupted(*arguments):
         calls.append(arguments)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.view_synthesis import rendering
-from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions
-from benchmarks.view_synthesis.rendering import NeRF, Rays, integrate, interval_lengths, transmittance_weights
-from benchmarks.view_synthesis.sampling import from_histogram, hierarchical, stratified
+from benchmarks.tasks.view_synthesis import rendering
+from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions
+from benchmarks.tasks.view_synthesis.rendering import NeRF, Rays, integrate, interval_lengths, transmittance_weights
+from benchmarks.tasks.view_synthesis.sampling import from_histogram, hierarchical, stratified
 from dfa_core import make_method
 
 EDGES = torch.tensor([0.0, 0.5, 2.0, 2.5, 4.0], dtype=torch.float64)

@@ -11,8 +11,8 @@ from matplotlib import colormaps
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.view_synthesis.rendering import Picture, integrate
-from benchmarks.view_synthesis.sheet import SheetRow, contact_sheet
+from benchmarks.tasks.view_synthesis.rendering import Picture, integrate
+from benchmarks.tasks.view_synthesis.sheet import SheetRow, contact_sheet
 
 RED, GREEN, BLUE, OCHRE, TEAL = (255, 0, 51), (0, 255, 102), (51, 0, 255), (204, 153, 51), (0, 102, 102)
 NEAR, FAR = 2.0, 6.0

@@ -14,16 +14,16 @@ from runs import build
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from benchmarks.checkpoint import seed_everything
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.records import artefact_path
-from benchmarks.runs import Run
-from benchmarks.view_synthesis.quality import psnr, ssim
-from benchmarks.view_synthesis.rays import view_rays
-from benchmarks.view_synthesis.rendering import Picture
-from datasets.cameras import pixel_rays
-from datasets.scenes import composite
+from benchmarks.records.record import artefact_path
+from benchmarks.tasks.view_synthesis.quality import psnr, ssim
+from benchmarks.tasks.view_synthesis.rays import view_rays
+from benchmarks.tasks.view_synthesis.rendering import Picture
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
+from datasets.scenes.cameras import pixel_rays
+from datasets.scenes.load import composite
 
 pytestmark = pytest.mark.usefixtures("folder")
 SCENES = ("nerf_synthetic/lego", "llff_real/fern")

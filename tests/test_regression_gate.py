@@ -6,15 +6,16 @@ import pytest
 from conftest import REPOSITORY
 from results_samples import record, records, save
 
-from benchmarks import baseline, gate
-from benchmarks.cells import aggregate
+from benchmarks import baseline
+from benchmarks.compare import gate
 from benchmarks.compare.changes import Change, Comparison
 from benchmarks.compare.judge import compare
-from benchmarks.compare.stats import Rules
+from benchmarks.compare.relative_speed import changes, times_of_backprop
+from benchmarks.compare.reproduction import MEAN_LOSS, tolerance, with_mean_losses
 from benchmarks.compare.text import markdown
-from benchmarks.evidence import gather, read_pack
-from benchmarks.relative_speed import changes, times_of_backprop
-from benchmarks.reproduction import MEAN_LOSS, tolerance, with_mean_losses
+from benchmarks.records.cells import aggregate
+from benchmarks.records.packs import gather, read_pack
+from benchmarks.statistics.noise import Rules
 
 
 def smoke(values, **fields):

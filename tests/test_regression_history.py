@@ -11,13 +11,13 @@ import pytest
 from results_samples import record, save
 
 from benchmarks import baseline
-from benchmarks.cells import aggregate
-from benchmarks.cells_io import write_baseline
 from benchmarks.history import file
 from benchmarks.history.__main__ import main
 from benchmarks.history.chart import MOST_LANDINGS, chart_of
 from benchmarks.history.landing import Landing, Level, Line, summary
 from benchmarks.history.trend import DRIFT, STEP, trends
+from benchmarks.records.baseline_file import write_baseline
+from benchmarks.records.cells import aggregate
 
 LINE = Line("geometric", "gcn", "dfa")
 

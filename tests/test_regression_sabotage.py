@@ -7,11 +7,11 @@ import contextlib
 import pytest
 from sabotages import SABOTAGES, leaked_labels
 
-from benchmarks import gate
-from benchmarks.evidence import gather
-from benchmarks.execute import execute
-from benchmarks.reproduction import MEAN_LOSS, with_mean_losses
-from benchmarks.runs import Run
+from benchmarks.compare import gate
+from benchmarks.compare.reproduction import MEAN_LOSS, with_mean_losses
+from benchmarks.records.packs import gather
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run
 
 NODES, LINKS = "citation/gcn_cora", "citation/gae_cora"
 SEEDS = (0, 1, 2)

@@ -16,9 +16,9 @@ from PIL import Image
 from report_samples import BP, DFA, SHALLOW, citation, noise, picture, standins
 from results_samples import record, runs, save
 
-from benchmarks.cells import aggregate
 from benchmarks.curves import svg as chart_svg
 from benchmarks.curves.chart import Chart, Panel, Series
+from benchmarks.records.cells import aggregate
 from benchmarks.report import write
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.forest import LEFT, RIGHT, Forest, Group, Line, Mark, svg

@@ -7,7 +7,7 @@ from dataclasses import replace
 from report_samples import POINTS, citation, filled, picture
 from results_samples import record, save
 
-from benchmarks.records import write_record
+from benchmarks.records.record import write_record
 from benchmarks.report import sections
 from benchmarks.report.files import renderings
 from benchmarks.report.gather import gather_material

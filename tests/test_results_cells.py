@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from results_samples import hash_of, record, records, save
 
-from benchmarks.cells import aggregate
-from benchmarks.cells_io import load, read_baseline, write_baseline
-from benchmarks.metrics import Metric, lookup, register
-from benchmarks.records import write_record
+from benchmarks.records.baseline_file import load, read_baseline, write_baseline
+from benchmarks.records.cells import aggregate
+from benchmarks.records.metrics import Metric, lookup, register
+from benchmarks.records.record import write_record
 
 
 def only(made):
@@ -101,7 +101,7 @@ def test_baseline_keeps_cells_exactly(tmp_path):
 
 
 def test_places_agree_and_local_records_win_over_packs(tmp_path):
-    from benchmarks.evidence import pack
+    from benchmarks.records.packs import pack
 
     pack(records([1.0, 2.0]), tmp_path / "evidence" / "old.jsonl.gz")
     save(tmp_path, records([80.0]))

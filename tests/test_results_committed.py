@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cells_io import read_baseline, write_baseline
-from benchmarks.evidence import pack, read_entries
 from benchmarks.history import file
+from benchmarks.records.baseline_file import read_baseline, write_baseline
+from benchmarks.records.packs import pack, read_entries
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PACKS = sorted(path for path in (RESULTS / "evidence").rglob("*") if ".jsonl" in path.name)

@@ -15,11 +15,11 @@ from rich.console import Console
 from scipy import stats
 
 from benchmarks import baseline
-from benchmarks.cells import aggregate
 from benchmarks.compare import text as compare_text
 from benchmarks.compare.__main__ import main
 from benchmarks.compare.judge import compare
-from benchmarks.compare.stats import Rules, student
+from benchmarks.records.cells import aggregate
+from benchmarks.statistics.noise import Rules, student
 
 
 def cells(made):

@@ -10,8 +10,8 @@ import pytest
 from results_samples import record, records, save
 from rich.console import Console
 
-from benchmarks.cells import aggregate
-from benchmarks.cells_io import read_baseline, write_baseline
+from benchmarks.records.baseline_file import read_baseline, write_baseline
+from benchmarks.records.cells import aggregate
 from benchmarks.tables import rebuild
 from benchmarks.tables.cost import cost_table, row_of
 from benchmarks.tables.gap import gap_table

@@ -18,7 +18,7 @@ from benchmarks.curves import charts_of, line_id, svg, task_runs
 from benchmarks.curves.__main__ import main
 from benchmarks.curves.alignment import by_network
 from benchmarks.curves.chart import over_seeds
-from benchmarks.records import Record, write_record
+from benchmarks.records.record import Record, write_record
 
 COLUMNS = ("step", "epoch", "train_loss", "lr", "valid_accuracy", "train_seconds")
 POINTS = ("coarse.points.0", "coarse.points.1", "coarse.direction_point", "fine.points.0", "fine.direction_point")

@@ -12,9 +12,10 @@ import pytest
 from results_samples import record, records
 
 from benchmarks import evidence
-from benchmarks.evidence import histories_of, pack, read_entries, read_pack
-from benchmarks.histories import read_history, thin
-from benchmarks.records import iterate_records, write_record
+from benchmarks.records import packs, run_history
+from benchmarks.records.packs import histories_of, pack, read_entries, read_pack
+from benchmarks.records.record import iterate_records, write_record
+from benchmarks.records.run_history import read_history, thin
 
 
 def test_a_pack_without_its_configuration_names_file_and_line(tmp_path, capsys):
@@ -31,21 +32,21 @@ def test_a_pack_without_its_configuration_names_file_and_line(tmp_path, capsys):
 def test_packs_are_reproducible_small_and_never_empty(tmp_path):
     made = records([80.0, 81.0, 82.0])
     for name in ("a.jsonl.gz", "b.jsonl.gz"):
-        evidence.pack(made if name[0] == "a" else made[::-1], tmp_path / name)
+        packs.pack(made if name[0] == "a" else made[::-1], tmp_path / name)
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
     assert (tmp_path / "a.jsonl.gz").read_bytes()[4:8] == bytes(4)  # no time stamp
-    assert [one.run_id for one in evidence.select(made, "", "criteo/*, citation/gcn*")] == [x.run_id for x in made]
+    assert [one.run_id for one in packs.select(made, "", "criteo/*, citation/gcn*")] == [x.run_id for x in made]
     with pytest.raises(ValueError, match="nothing was written"):
-        evidence.pack([], tmp_path / "c.jsonl")
+        packs.pack([], tmp_path / "c.jsonl")
     with pytest.raises(ValueError, match=r"use \.jsonl\.gz or fewer tasks"):
-        evidence.pack([record(1.0, reason="x" * evidence.MAX_BYTES)], tmp_path / "c.jsonl")
+        packs.pack([record(1.0, reason="x" * packs.MAX_BYTES)], tmp_path / "c.jsonl")
     assert not (tmp_path / "c.jsonl").exists()
 
 
 def test_unpacked_records_are_those_that_were_packed(tmp_path):
     """Else a sweep on a fresh clone would run again what the repository holds, or an unpack would undo newer runs."""
     made = records([80.0, 81.0, 82.0])
-    evidence.pack(made, tmp_path / "p.jsonl")
+    packs.pack(made, tmp_path / "p.jsonl")
     folder = tmp_path / "records"
     newer = replace(made[0], reason="run here")
     write_record(newer, folder)
@@ -130,7 +131,7 @@ def test_a_history_goes_with_its_own_record(tmp_path):
     source = tmp_path / "source"
     for one in made:
         kept(source, one, numbered(3))
-    packed = evidence.local_histories(made, source)
+    packed = run_history.local_histories(made, source)
     (tmp_path / "evidence").mkdir()
     pack(made, tmp_path / "evidence" / "p.jsonl", packed)
     folder = tmp_path / "records"
@@ -138,7 +139,7 @@ def test_a_history_goes_with_its_own_record(tmp_path):
     kept(folder, unfinished, numbered(1)).with_suffix(".json").unlink()
     kept(folder, local, numbered(2))
     write_record(unpacked, folder)  # from a former pack, without its history
-    found = histories_of(evidence.gather(tmp_path), tmp_path)
+    found = histories_of(packs.gather(tmp_path), tmp_path)
     assert {run: len(history) for run, history in found.items()} == {
         unfinished.run_id: 3,
         local.run_id: 2,
@@ -175,7 +176,7 @@ def test_a_torn_history_of_a_failed_run_stops_nothing(tmp_path):
     good, failed = records([80.0, 81.0])
     kept(tmp_path / "records", good, numbered(3))
     kept(tmp_path / "records", replace(failed, status="failed"), "step,lr\n1,0.1\n2\n")
-    assert list(histories_of(evidence.gather(tmp_path), tmp_path)) == [good.run_id]
+    assert list(histories_of(packs.gather(tmp_path), tmp_path)) == [good.run_id]
     command = ["pack", str(tmp_path / "p.jsonl"), "--records", str(tmp_path / "records"), "--histories", "9"]
     assert evidence.main(command) == 0
 

@@ -7,7 +7,7 @@ import io
 from results_samples import line, record, records, runs, save, table
 from rich.console import Console
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.tables import rebuild
 from benchmarks.tables.headline import headline_table
 from benchmarks.tables.text import for_terminal, markdown

@@ -8,7 +8,7 @@ import io
 from results_samples import record, records, save
 from rich.console import Console
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.tables import rebuild, row_for, show, task_row
 
 

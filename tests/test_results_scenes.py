@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from results_samples import record, records
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.tables.build import build
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.specs import SPECS

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from results_samples import line, record, records, runs, table
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.statistics import average, compare, estimate, mean_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import percentile_interval, resampled_means, tail
 

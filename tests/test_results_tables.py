@@ -9,7 +9,7 @@ import random
 import pytest
 from results_samples import hash_of, record, records, save
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.tables import rebuild, row_for
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.build import build
@@ -240,6 +240,6 @@ def test_reference_numbers_are_complete_and_ordered():
     assert tables == ["1", "2", "3", "4", "5", "A.1", "A.2", "A.3", "A.4", "A.5", "bottleneck"]
     assert len(rows) == 301
     assert all(line["source"] for line in rows)
-    from benchmarks.metrics import lookup
+    from benchmarks.records.metrics import lookup
 
     assert all(lookup(line["metric"]).better == line["better"] for line in rows)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from report_samples import POINTS
 from results_samples import runs, save, table
 
-from benchmarks.cells import aggregate
+from benchmarks.records.cells import aggregate
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables import rebuild, tables_of

@@ -9,12 +9,12 @@ import os
 import pytest
 import torch
 
-from benchmarks.config import HardwareConfig
-from benchmarks.loop import Loop
+from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed import language_loss, language_step
 from benchmarks.speed.language_stepper import FORMS, LanguageStepper
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.rounds import in_own_process
+from benchmarks.training.loop import Loop
 from dfa_core import make_method
 
 SIZES = {"streams": 2, "context": 8, "width": 64, "layers": 2, "vocabulary": 258}

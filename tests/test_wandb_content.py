@@ -9,9 +9,9 @@ import pytest
 from fake_wandb import GROUP, ROWS, install, make_logger
 from results_samples import hash_of, record, records, save
 
-from benchmarks.records import artefact_path
+from benchmarks.records.record import artefact_path
 from benchmarks.tables import rebuild
-from benchmarks.wandb_logging.tables import send_tables
+from benchmarks.tables.wandb import send_tables
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ import pytest
 from fake_wandb import HANG, ROWS, install, make_logger
 from results_samples import record
 
-from benchmarks import execute as execute_module
 from benchmarks import run as run_command
 from benchmarks import sweep
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.runs import Run
+from benchmarks.training import execute as execute_module
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
 from benchmarks.wandb_logging import connection
-from benchmarks.workload import Tally
+from benchmarks.workers.workload import Tally
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "method=dfa", "results=out")
 
@@ -142,21 +142,21 @@ def test_nothing_else_needs_wandb_and_sweeps_do_without_pytorch():
     """An import at the top of a module would make wandb a requirement of every command, and slow each down."""
     code = (
         "import sys; sys.modules['wandb'] = None\n"
-        "import benchmarks.run, benchmarks.sweep, benchmarks.wandb_logging.tables\n"
+        "import benchmarks.run, benchmarks.sweep, benchmarks.tables.wandb\n"
         "assert 'torch' not in sys.modules\n"
-        "import benchmarks.execute, benchmarks.worker, benchmarks.wandb_logging.logger"
+        "import benchmarks.training.execute, benchmarks.workers.worker, benchmarks.wandb_logging.logger"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_sweep_ends_with_its_tables_only_if_asked(command, monkeypatch):
     """Without the hook the tables would be missing in wandb, silently."""
-    from benchmarks.wandb_logging import tables
+    from benchmarks.tables import wandb
 
     sent = []
     monkeypatch.setattr(sweep, "sweep", lambda *arguments: Tally())
     monkeypatch.setattr(sweep, "_show_tables", lambda *arguments: None)
-    monkeypatch.setattr(tables, "send_tables", lambda results, profile, logger: sent.append((profile, logger.mode)))
+    monkeypatch.setattr(wandb, "send_tables", lambda results, profile, logger: sent.append((profile, logger.mode)))
     for extra in ("logger=none", "logger=wandb"):
         assert command(sweep.main)("profile=smoke", "tasks=citation/gcn_cora", "seeds=1", extra).code == 0
     assert sent == [("smoke", "offline")]

@@ -15,10 +15,10 @@ import pytest
 from harness_wandb import read_runs
 from PIL import Image
 
-from benchmarks.citation.classification import NodeClassification
-from benchmarks.execute import execute
-from benchmarks.interrupt import Interrupted
-from benchmarks.runs import Run
+from benchmarks.tasks.citation.classification import NodeClassification
+from benchmarks.training.execute import execute
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.run import Run
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "method=dfa", "seed=2")
 WITH = ("results=out", "logger=wandb", "logger.project=mine")

@@ -22,14 +22,17 @@ import torch
 from wikitext_samples import HEADING, encode_by_hand, random_text, split_by_hand, write_archive, write_splits
 
 from benchmarks import data as data_command
-from datasets import registry, wikitext_cache, wikitext_encode
-from datasets.errors import DataError
-from datasets.manifest import check_file
-from datasets.source import resolve
-from datasets.wikitext import SPLITS, Tokenization, load_wikitext
-from datasets.wikitext_cache import cache_folder
-from datasets.wikitext_manifest import MANIFESTS
-from datasets.wikitext_text import read_words, split_words
+from datasets import registry
+from datasets.core.errors import DataError
+from datasets.core.manifest import check_file
+from datasets.registry import resolve
+from datasets.wikitext import cache as wikitext_cache
+from datasets.wikitext import encode as encode_module
+from datasets.wikitext import encode as wikitext_encode
+from datasets.wikitext.cache import cache_folder
+from datasets.wikitext.load import SPLITS, Tokenization, load_wikitext
+from datasets.wikitext.manifest import MANIFESTS
+from datasets.wikitext.text import read_words, split_words
 
 REPOSITORY = Path(__file__).parents[1]
 REAL = os.environ.get("DFA_DATA_DIR", "")
@@ -60,8 +63,9 @@ def cached() -> list[str]:
 def in_a_process(before: str, **options: object) -> subprocess.Popen[str]:
     """Load in a process of its own, after some lines of Python."""
     program = (
-        "from datasets import wikitext_cache, wikitext_encode, sole_writer\nfrom datasets.wikitext import *\n"
-        f"from datasets.source import resolve\n{before}\n"
+        "from datasets.wikitext import cache as wikitext_cache, encode as wikitext_encode; "
+        "from datasets.core import sole_writer\nfrom datasets.wikitext.load import *\n"
+        f"from datasets.registry import resolve\n{before}\n"
         "load_wikitext(resolve('wikitext103'), Tokenization(290))\n"
     )
     return subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, text=True, **options)
@@ -115,7 +119,7 @@ def test_a_vocabulary_beyond_16_bits_has_32() -> None:
 def test_text_is_encoded_once_per_content_and_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise every run of a sweep would encode anew, or take the ids of other settings."""
     done = []
-    encode = wikitext_cache.encode
+    encode = encode_module.encode
     monkeypatch.setattr(wikitext_cache, "encode", lambda *args: done.append(args[2]) or encode(*args))
     changes = [{}, {"vocabulary": 280}, {"lowercase": False}, {"end_of_line": "drop"}, {"unknown": "text"}]
     chosen = [replace(SETTINGS, **change) for change in changes]

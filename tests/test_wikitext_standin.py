@@ -13,10 +13,10 @@ import pytest
 from wikitext_reader import Reader
 from wikitext_samples import split_by_hand
 
-from datasets.errors import DataError
-from datasets.wikitext_grammar import Writer
-from datasets.wikitext_lexicon import Table, lexicon
-from datasets.wikitext_standin import FLOOR, STANDINS, WikiTextSettings, read_floors, write_wikitext
+from datasets.core.errors import DataError
+from datasets.wikitext.grammar import Writer
+from datasets.wikitext.lexicon import Table, lexicon
+from datasets.wikitext.standin import FLOOR, STANDINS, WikiTextSettings, read_floors, write_wikitext
 
 SETTINGS = WikiTextSettings(7, train=30_000, valid=6_000, test=3_000)
 

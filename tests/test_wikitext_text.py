@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from wikitext_samples import random_text, split_by_hand, write_archive
 
-from datasets import wikitext_text
-from datasets.errors import DataError
-from datasets.wikitext_text import TextFile, check_text, read_blocks, read_words, split_words
+from datasets.core.errors import DataError
+from datasets.wikitext import text as wikitext_text
+from datasets.wikitext.text import TextFile, check_text, read_blocks, read_words, split_words
 
 
 def text_file(folder: Path, content: bytes) -> TextFile:

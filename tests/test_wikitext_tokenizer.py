@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from wikitext_samples import count_merges_by_hand, encode_by_hand, random_text, split_by_hand
 
-from datasets.errors import DataError
-from datasets.wikitext_tokenizer import Tokenization, WordTokenizer
+from datasets.core.errors import DataError
+from datasets.wikitext.tokenizer import Tokenization, WordTokenizer
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = random_text(300)
@@ -82,7 +82,7 @@ def test_bytes_that_are_no_character_decode_and_wrong_ids_do_not() -> None:
 def test_training_does_not_depend_on_threads_or_order() -> None:
     """The same text and settings must give the same ids on every machine: results would not compare."""
     program = (
-        "import hashlib, sys\nfrom datasets.wikitext_tokenizer import *\n"
+        "import hashlib, sys\nfrom datasets.wikitext.tokenizer import *\n"
         "from wikitext_samples import *\nwords = split_by_hand(random_text(3000), True)\n"
         "words = words[::-1] if sys.argv[1] == '3' else words\n"
         "stored = WordTokenizer.train([words], Tokenization(310), '').to_json()\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from wikitext_samples import split_by_hand
 
-from datasets import wikitext_grammar as grammar
-from datasets.wikitext_lexicon import Table, lexicon
+from datasets.wikitext import grammar
+from datasets.wikitext.lexicon import Table, lexicon
 
 
 class Reader:

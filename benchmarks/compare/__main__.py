@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import guard
-from benchmarks.arguments import Parser
-from benchmarks.cells_io import load
 from benchmarks.compare.judge import compare, of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
-from benchmarks.console import make_console
-from benchmarks.inputs import LeftOut
-from benchmarks.reproduction import comparable
+from benchmarks.compare.reproduction import comparable
+from benchmarks.records.baseline_file import load
+from benchmarks.records.inputs import LeftOut
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser
+from benchmarks.terminal.console import make_console
 
 
 @guard.command

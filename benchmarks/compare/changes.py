@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.cells import Cell, CellKey
-from benchmarks.compare.stats import Difference
+from benchmarks.records.cells import Cell, CellKey
+from benchmarks.statistics.noise import Difference
 
 WORSE, BETTER, WITHIN = "worse", "better", "within noise"
 MISSING, RUNS_MISSING, NEWLY_FAILED, ADDED = "missing", "runs missing", "newly failed", "added"

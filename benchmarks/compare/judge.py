@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks import metrics
-from benchmarks.cells import Cell, CellKey
 from benchmarks.compare.changes import (
     ADDED,
     BETTER,
@@ -18,7 +16,9 @@ from benchmarks.compare.changes import (
     Change,
     Comparison,
 )
-from benchmarks.compare.stats import Difference, Pair, Rules, difference, typical_noise
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell, CellKey
+from benchmarks.statistics.noise import Difference, Pair, Rules, difference, typical_noise
 
 #: A training time may grow by this factor before a warning.
 SLOWER = 1.25

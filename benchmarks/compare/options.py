@@ -10,8 +10,8 @@ from rich.console import Console
 
 from benchmarks.compare import text
 from benchmarks.compare.changes import Comparison
-from benchmarks.compare.stats import Rules
-from benchmarks.records import write_atomically
+from benchmarks.records.record import write_atomically
+from benchmarks.statistics.noise import Rules
 
 
 def report(comparison: Comparison, console: Console, chosen: argparse.Namespace, title: str, whole: bool = True) -> int:

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from tabulate import tabulate
 
-from benchmarks import metrics
-from benchmarks.cells import Cell, CellKey
 from benchmarks.compare.changes import BETTER, NOT_JUDGED, WITHIN, WORSE, Change, Comparison
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell, CellKey
 
 HEADER = ("verdict", "cell", "A", "B", "B − A", "noise allows", "judged by")
 _QUIET = (WITHIN, NOT_JUDGED)

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import metrics
 from benchmarks.curves.alignment import alignment_chart
 from benchmarks.curves.chart import AXES, Chart, Panel, Series
 from benchmarks.curves.draw import line_id, svg
 from benchmarks.curves.learning import learning_chart
 from benchmarks.curves.runs import TaskRuns, task_runs
-from benchmarks.names import inside
-from benchmarks.records import write_atomically
+from benchmarks.records import metrics
+from benchmarks.records.record import write_atomically
+from benchmarks.terminal.names import inside
 
 __all__ = ["AXES", "Chart", "Panel", "Series", "TaskRuns", "charts_of", "line_id", "svg", "task_runs", "write"]
 

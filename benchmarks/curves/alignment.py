@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from benchmarks.curves.chart import Axis, Chart, Panel, Series, over_seeds, vertices_per_line
 from benchmarks.curves.runs import Line, TaskRuns
-from benchmarks.histories import ALIGNMENT, WEIGHT_ALIGNMENT
+from benchmarks.records.run_history import ALIGNMENT, WEIGHT_ALIGNMENT
 
 
 class Level(NamedTuple):

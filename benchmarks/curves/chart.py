@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.cells import LARGEST
-from benchmarks.histories import spread
+from benchmarks.records.cells import LARGEST
+from benchmarks.records.run_history import spread
 
 #: Vertices of all lines and bands of a chart together: what keeps a file below 200 kB.
 MOST_VERTICES = 6000

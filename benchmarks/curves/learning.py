@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks import metrics
 from benchmarks.curves.chart import Axis, Chart, Panel, Series, over_seeds, vertices_per_line
 from benchmarks.curves.runs import TaskRuns
+from benchmarks.records import metrics
 
 #: A quantity that is better when smaller and falls by more than this factor is shown on a logarithmic axis.
 LOGARITHMIC_FROM = 20.0
@@ -18,7 +18,7 @@ def learning_chart(runs: TaskRuns, axis: Axis, chosen: Sequence[str] = ()) -> Ch
     """The chart of ``chosen`` metrics (default: `default_metrics`); None where no history has one of them.
 
     Raises:
-        ValueError: a metric that `benchmarks.metrics` does not know.
+        ValueError: a metric that `benchmarks.records.metrics` does not know.
     """
     names = list(chosen) or default_metrics(runs)
     most = vertices_per_line(len(names) * len(runs.lines))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cells import Cell, aggregate
-from benchmarks.evidence import gather, histories_of, select
-from benchmarks.histories import History
-from benchmarks.inputs import OnBad, refuse
-from benchmarks.records import Record, run_id
+from benchmarks.records.cells import Cell, aggregate
+from benchmarks.records.inputs import OnBad, refuse
+from benchmarks.records.packs import gather, histories_of, select
+from benchmarks.records.record import Record, run_id
+from benchmarks.records.run_history import History
 from benchmarks.tables.build import text_of
 from benchmarks.tables.data_source import data_title, suffix_of
 from benchmarks.tables.specs import method_order

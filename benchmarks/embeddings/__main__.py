@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import guard
-from benchmarks.arguments import Parser
 from benchmarks.embeddings.draw import png
 from benchmarks.embeddings.recorded import figures_of
-from benchmarks.inputs import LeftOut
-from benchmarks.names import inside
-from benchmarks.records import write_atomically
+from benchmarks.records.inputs import LeftOut
+from benchmarks.records.record import write_atomically
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser
+from benchmarks.terminal.names import inside
 
 
 @guard.command

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from benchmarks import metrics
 from benchmarks.embeddings.project import PERPLEXITY, pca, tsne
 from benchmarks.embeddings.recorded import METRICS, Column, Figure
+from benchmarks.records import metrics
 from benchmarks.tables.data_source import data_title
 
 WIDTH = 7.3  # inches of 96 pixels: 700

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.cells import Cell, aggregate
-from benchmarks.embeddings.files import SUFFIX, Embedding, read
-from benchmarks.embeddings.separation import separation
-from benchmarks.evidence import gather, select
-from benchmarks.inputs import BadInput, OnBad, refuse
-from benchmarks.records import artefact_path, run_id
+from benchmarks.records.cells import Cell, aggregate
+from benchmarks.records.inputs import BadInput, OnBad, refuse
+from benchmarks.records.packs import gather, select
+from benchmarks.records.record import artefact_path, run_id
 from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.specs import method_order
+from benchmarks.tasks.hidden_layer.file import SUFFIX, Embedding, read
+from benchmarks.tasks.hidden_layer.separation import separation
 
 METRICS = ("silhouette", "knn_accuracy")
 INITIAL = "random initialisation"

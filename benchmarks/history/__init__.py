@@ -4,6 +4,6 @@
     python -m benchmarks.history backfill      write the history anew from the baselines that git remembers
 
 The gate compares with the last baseline only, so a change that stays within the noise passes every time. Ten of
-them in one direction are a loss that no gate ever sees; the trend shows it. (``benchmarks.histories``, by contrast,
-holds the evaluations of single runs.)
+them in one direction are a loss that no gate ever sees; the trend shows it. (``benchmarks.records.run_history``, by
+contrast, holds the evaluations of single runs.)
 """

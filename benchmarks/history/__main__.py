@@ -7,15 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, profile
 from benchmarks.curves import write as draw
 from benchmarks.history import file, text
 from benchmarks.history.backfill import landings_in_git
 from benchmarks.history.chart import chart_of
 from benchmarks.history.trend import trends
-from benchmarks.inputs import LeftOut, OnBad
-from benchmarks.names import inside
+from benchmarks.records.inputs import LeftOut, OnBad
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, profile
+from benchmarks.terminal.names import inside
 
 
 @guard.command

@@ -8,8 +8,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cells_io import read_baseline
 from benchmarks.history.landing import Landing, summary
+from benchmarks.records.baseline_file import read_baseline
 
 _PINNED = re.compile(r"^(torch)==(\S+)", re.MULTILINE)
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import valid
 from benchmarks.history.landing import UNKNOWN, Landing, from_json, to_json
-from benchmarks.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
-from benchmarks.records import write_atomically
+from benchmarks.records import valid
+from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
+from benchmarks.records.record import write_atomically
 
 
 def read(path: Path, on_bad: OnBad = refuse) -> list[Landing]:

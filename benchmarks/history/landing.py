@@ -13,10 +13,10 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from benchmarks import metrics, valid
-from benchmarks.cells import LARGEST, Cell
-from benchmarks.records import Record
-from benchmarks.relative_speed import times_of_backprop
+from benchmarks.compare.relative_speed import times_of_backprop
+from benchmarks.records import metrics, valid
+from benchmarks.records.cells import LARGEST, Cell
+from benchmarks.records.record import Record
 
 SCHEMA = 1
 UNKNOWN = "unknown"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmarks import metrics
 from benchmarks.history.landing import Landing, Level, Line
+from benchmarks.records import metrics
 
 DRIFT, STEP = "drift", "step"
 

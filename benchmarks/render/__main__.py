@@ -16,12 +16,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import guard, machine
-from benchmarks.arguments import Parser, positive
-from benchmarks.progress import progress_bar
-from benchmarks.records import artefact_path, write_atomically
+from benchmarks.records.record import artefact_path, write_atomically
 from benchmarks.render.recorded import load_recorded
 from benchmarks.render.turn_around import as_gif, at_scale, render_frames
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.progress_bar import progress_bar
+from benchmarks.training import machine
 
 _FASTEST = 50  # frames per second; viewers slow down a GIF that asks for more
 _LARGEST = 4.0  # times the size of the scene's images

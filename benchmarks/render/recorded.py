@@ -10,13 +10,14 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmarks.records import Record, artefact_path, read_record
-from benchmarks.registry import architectures
-from benchmarks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
-from benchmarks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
-from benchmarks.view_synthesis.rendering import NeRF
-from datasets.scenes import Scene, load_scene
-from datasets.source import Source, resolve
+from benchmarks.records.record import Record, artefact_path, read_record
+from benchmarks.settings.architectures import architectures
+from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
+from benchmarks.tasks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
+from benchmarks.tasks.view_synthesis.rendering import NeRF
+from datasets.core.source import Source
+from datasets.registry import resolve
+from datasets.scenes.load import Scene, load_scene
 
 #: The most of each setting that is rendered; published are 64 and 128 samples, and chunks of 4096 rays.
 _MOST = {

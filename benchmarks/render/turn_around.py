@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from benchmarks.render.recorded import Recorded
-from benchmarks.view_synthesis.rays import view_rays
-from benchmarks.view_synthesis.rendering import render_in_chunks
-from benchmarks.view_synthesis.sheet import as_pixels
-from datasets.cameras import Intrinsics
-from datasets.scenes import turn_around_poses
+from benchmarks.tasks.view_synthesis.rays import view_rays
+from benchmarks.tasks.view_synthesis.rendering import render_in_chunks
+from benchmarks.tasks.view_synthesis.sheet import as_pixels
+from datasets.scenes.cameras import Intrinsics
+from datasets.scenes.load import turn_around_poses
 
 
 def resized(camera: Intrinsics, scale: float) -> Intrinsics:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.inputs import OnBad, refuse
-from benchmarks.names import inside
-from benchmarks.records import write_atomically
+from benchmarks.records.inputs import OnBad, refuse
+from benchmarks.records.record import write_atomically
 from benchmarks.report.forest import svg
 from benchmarks.report.gather import gather_material
 from benchmarks.report.headline import FILE, headline_figure
 from benchmarks.report.page import MAX_BYTES, html
 from benchmarks.report.sections import sections_of
 from benchmarks.tables.headline import headline_rows
+from benchmarks.terminal.names import inside
 
 __all__ = ["MAX_BYTES", "write"]
 

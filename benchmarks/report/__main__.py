@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import guard
-from benchmarks.arguments import Parser
-from benchmarks.inputs import LeftOut
+from benchmarks.records.inputs import LeftOut
 from benchmarks.report import write
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser
 
 
 @guard.command

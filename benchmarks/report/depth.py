@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from benchmarks.cells import NAN, Cell
 from benchmarks.curves.draw import colours
-from benchmarks.records import QUANTILES
+from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.record import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.gather import cell_order
 from benchmarks.report.provenance import Provenance

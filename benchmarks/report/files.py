@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import metrics
-from benchmarks.cells import Cell
-from benchmarks.records import Record
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell
+from benchmarks.records.record import Record
 from benchmarks.report import pictures
 from benchmarks.report.gather import SAMPLES, SHEET, Material, cell_order
 from benchmarks.report.pictures import Picture

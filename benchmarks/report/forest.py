@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.cells import NAN
+from benchmarks.records.cells import NAN
 from benchmarks.report.templates import environment
 
 WIDTH, LEFT, RIGHT = 820, 185, 500  # pixels: the whole, and where the axis begins and ends

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cells import Cell, CellSet, aggregate, without_unknown_metrics
 from benchmarks.curves import TaskRuns
 from benchmarks.curves.runs import with_histories
-from benchmarks.evidence import gather, packs_in, read_pack
-from benchmarks.inputs import OnBad, refuse
-from benchmarks.records import Record, artefact_path
+from benchmarks.records.cells import Cell, CellSet, aggregate, without_unknown_metrics
+from benchmarks.records.inputs import OnBad, refuse
+from benchmarks.records.packs import gather, packs_in, read_pack
+from benchmarks.records.record import Record, artefact_path
 from benchmarks.report.headline import FILE
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.headline import best_first, profiles_shown

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks import metrics
-from benchmarks.cells import Cell
-from benchmarks.records import Record
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell
+from benchmarks.records.record import Record
 
 
 class Identity(NamedTuple):

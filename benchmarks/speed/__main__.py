@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
-from benchmarks.console import make_console
-from benchmarks.machine import keep_freed_memory
 from benchmarks.speed.cases import CASES, SpeedCase
 from benchmarks.speed.measure import FORMS, Timing, measure_case, measure_memory
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.console import make_console
+from benchmarks.training.machine import keep_freed_memory
 
 #: How memory is had, by name: what a table column is headed with.
 DEFAULT, KEPT = "default allocator", "freed memory kept"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.criteo.config import DeepFMConfig
-from benchmarks.criteo.mlp import MLP as RecommenderMLP
+from benchmarks.tasks.criteo.config import DeepFMConfig
+from benchmarks.tasks.criteo.mlp import MLP as RecommenderMLP
 from dfa_core import ErrorTap, FeedbackPoint
 
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]

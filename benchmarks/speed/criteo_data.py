@@ -22,14 +22,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
 from benchmarks.speed.criteo_encoding import Encoding, digests, encode, load
 from benchmarks.speed.criteo_kill import kill_and_restart
-from datasets.criteo import CriteoData, batches
-from datasets.criteo_format import CATEGORIES, COLUMNS, FILE, N_INTEGERS
-from datasets.criteo_standin import draw_values
-from datasets.criteo_text_writer import append_lines
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from datasets.criteo.format import CATEGORIES, COLUMNS, FILE, N_INTEGERS
+from datasets.criteo.load import CriteoData, batches
+from datasets.criteo.standin import draw_values
+from datasets.criteo.text_writer import append_lines
 
 _CRITEO_ROWS = 45_840_617
 _CHUNK = 250_000  # rows written at a time

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import guard
-from datasets.criteo import CriteoData, Preprocessing, load_criteo
-from datasets.source import Source
+from benchmarks.terminal import guard
+from datasets.core.source import Source
+from datasets.criteo.load import CriteoData, Preprocessing, load_criteo
+from datasets.registry import find_dataset
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def encode(text: Path, cache: Path, rows: int) -> Encoding:
 def load(text: Path, cache: Path) -> CriteoData:
     """The encoded rows of the file in the folder `text`."""
     with _cache_at(cache):
-        return load_criteo(Source("real", "criteo", text, "generated"), Preprocessing())
+        return load_criteo(Source("real", find_dataset("criteo"), text, "generated"), Preprocessing())
 
 
 def digests(cache: Path) -> dict[str, str]:

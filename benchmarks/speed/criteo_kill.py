@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.speed.criteo_encoding import digests, encode, start
-from datasets.criteo_format import FIELDS
-from datasets.criteo_preprocess import ROWS
+from datasets.criteo.format import FIELDS
+from datasets.criteo.preprocess import ROWS
 
 _POLL = 0.005  # seconds
 _ROW_BYTES = FIELDS * 4

@@ -24,15 +24,15 @@ import torch
 from omegaconf import OmegaConf
 from rich.table import Table
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
-from benchmarks.checkpoint import seed_everything
-from benchmarks.compose import compose
-from benchmarks.console import make_console
-from benchmarks.criteo.click_prediction import ClickPrediction
-from benchmarks.machine import keep_freed_memory
-from benchmarks.optim import build_optimizer
-from datasets.criteo import Batch, CriteoData
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.criteo.click_prediction import ClickPrediction
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.console import make_console
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.machine import keep_freed_memory
+from benchmarks.training.optim import build_optimizer
+from datasets.criteo.load import Batch, CriteoData
 from dfa_core import Method, make_method
 
 #: Values of each field of the whole file at a threshold of 10: 1,086,810 in all.

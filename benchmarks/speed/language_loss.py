@@ -3,9 +3,9 @@
     python -m benchmarks.speed.language_loss [--tokens N] [--width N] [--vocabulary N] [--repeats N] [--threads N]
         [--precision fp32|bf16] [--device cpu|cuda] [--json PATH]
 
-chunked: `benchmarks.language.vocabulary_loss`, which the Transformer trains with; plain: the logits of all tokens, then
-PyTorch's cross-entropy; linear: PyTorch's own chunked `linear_cross_entropy`, where it has one. The latter ignores
-autocast; in bf16 it gets inputs of that type, and its loss has it too.
+chunked: `benchmarks.tasks.language.vocabulary_loss`, which the Transformer trains with; plain: the logits of all
+tokens, then PyTorch's cross-entropy; linear: PyTorch's own chunked `linear_cross_entropy`, where it has one. The latter
+ignores autocast; in bf16 it gets inputs of that type, and its loss has it too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
-from benchmarks.console import make_console
-from benchmarks.language.vocabulary_loss import vocabulary_loss
-from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
 from benchmarks.speed.rounds import in_own_process, time_in_turn
+from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.console import make_console
+from benchmarks.training.machine import PeakMemory, tune_process
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 

@@ -3,10 +3,10 @@
     python -m benchmarks.speed.language_step [--streams N] [--context N] [--width N] [--layers N] [--vocabulary N]
         [--repeats N] [--threads N] [--precision fp32|bf16] [--device cpu|cuda] [--json PATH]
 
-A step is what `benchmarks.loop` does between two batches, for the published settings (dropout included, also of the
-attention weights); the tokens are random. Published are 64 streams and 32,000 entries: a step of more than ten seconds
-on two cores, so the default is less of both. What a step computes beside its products of matrices does not depend on
-the method; with fewer streams the update weighs more, and the ratios lie nearer to 1.
+A step is what `benchmarks.training.loop` does between two batches, for the published settings (dropout included, also
+of the attention weights); the tokens are random. Published are 64 streams and 32,000 entries: a step of more than ten
+seconds on two cores, so the default is less of both. What a step computes beside its products of matrices does not
+depend on the method; with fewer streams the update weighs more, and the ratios lie nearer to 1.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
-from benchmarks.console import make_console
-from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.language_stepper import FORMS, HEAD_WIDTH, LanguageStepper
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
 from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.console import make_console
+from benchmarks.training.machine import PeakMemory, tune_process
 
 Timings = Mapping[tuple[str, str], Timing]  # by form and part
 

@@ -10,11 +10,11 @@ from itertools import count
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.checkpoint import seed_everything
-from benchmarks.compose import compose
-from benchmarks.language.modelling import Batch, LanguageModelling
-from benchmarks.optim import Schedule, build_optimizer, clip_gradients
-from datasets.wikitext import WikiText
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.language.modelling import Batch, LanguageModelling
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.optim import Schedule, build_optimizer, clip_gradients
+from datasets.wikitext.load import WikiText
 from dfa_core import make_method
 
 #: What is compared, by name: method and placement. Under bp and shallow the placement changes nothing.
@@ -58,7 +58,7 @@ class LanguageStepper:
         return {"step": self.step, "forward": self.forward, "update": self.update}
 
     def step(self) -> None:
-        """From the next batch to the update of the weights, as `benchmarks.loop` does it."""
+        """From the next batch to the update of the weights, as `benchmarks.training.loop` does it."""
         self.optimizer.zero_grad(set_to_none=True)
         self.method.backward(self._loss())
         self.update()

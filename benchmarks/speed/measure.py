@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.machine import libc_call
 from benchmarks.speed.cases import SpeedCase
 from benchmarks.speed.reentrant import ReentrantDFA
+from benchmarks.training.machine import libc_call
 from dfa_core import make_method
 
 #: How a loss is turned into gradients, by name: from a model to the function that takes the loss.
@@ -50,7 +50,7 @@ class Timing:
 def measure_memory(case: SpeedCase) -> dict[str, float | None]:
     """Highest resident memory during a step above that before it, in MB by form; ``None`` where not measurable.
 
-    Call it before :func:`benchmarks.machine.keep_freed_memory`.
+    Call it before :func:`benchmarks.training.machine.keep_freed_memory`.
     """
     return {name: _peak_mb(step) for name, step in _steps(case).items()}
 

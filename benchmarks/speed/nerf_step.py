@@ -3,9 +3,9 @@
     python -m benchmarks.speed.nerf_step [--rays N] [--coarse N] [--fine N] [--repeats N] [--threads N]
         [--precision fp32|bf16] [--device cpu|cuda] [--compile] [--json PATH]
 
-A step is what `benchmarks.loop` does between two batches, for the published settings; the views are generated. The
-fields' share is measured by running their forward and backward alone, on the inputs and the output gradients of a real
-step. On a GPU the step must not wait for it: one that does ends the measurement with exit status 1.
+A step is what `benchmarks.training.loop` does between two batches, for the published settings; the views are generated.
+The fields' share is measured by running their forward and backward alone, on the inputs and the output gradients of a
+real step. On a GPU the step must not wait for it: one that does ends the measurement with exit status 1.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
-from benchmarks.console import make_console
-from benchmarks.machine import PeakMemory, tune_process
 from benchmarks.speed.measure import Timing
 from benchmarks.speed.nerf_stepper import METHODS, SIZES, NeRFStepper
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
 from benchmarks.speed.rounds import WARM_UP, WaitsForDevice, check_never_waits, in_own_process, time_in_turn
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.console import make_console
+from benchmarks.training.machine import PeakMemory, tune_process
 
 Timings = dict[str, dict[str, Timing]]  # by method and part
 

@@ -13,14 +13,14 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from benchmarks.checkpoint import seed_everything
-from benchmarks.compose import compose
-from benchmarks.optim import Schedule, build_optimizer
-from benchmarks.view_synthesis.network import RadianceField
-from benchmarks.view_synthesis.reconstruction import Reconstruction
-from benchmarks.view_synthesis.rendering import NeRF
-from datasets.cameras import Intrinsics
-from datasets.scene_types import Scene, Views
+from benchmarks.settings.compose import compose
+from benchmarks.tasks.view_synthesis.network import RadianceField
+from benchmarks.tasks.view_synthesis.reconstruction import Reconstruction
+from benchmarks.tasks.view_synthesis.rendering import NeRF
+from benchmarks.training.checkpoint import seed_everything
+from benchmarks.training.optim import Schedule, build_optimizer
+from datasets.scenes.cameras import Intrinsics
+from datasets.scenes.types import Scene, Views
 from dfa_core import make_method
 
 #: The tasks that have the two published sizes of a field.
@@ -97,7 +97,7 @@ class NeRFStepper:
         return parts if self._compiled else {**parts, "encoding": self.encoding}
 
     def step(self) -> None:
-        """From the next batch to the update of the weights, as `benchmarks.loop` does it."""
+        """From the next batch to the update of the weights, as `benchmarks.training.loop` does it."""
         self._begin()
         batch = next(self.batches)
         self.optimizer.zero_grad(set_to_none=True)

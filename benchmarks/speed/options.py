@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import Parser, positive
-from benchmarks.machine import hardware, torch_device, versions
 from benchmarks.speed.rounds import BURST
+from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.training.machine import hardware, torch_device, versions
 
 
 def add_machine_options(parser: Parser, repeats: int) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import guard
-from benchmarks.arguments import Parser, positive
 from benchmarks.speed.wikitext_encoding import Encoding, encode
-from datasets.wikitext_format import SPLITS, file_name
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser, positive
+from datasets.wikitext.format import SPLITS, file_name
 
 _WIKITEXT_103_WORDS = 103_227_021
 _TYPES = 267_735  # distinct words of WikiText-103

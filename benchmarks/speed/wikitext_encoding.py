@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import guard
-from datasets.source import Source
-from datasets.wikitext import Tokenization, load_wikitext
-from datasets.wikitext_encode import log
+from benchmarks.terminal import guard
+from datasets.core.source import Source
+from datasets.registry import find_dataset
+from datasets.wikitext.encode import log
+from datasets.wikitext.load import Tokenization, load_wikitext
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def main() -> None:
     log.addHandler(clock)
     log.setLevel(logging.INFO)
     started, cpu_started = time.perf_counter(), time.process_time()
-    source = Source("real", "wikitext103", Path(sys.argv[1]), "generated")
+    source = Source("real", find_dataset("wikitext103"), Path(sys.argv[1]), "generated")
     data = load_wikitext(source, Tokenization(vocabulary=int(sys.argv[2])))
     trained, cpu_trained = clock.times[0]
     result = Encoding(

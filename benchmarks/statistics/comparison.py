@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 from benchmarks.statistics.bootstrap import resampled_means, student
 from benchmarks.statistics.estimate import Estimate, estimate
 from benchmarks.statistics.scale import Scale, scale_of

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmarks.cells import NAN
+from benchmarks.records.cells import NAN
 from benchmarks.statistics.bootstrap import Interval, percentile_interval, resampled_means
 
 

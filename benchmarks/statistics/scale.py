@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import metrics
+from benchmarks.records import metrics
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import metrics
-from benchmarks.cells import Cell, CellSet, aggregate
-from benchmarks.evidence import gather
-from benchmarks.inputs import BadInput, OnBad, refuse
-from benchmarks.names import inside
-from benchmarks.records import iterate_records, write_atomically
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell, CellSet, aggregate
+from benchmarks.records.inputs import BadInput, OnBad, refuse
+from benchmarks.records.packs import gather
+from benchmarks.records.record import iterate_records, write_atomically
 from benchmarks.tables.build import build, text_of
 from benchmarks.tables.cost import NAME as COST
 from benchmarks.tables.cost import cost_table
@@ -31,6 +30,7 @@ from benchmarks.tables.headline import headline_table
 from benchmarks.tables.reference import beside
 from benchmarks.tables.specs import SPECS, method_order
 from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, markdown
+from benchmarks.terminal.names import inside
 
 SUFFIXES = (".md", ".csv", ".tex")
 

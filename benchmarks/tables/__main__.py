@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import guard
-from benchmarks.arguments import Parser
-from benchmarks.console import make_console
-from benchmarks.inputs import LeftOut, unsaid
+from benchmarks.records.inputs import LeftOut, unsaid
 from benchmarks.tables import rebuild, show
+from benchmarks.terminal import guard
+from benchmarks.terminal.arguments import Parser
+from benchmarks.terminal.console import make_console
 
 
 @guard.command

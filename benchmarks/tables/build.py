@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks import metrics
-from benchmarks.cells import Cell
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.places import Column, Place, places_of
 from benchmarks.tables.reference import Key, published

@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks import metrics
-from benchmarks.cells import NAN, Cell
+from benchmarks.records import metrics
+from benchmarks.records.cells import NAN, Cell
 from benchmarks.statistics.comparison import BEST
 from benchmarks.tables.build import NONE, exact
 from benchmarks.tables.data_source import data_markdown, suffix_of

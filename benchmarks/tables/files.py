@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks import metrics
-from benchmarks.cells import Cell, CellSet
+from benchmarks.records import metrics
+from benchmarks.records.cells import Cell, CellSet
 from benchmarks.tables.build import NONE, NOT_RUN, exact, text_of
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.reference import beside

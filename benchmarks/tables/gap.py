@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from benchmarks.cells import NAN, Cell
+from benchmarks.records.cells import NAN, Cell
 from benchmarks.statistics import Comparison, average, compare, scale_of
 from benchmarks.statistics.comparison import BEST, CONTROL
 from benchmarks.tables.data_source import data_markdown, suffix_of

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from benchmarks.cells import NAN, Cell
+from benchmarks.records.cells import NAN, Cell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import MANY
 from benchmarks.tables.build import NONE, exact

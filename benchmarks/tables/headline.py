@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 from benchmarks.statistics import Comparison
 from benchmarks.tables.gap import gap_rows
 from benchmarks.tables.gap_text import (

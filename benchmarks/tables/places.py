@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 from benchmarks.tables.reference import Key, Published, published
 from benchmarks.tables.scenes import mean_over_scenes
 from benchmarks.tables.specs import TableSpec

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.

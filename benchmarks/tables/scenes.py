@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 from benchmarks.tables.reference import published
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from tabulate import tabulate
 
-from benchmarks.cells import Cell
+from benchmarks.records.cells import Cell
 
 _LATEX = {
     "\\": r"\textbackslash{}",

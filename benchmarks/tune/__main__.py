@@ -27,18 +27,18 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks import guard
-from benchmarks.compose import UsageError, load_plugins
-from benchmarks.console import make_console
-from benchmarks.names import LARGEST_SEED
-from benchmarks.outcome import failures
-from benchmarks.overrides import shortened
-from benchmarks.sweep import Arguments, parse
+from benchmarks.settings.compose import load_plugins
+from benchmarks.terminal import guard
+from benchmarks.terminal.console import make_console
+from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.names import LARGEST_SEED, shortened
 from benchmarks.tune import named
 from benchmarks.tune.ranking import rank
 from benchmarks.tune.report import show
 from benchmarks.tune.search import Search, methods_of, perform, trials_of
 from benchmarks.tune.space import load
+from benchmarks.workers.outcome import failures
+from benchmarks.workers.request import Arguments, parse
 
 _STOPPED = "interrupted; the same command continues where it stopped"
 _MOST_TRIALS = 10_000  # for each method

@@ -15,13 +15,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.compose import UsageError, compose, load_plugins
-from benchmarks.conf_files import CONF
-from benchmarks.config import entry_of
-from benchmarks.evidence import pack
-from benchmarks.records import read_record, write_atomically
-from benchmarks.runs import Run
+from benchmarks.records.packs import pack
+from benchmarks.records.record import read_record, write_atomically
+from benchmarks.settings.compose import compose, load_plugins
+from benchmarks.settings.conf_files import CONF
+from benchmarks.settings.schema import entry_of
 from benchmarks.tables.specs import TUNED
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training.run import Run
 from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.report import text_of
 from benchmarks.tune.search import Search, Trial, key_of, override

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import metrics
-from benchmarks.cells import LARGEST
-from benchmarks.records import Record, read_record
+from benchmarks.records import metrics
+from benchmarks.records.cells import LARGEST
+from benchmarks.records.record import Record, read_record
 from benchmarks.tune.search import Trial
 from benchmarks.tune.validation import blind
 

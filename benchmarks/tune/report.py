@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import metrics
+from benchmarks.records import metrics
 from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.search import Search
 

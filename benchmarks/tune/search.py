@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks.compose import UsageError, compose, nearest, options
-from benchmarks.config import entry_of
-from benchmarks.outcome import Outcome
-from benchmarks.plan import PlannedRun, Selection, plan
+from benchmarks.settings.compose import compose, options
+from benchmarks.settings.schema import entry_of
+from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.tune.space import Space, Value
 from benchmarks.tune.validation import blind, validation_metric
-from benchmarks.workload import Tally, jobs_for, work_through
+from benchmarks.workers.outcome import Outcome
+from benchmarks.workers.plan import PlannedRun, Selection, plan
+from benchmarks.workers.workload import Tally, jobs_for, work_through
 
 
 @dataclass(frozen=True)

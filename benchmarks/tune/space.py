@@ -27,8 +27,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.compose import UsageError, nearest, options
-from benchmarks.conf_files import CONF
+from benchmarks.settings.compose import options
+from benchmarks.settings.conf_files import CONF
+from benchmarks.terminal.errors import UsageError, nearest
 
 Value = float | int | str | bool | None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks.records import Record
+from benchmarks.records.record import Record
 
 _PREFIX = "valid_"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmarks.loop import Row
-from benchmarks.records import Record, write_atomically
+from benchmarks.records.record import Record, write_atomically
+from benchmarks.records.run_history import Row
 from benchmarks.wandb_logging.connection import Connection
 from benchmarks.wandb_logging.media import media_of
 from benchmarks.wandb_logging.numbers import numbers_of, settings_of

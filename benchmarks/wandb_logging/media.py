@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records import QUANTILES, Record, artefact_path
+from benchmarks.records.record import QUANTILES, Record, artefact_path
 
 PICTURES, TEXTS = (".png", ".jpg"), (".txt",)
 

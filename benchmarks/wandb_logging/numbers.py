@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmarks.records import Record
+from benchmarks.records.record import Record
 
 _IDENTITY = ("seed", "schema")  # they say which run it is, not what came of it
 

@@ -1,0 +1,57 @@
+"""Speed as each method's training time relative to backprop's in the same set of runs.
+
+Seconds differ between machines and with their load; ratios of runs that were made side by side hardly do.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from benchmarks.records.cells import Cell
+
+#: Method → factor.
+Factors = dict[str, float]
+
+
+class _Run(NamedTuple):
+    """What is timed. No task: placements of the feedback have one each, and share the backprop of one of them."""
+
+    domain: str
+    architecture: str
+    dataset: str
+    method: str
+
+
+def times_of_backprop(cells: Iterable[Cell]) -> Factors:
+    """Each method's training time as a multiple of backprop's: geometric mean over what has both."""
+    return _means(_ratios(cells))
+
+
+def changes(before: Iterable[Cell], after: Iterable[Cell]) -> Factors:
+    """By which factor each method's multiple of backprop's time grew: geometric mean over the tasks of both sides."""
+    old, new = _ratios(before), _ratios(after)
+    return _means({run: new[run] / old[run] for run in sorted(old.keys() & new.keys())})
+
+
+def _ratios(cells: Iterable[Cell]) -> dict[_Run, float]:
+    """Training time over backprop's on the same network and data, for every other method."""
+    seconds = {
+        _Run(cell.domain, cell.architecture, cell.dataset, cell.key.method): cell.train_seconds
+        for cell in cells
+        if cell.primary and not cell.key.variant and cell.train_seconds > 0
+    }
+    return {
+        run: value / seconds[bp]
+        for run, value in seconds.items()
+        if run.method != "bp" and (bp := run._replace(method="bp")) in seconds
+    }
+
+
+def _means(ratios: dict[_Run, float]) -> Factors:
+    by_method: dict[str, list[float]] = defaultdict(list)
+    for run, ratio in ratios.items():
+        by_method[run.method].append(ratio)
+    return {method: statistics.geometric_mean(found) for method, found in sorted(by_method.items())}

@@ -1,0 +1,1 @@
+"""Records of runs: their fields, metrics and histories, and the files that keep them."""

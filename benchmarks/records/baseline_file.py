@@ -1,0 +1,142 @@
+"""Reading cells from wherever results lie, and the baseline file they are kept in.
+
+A place is a results folder (its ``records/`` and ``evidence/``), a records folder, an evidence pack, or a
+baseline JSON. A baseline holds cells, not records: values by seed, times and hashes are all that a comparison
+needs, and the file stays small enough to review.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from benchmarks.records import metrics, valid
+from benchmarks.records.cells import LARGEST, Cell, CellKey, CellSet, aggregate
+from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
+from benchmarks.records.packs import gather, is_pack, read_pack
+from benchmarks.records.record import iterate_records, write_atomically
+
+SCHEMA = 1
+_REMEDY = "write it again with: make baseline"
+
+
+class _Written(TypedDict):
+    """A cell as a baseline has it: the fields of `Cell`, but the timings, with those of the key beside them."""
+
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    profile: valid.Profile
+    task: valid.Task
+    method: valid.Method
+    metric: valid.MetricName | Literal[""]
+    variant: valid.Text
+    data_source: valid.DataSource
+    domain: valid.Domain
+    architecture: valid.Architecture
+    dataset: valid.Dataset
+    config_hash: valid.Hash
+    fingerprint: valid.Text
+    about_data: valid.Text
+    values: dict[valid.SeedText, Annotated[valid.Number, Field(gt=-LARGEST, lt=LARGEST)]]
+    statuses: dict[Literal["ok", "diverged", "failed", "skipped"], valid.Count]
+    reason: valid.Text
+    primary: valid.Flag
+    train_seconds: NotRequired[valid.Amount]
+    samples_per_second: NotRequired[valid.Amount]
+    peak_memory_mb: NotRequired[valid.Amount]
+    budget: valid.Count | None
+    budget_unit: valid.Text
+    alignment_seconds: NotRequired[valid.Amount]
+
+
+def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
+    """The cells of a results folder, records folder, evidence pack or baseline JSON.
+
+    ``on_bad`` gets what of a folder or pack is not readable; a baseline is whole, or none.
+
+    Raises:
+        ValueError: nothing there, or not readable; one line: what, where, what to do.
+    """
+    if place.is_dir():
+        whole = (place / "records").is_dir() or (place / "evidence").is_dir()
+        records = gather(place, on_bad) if whole else list(iterate_records(place, on_bad))
+        if not records:
+            raise ValueError(f"{place}: no records in this folder; run a sweep first or name another folder")
+        return aggregate(records, on_bad)
+    if not place.is_file():
+        raise ValueError(f"{place}: no such file or folder; name a results folder, a pack or a baseline JSON")
+    if is_pack(place):
+        return aggregate(read_pack(place, on_bad), on_bad)
+    return CellSet(read_baseline(place), [])
+
+
+def write_baseline(cells: Iterable[Cell], path: Path) -> int:
+    """Write ``cells`` as a baseline, one line per cell, sorted; returns how many."""
+    ordered = sorted(cells, key=lambda cell: cell.key)
+    lines = ",\n".join(json.dumps(_to_json(cell), sort_keys=True, separators=(",", ":")) for cell in ordered)
+    write_atomically(path, f'{{"schema":{SCHEMA},"cells":[\n{lines}\n]}}\n')
+    return len(ordered)
+
+
+def read_baseline(path: Path) -> list[Cell]:
+    """The cells of a baseline file. With one cell less it would let that cell's loss pass: it is read whole, or not.
+
+    Raises:
+        BadInput: not a baseline; one line naming the file, the cell and its field.
+    """
+    content = read_bytes(path, _REMEDY)
+    try:
+        values = valid.parse_object(content)
+        valid.check_schema(values, SCHEMA)
+        cells = valid.validated(_adapter(), values)["cells"]
+        return _distinct(sorted(map(_from_json, cells), key=lambda cell: cell.key))
+    except ValueError as error:
+        raise BadInput(path, f"not a readable baseline ({error})", _REMEDY) from error
+
+
+class _Baseline(TypedDict):
+    """The whole file."""
+
+    __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
+
+    schema: int
+    cells: list[_Written]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Baseline]:
+    return TypeAdapter(_Baseline)
+
+
+def _distinct(cells: list[Cell]) -> list[Cell]:
+    for former, cell in pairwise(cells):
+        if former.key == cell.key:
+            raise ValueError(f"two cells of {cell.key}")
+    return cells
+
+
+def _to_json(cell: Cell) -> dict[str, Any]:
+    """The fields of ``cell`` with the key's beside them; NaN is no JSON, so unknown numbers are left out."""
+    values = dataclasses.asdict(cell)
+    values.pop("key")
+    values.pop("timings")  # of every run by itself: not needed to compare, and never twice the same
+    known = {name: value for name, value in values.items() if value == value}
+    known["values"] = {str(seed): value for seed, value in cell.values.items()}
+    return {**cell.key._asdict(), **known}
+
+
+def _from_json(values: dict[str, Any]) -> Cell:
+    rest = dict(values)
+    key = CellKey(**{name: rest.pop(name) for name in CellKey._fields})
+    if key.metric and not metrics.is_known(key.metric):
+        raise ValueError(metrics.unknown(key.metric))
+    by_seed = {int(seed): value for seed, value in rest.pop("values").items()}
+    return Cell(key=key, values=by_seed, **rest)

@@ -1,0 +1,100 @@
+"""Files from outside: read within bounds, and what is wrong with them said in one line.
+
+Records, packs, baselines and histories may have been cut, edited by hand, or come from somebody else. A reader names
+what it cannot take as a `BadInput` and hands it to its caller's ``on_bad``, then goes on with the rest:
+
+    with LeftOut() as left_out:
+        records = gather(results, left_out.add)    # afterwards standard error has a line for each, and their number
+
+Without a choice of its own a reader refuses: the first `BadInput` is raised (`refuse`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from benchmarks.terminal.names import one_line
+
+#: Bytes of one file, and of what it unpacks to. The largest history of a paper run has 4 MB.
+MOST_BYTES = 64_000_000
+_MOST_LINES = 10
+_LONGEST_LINE = 600
+
+
+class BadInput(ValueError):
+    """One file, or one line of it, that cannot be used: where it lies, what is wrong, what to do."""
+
+    def __init__(self, where: object, problem: object, remedy: str = "") -> None:
+        text = one_line(f"{where}: {problem}{'; ' if remedy else ''}{remedy}")
+        super().__init__(text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…")
+
+
+#: What a reader does with what it cannot use.
+OnBad = Callable[[BadInput], None]
+
+
+def refuse(error: BadInput) -> None:
+    """Take nothing but whole inputs: raise ``error``."""
+    raise error
+
+
+def unsaid(error: BadInput) -> None:
+    """Leave out what another reader of the same files names."""
+
+
+class LeftOut:
+    """Collects what was left out, each once; says so on standard error at its end."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}  # an ordered set: files that are read twice are named once
+
+    def add(self, error: BadInput) -> None:
+        """Note one file or line; an ``on_bad``."""
+        self._lines.setdefault(str(error))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._lines:
+            return
+        said = [f"{line}; left out" for line in list(self._lines)[:_MOST_LINES]]
+        if len(self._lines) > 1:
+            hidden = len(self._lines) - len(said)
+            said.append(f"{len(self._lines)} inputs were left out" + (f", {hidden} are not named" if hidden else ""))
+        sys.stderr.write("".join(f"{line}\n" for line in said))
+
+
+def read_bytes(path: Path, remedy: str = "") -> bytes:
+    """The content of a file, unpacked if it is called ``*.gz``; ``remedy`` is what to do if it cannot be had.
+
+    Raises:
+        BadInput: there is no such file, it is none (a folder, a pipe), or cannot be read or unpacked, or it has more
+            than `MOST_BYTES`, packed or unpacked.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for without end
+            raise BadInput(path, "not a file" if path.exists() else "there is no such file", remedy)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(path, f"not readable ({error})", remedy) from error
+    if len(content) > MOST_BYTES:
+        raise BadInput(path, f"more than {MOST_BYTES:,} bytes, the most that is read", remedy)
+    return content
+
+
+def lines_of(content: bytes) -> list[bytes]:
+    """The lines of a text, which end with a line feed: other separators may stand within a JSON text."""
+    lines = content.split(b"\n")
+    return lines if lines[-1] else lines[:-1]

@@ -1,0 +1,164 @@
+"""What files from outside must hold: the types of their fields, and the check of a JSON text against them.
+
+The fields themselves are declared where they are used: of a record in `benchmarks.records.record`, of a baseline's cell
+in `benchmarks.records.baseline_file`, of a landing in `benchmarks.history.landing`. pydantic compares; what it finds
+becomes one line: the field, what was expected, what was found. Numbers are finite, texts are one line, nothing is
+converted ("80" is no number), and a field that is not known is an error: a newer version's, or a misspelt one. Reading
+it as if it were not there would lose it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+import pydantic_core
+from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+
+from benchmarks.terminal.names import problem_of_hash, problem_of_name, problem_of_seed, shown
+
+T = TypeVar("T")
+
+#: Of every class with fields.
+CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
+#: Of dictionaries to which others may add entries.
+OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
+
+_DEEPEST = 20  # levels of lists and objects within each other; configurations have four
+_LONGEST_TEXT = 100_000
+_LARGEST = 1e15  # of seconds, bytes, rows: squares and sums of such numbers are finite
+
+
+def _rule(check: Callable[[Any], str | None]) -> AfterValidator:
+    """A validator from a function that says what is wrong."""
+
+    @cache  # the same few names stand in thousands of records
+    def problem(value: Any) -> str | None:
+        return check(value)
+
+    def checked(value: Any) -> Any:
+        if found := problem(value):
+            raise ValueError(found)
+        return value
+
+    return AfterValidator(checked)
+
+
+def _name(kind: str) -> Any:
+    return Annotated[str, Strict(), _rule(lambda value: problem_of_name(kind, value))]
+
+
+def _one_line(text: str) -> str:
+    """``text`` itself, if it is short enough and would not break a line, or move a terminal's cursor."""
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"{len(text)} characters, and {_LONGEST_TEXT} are the most")
+    if not text.isprintable():
+        raise ValueError(f"{shown(text)} is not one line of plain text")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """``value`` itself, if it is JSON that every reader takes: not too deep, no number beyond a float's or 64 bits."""
+    if problem := _problem_of_json(value, _DEEPEST):
+        raise ValueError(problem)
+    return value
+
+
+def _problem_of_json(value: Any, levels: int) -> str | None:
+    if isinstance(value, dict | list):
+        if not levels:
+            return f"more than {_DEEPEST} levels of lists and objects"
+        parts = value.values() if isinstance(value, dict) else value
+        return next(filter(None, (_problem_of_json(part, levels - 1) for part in parts)), None)
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "a number that is not finite"
+    return f"{shown(value)}" if isinstance(value, int) and value.bit_length() > 63 else None
+
+
+Profile, Task, Method, Architecture, Dataset, Domain, DataSource, Artefact = map(
+    _name, ("profile", "task", "method", "architecture", "dataset", "domain", "data source", "artefact")
+)
+Hash = Annotated[str, Strict(), _rule(problem_of_hash)]
+Seed = Annotated[int, Strict(), _rule(problem_of_seed)]
+#: A seed where it is the key of an object.
+SeedText = Annotated[
+    str, Field(strict=True, pattern=r"^(0|[1-9][0-9]{0,9})$"), _rule(lambda text: problem_of_seed(int(text)))
+]
+#: One line.
+Text = Annotated[str, Strict(), AfterValidator(_one_line)]
+Flag = Annotated[bool, Strict()]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+#: Rounding may lead a little beyond 1.
+Cosine = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1.01, le=1.01)]
+#: The standard deviation of cosines: of 1 and -1 it is the square root of 2, since it divides by one less than n.
+Spread = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1.43)]
+#: Seconds, samples a second, megabytes.
+Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=_LARGEST)]
+Count = Annotated[int, Field(strict=True, ge=0, le=int(_LARGEST))]
+#: A metric, or a metric at a feedback point; which there are says `benchmarks.records.metrics`.
+MetricName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}(/[^\s/]{1,200})?$")]
+#: A date with or without a time, or nothing.
+Moment = Annotated[
+    str, Field(strict=True, pattern=r"^$|^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$")
+]
+#: Anything in JSON, within bounds.
+Json = Annotated[Any, AfterValidator(_plain)]
+
+
+def parse_json(content: bytes) -> Any:
+    """The value of a JSON text; NaN and Infinity, which JSON does not have, are errors, and so is bottomless nesting.
+
+    Raises:
+        ValueError: not JSON in UTF-8.
+    """
+    return pydantic_core.from_json(content, allow_inf_nan=False)
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """The same of a text that must be an object.
+
+    Raises:
+        ValueError: it is not.
+    """
+    value = parse_json(content)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {shown(value)}")
+    return value
+
+
+def validated(adapter: TypeAdapter[T], value: Any) -> T:
+    """``value`` as what ``adapter`` describes.
+
+    Raises:
+        ValueError: it is not; half a line with the first field that is wrong.
+    """
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise ValueError(_in_words(error)) from None
+
+
+def check_schema(values: dict[str, Any], known: int) -> None:
+    """Raise ValueError unless the file says that it is of the schema ``known``."""
+    if values.get("schema") != known or isinstance(values.get("schema"), bool):
+        raise ValueError(f"schema: {shown(values.get('schema'))}, and this version reads {known}")
+
+
+def _in_words(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    field = ".".join(shown(part).strip("'") for part in first["loc"]) or "the whole"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{field}: {_problem(first)}{more}"
+
+
+def _problem(error: Any) -> str:
+    match error["type"]:
+        case "missing":
+            return "missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return "unknown field: a newer version's, or misspelt"
+        case "value_error":
+            return str(error["ctx"]["error"])
+    return f"{error['msg'].replace('Input should', 'must')}, found {shown(error['input'])}"

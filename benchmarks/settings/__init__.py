@@ -1,0 +1,1 @@
+"""Settings of a run: their schema, the values they may have, and how they are composed."""

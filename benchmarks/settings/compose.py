@@ -1,0 +1,224 @@
+"""Composing a run's configuration, with errors a person can use."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from benchmarks.settings import overrides as typed
+from benchmarks.settings import rules
+from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
+from benchmarks.settings.schema import Config, TaskConfig, register_schema
+from benchmarks.terminal import arguments, names
+from benchmarks.terminal.errors import UsageError, nearest
+
+GROUPS = ("task", "method", "profile", "hardware", "logger")
+#: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
+FIXED = {
+    "task.architecture": "task",
+    "task.suite": "task",
+    "task.domain": "task",
+    "method.name": "method",
+    "profile.name": "profile",
+}
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The configuration of one run from overrides such as ``task=citation/gcn_cora seed=3``.
+
+    Raises:
+        UsageError: an unknown key or value, with the nearest valid ones; a value of the wrong type or range.
+    """
+    check_overrides(overrides)
+    config = _compose(tuple(overrides))
+    if found := _fixed_problem(config, overrides) or rules.problem(config) or _method_problem(config):
+        raise UsageError(found)
+    return config
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Raise :class:`UsageError` for the first override whose key or chosen option does not exist."""
+    parsed = [o for o in typed.parsed(overrides) if not o.is_hydra_override()]
+    for override in parsed:
+        if override.is_delete():
+            raise UsageError(f"'{override.input_line}': settings cannot be removed; give another value")
+        if override.key_or_group in GROUPS:
+            for choice in typed.values(override, options):
+                _nearest_or_fail(override.key_or_group, choice, options(override.key_or_group))
+    groups = tuple(f"{o.key_or_group}={typed.values(o, options)[0]}" for o in parsed if o.key_or_group in GROUPS)
+    for override in parsed:
+        key = override.key_or_group
+        if key not in Config.__dataclass_fields__ and not key.startswith("task.skip."):
+            _nearest_or_fail("setting", key, sorted(_keys(groups)))
+
+
+def combinations(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The runs that a multirun asks for, one for each seed left out: they differ in nothing that can be wrong."""
+    return typed.combinations(overrides, options)
+
+
+@cache
+def options(group: str) -> list[str]:
+    """All choices of a config group, subfolders included: ``citation/gcn_cora``, …"""
+    if group not in GROUPS:
+        raise UsageError(f"'{group}' is no group of choices: choose {', '.join(GROUPS)}")
+    with _hydra():
+        return sorted(_walk(group))
+
+
+def load_plugins(specifications: Iterable[str]) -> None:
+    """Import files or modules that register methods of the user's own, and make those methods selectable.
+
+    Each new method becomes an option ``method=<name>`` whose settings are its constructor's keywords.
+    """
+    from benchmarks.settings.plugins import load
+
+    for specification in specifications:
+        load(specification)
+    for cached in (options, _compose, _by_hydra, _choice, _keys, _register_schema):
+        cached.cache_clear()
+
+
+@cache
+def _compose(overrides: tuple[str, ...]) -> DictConfig:
+    config = _unresolved(overrides)
+    if not _has_schema(config):
+        chosen = [o.partition("=")[2] for o in overrides if o.startswith("task=")]
+        path = CONF / "task" / f"{chosen[-1] if chosen else config.task}.yaml"
+        raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
+    if not (OmegaConf.is_dict(config.method) and "name" in config.method):
+        raise UsageError("a file of conf/method has no name: add name: and the name of the file")
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise UsageError(one_line_of(error)) from error
+    return config
+
+
+def _has_schema(config: DictConfig) -> bool:
+    """Whether the task's settings are typed: without, any key and value would be taken."""
+    return OmegaConf.is_dict(config.task) and issubclass(OmegaConf.get_type(config.task), TaskConfig)
+
+
+def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
+    """The configuration before its choices (``${by_method:…}``) are made.
+
+    Hydra takes a tenth of a second for it. What differs between the runs of a task, method and seed, is put in here, so
+    that a sweep asks Hydra once a task.
+    """
+    put_in = {}
+    if not any("method." in override for override in overrides):
+        put_in = {o.partition("=")[0]: o for o in overrides if _is_plain_choice(o)}
+    try:
+        shared = _by_hydra(tuple(o for o in overrides if o not in put_in.values()))
+    except BrokenFileError:  # perhaps the file of the default method, which these overrides do not need
+        shared = _by_hydra(overrides)
+    config = copy.deepcopy(shared)
+    if "method" in put_in:
+        config.method = copy.deepcopy(_choice("method", put_in["method"].partition("=")[2]))
+    if "seed" in put_in:
+        config.seed = int(put_in["seed"].partition("=")[2])
+    return config
+
+
+def _is_plain_choice(override: str) -> bool:
+    key, _, value = override.partition("=")
+    return (key == "seed" and arguments.is_plain_seed(value)) or (key == "method" and value in options("method"))
+
+
+@cache
+def _choice(group: str, name: str) -> DictConfig:
+    """The settings of one choice of a group, without all that a run has besides."""
+    return _read(f"{group}/{name}", ())[group]
+
+
+@cache
+def _by_hydra(overrides: tuple[str, ...]) -> DictConfig:
+    return _read("config", overrides)
+
+
+def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
+    """What Hydra composes from a file of `conf/`; whatever is wrong with files or overrides is a `UsageError`."""
+    try:
+        with _hydra():
+            return hydra_compose(name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        message = one_line_of(error)
+        if named := re.match(r"In '((?:task|architecture)/[^']+)'", message):
+            raise BrokenFileError(CONF / f"{named[1]}.yaml", message) from error
+        raise UsageError(message) from error
+    except YAMLError as error:
+        raise broken_yaml(error) from error
+    except (UnicodeDecodeError, OSError) as error:  # a file that is no text, or no mapping
+        path = unreadable_file() or CONF
+        raise BrokenFileError(path, f"{path}: {one_line_of(error)}") from error
+    except ValueError as error:  # Hydra's word for a defaults list, or a choice, of the wrong type
+        raise UsageError(one_line_of(error)) from error
+
+
+def _fixed_problem(config: DictConfig, overrides: Sequence[str]) -> str | None:
+    """A run must not pass for another: what its choices say of themselves is not the user's to set."""
+    given = {o.key_or_group for o in typed.parsed(overrides)}
+    choices = tuple(o for o in overrides if o.partition("=")[0] in GROUPS)
+    for key in [key for key in FIXED if key in given]:
+        value, shipped = (OmegaConf.select(c, key) for c in (config, _compose(choices)))
+        if value != shipped:
+            return f"{key}={value}: choose the {FIXED[key]} with {FIXED[key]}=..."
+    name = config.task.name
+    if "task.name" in given and name in options("task") and name != _compose(choices).task.name:
+        return f"task.name={name}: is another task; choose it with task=..."
+    return None
+
+
+def _method_problem(config: DictConfig) -> str | None:
+    """A method's settings have no schema: names and types are those of the values it ships with."""
+    shipped = _choice("method", config.method.name)
+    for key, value in config.method.items():
+        if key not in shipped.keys():  # noqa: SIM118  (`in` overlooks what has no value yet)
+            return f"method.{key}: {config.method.name} has no such setting"
+        default = shipped.get(key)
+        wanted = int | float if isinstance(default, float) else type(default)
+        if default is not None and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool)):
+            return f"method.{key}={value}: must be of type {type(default).__name__}, as in {key}={default}"
+    return None
+
+
+@cache
+def _keys(groups: tuple[str, ...]) -> set[str]:
+    return set(typed.flat(OmegaConf.to_container(_compose(groups))))
+
+
+def _walk(group: str) -> Iterable[str]:
+    loader = GlobalHydra.instance().config_loader()
+    yield from (name for name in loader.get_group_options(group) if name != "schema")
+    for folder in loader.get_group_options(group, results_filter=ObjectType.GROUP):
+        yield from (f"{folder}/{name}" for name in _walk(f"{group}/{folder}"))
+
+
+def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
+    if given not in valid:
+        raise UsageError(f"unknown {what} '{names.shortened(given)}': did you mean {nearest(given, valid)}?")
+
+
+def _hydra() -> Any:
+    GlobalHydra.instance().clear()
+    _register_schema()
+    return initialize_config_dir(str(CONF), version_base="1.3", job_name="benchmarks")
+
+
+@cache
+def _register_schema() -> None:
+    """Once is enough: it takes as long as composing, and a sweep composes for every task and method."""
+    register_schema()

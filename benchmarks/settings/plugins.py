@@ -1,0 +1,94 @@
+"""Methods of the user's own: one file that calls ``dfa_core.register`` is enough."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from benchmarks.terminal.names import problem_of_name
+
+_loaded: set[str] = set()
+
+
+def load(specification: str) -> None:
+    """Import ``specification`` (a ``.py`` file or a module name) and offer the methods it registers as `method=…`.
+
+    A method's settings are its constructor's keywords (numbers, strings, booleans; one without a default must be
+    given on the command line) and a hash of the file, so that an edited plugin is another configuration.
+
+    Raises:
+        ValueError: there is no such file or module, it does not import, or it registers no method.
+    """
+    import dfa_core
+
+    key = str(Path(specification).resolve()) if specification.endswith(".py") else specification
+    if key in _loaded:
+        return
+    before = set(dfa_core.registered_methods())
+    try:
+        module = _import(specification)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"plugin {specification}: {_reason(error)}") from error
+    new = [name for name in dfa_core.registered_methods() if name not in before]
+    if not new:
+        raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
+    for name in new:
+        if wrong := problem_of_name("method", name):
+            raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
+    code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
+    for name in new:
+        settings = {"name": name, **_keywords(dfa_core.method_class(name)), "code": code}
+        ConfigStore.instance().store(group="method", name=name, node=settings)
+    _loaded.add(key)
+
+
+def _import(specification: str) -> ModuleType:
+    if not specification.endswith(".py"):
+        try:
+            return importlib.import_module(specification)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"{error}; give a file ending in .py or a module name") from error
+    path = Path(specification)
+    if not path.is_file():
+        raise FileNotFoundError("no such file")
+    spec = importlib.util.spec_from_file_location(f"dfa_plugin_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong and, if it went wrong in code, where."""
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.name == "<module>"]
+    where = f"line {frames[-1].lineno}: " if frames and not isinstance(error, ModuleNotFoundError) else ""
+    if isinstance(error, SystemExit):
+        return f"{where}it ends the program (sys.exit); a plugin must come to its end"
+    kind = "" if isinstance(error, FileNotFoundError | ModuleNotFoundError) else f"{type(error).__name__}: "
+    return f"{where}{kind}{error}"
+
+
+def _keywords(method: type) -> dict[str, Any]:
+    """Keyword-only arguments that a configuration can hold; others stay at the constructor's default."""
+    found: dict[str, Any] = {}
+    for parameter in inspect.signature(method.__init__).parameters.values():  # type: ignore[misc]
+        if parameter.kind is not parameter.KEYWORD_ONLY or parameter.name == "feedback_seed":
+            continue
+        if parameter.default is parameter.empty:
+            found[parameter.name] = MISSING
+        elif parameter.default is None or isinstance(parameter.default, bool | int | float | str):
+            found[parameter.name] = parameter.default
+    return found

@@ -1,0 +1,136 @@
+"""Settings of the citation-graph tasks. Published values live in `conf/architecture/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmarks.settings.architectures import Architecture
+from benchmarks.settings.schema import Sizes, TaskConfig
+
+#: Of the smallest graph, PubMed.
+FEATURES = 500
+
+
+@dataclass
+class CitationConfig(TaskConfig):
+    """Node classification or link prediction on a citation graph."""
+
+    cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)  # PyTorch has no sparse products of bf16
+    datasets: ClassVar[tuple[str, ...]] = ("cora", "citeseer", "pubmed")
+
+    suite: str = "citation"
+    domain: str = "geometric"
+    metric: str = "accuracy"
+    split: str = "public"  # public | folds (5 stratified: 1 train, 1 validation, 3 test; drawn by the seed)
+    normalize: bool = True  # rows of the bag-of-words features sum to one
+
+
+@dataclass
+class GCNConfig(Sizes):
+    """Two-layer GCN."""
+
+    hidden: int = 16
+    dropout: float = 0.5
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden
+
+
+@dataclass
+class ChebConfig(Sizes):
+    """Two-layer Chebyshev network."""
+
+    hidden: int = 16
+    order: int = 2  # K: polynomials T_0 … T_{K−1}
+    dropout: float = 0.5
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.order
+
+    def least_modules(self) -> int:
+        return self.order
+
+
+@dataclass
+class SplineConfig(Sizes):
+    """Two-layer spline network."""
+
+    least: ClassVar[dict[str, int]] = {"kernel_size": 2}
+
+    hidden: int = 16
+    kernel_size: int = 2
+    dropout: float = 0.5  # on the input and on the hidden layer
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.kernel_size
+
+
+@dataclass
+class GATConfig(Sizes):
+    """Two-layer GAT."""
+
+    hidden: int = 8  # per head
+    heads: int = 8
+    dropout: float = 0.6  # on the input and on the hidden layer
+    attention_dropout: float = 0.6  # first layer
+    attention_dropout_out: float = 0.6  # second layer
+
+    def least_parameters(self) -> int:
+        return FEATURES * self.hidden * self.heads
+
+
+@dataclass
+class DNAConfig(Sizes):
+    """DNA network."""
+
+    hidden: int = 128
+    layers: int = 5
+    heads: int = 8
+    groups: int = 16
+    dropout: float = 0.5  # after the input layer and before the output layer
+    attention_dropout: float = 0.8
+    tap: str = "scores"  # "log_softmax" repeats the released code, whose "error" is the constant −onehot/n
+
+    choices: ClassVar[dict[str, tuple[str, str]]] = {"tap": ("scores", "log_softmax")}
+
+    def least_parameters(self) -> int:
+        return self.hidden * (FEATURES + self.layers * self.hidden // self.groups)
+
+    def least_modules(self) -> int:
+        return self.layers * self.groups
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden % self.groups or self.groups % self.heads:
+            raise ValueError(
+                f"task.model.hidden={self.hidden}, groups={self.groups}, heads={self.heads}: "
+                "hidden must be a multiple of groups, and groups one of heads"
+            )
+
+
+@dataclass
+class GAEConfig(Sizes):
+    """Graph autoencoder."""
+
+    hidden: int = 32
+    embedding: int = 16
+
+    def least_parameters(self) -> int:
+        return self.hidden * (FEATURES + self.embedding)
+
+
+_NODES = "benchmarks.tasks.citation.classification:NodeClassification"
+_LINKS = "benchmarks.tasks.citation.gae:LinkPrediction"
+_OF_NODES = ("accuracy", "valid_accuracy", "silhouette", "knn_accuracy")
+_OF_LINKS = ("auc", "average_precision", "valid_auc", "valid_average_precision")
+
+ARCHITECTURES = {
+    "gcn": Architecture(CitationConfig, GCNConfig, _NODES, _OF_NODES),
+    "cheb": Architecture(CitationConfig, ChebConfig, _NODES, _OF_NODES),
+    "spline": Architecture(CitationConfig, SplineConfig, _NODES, _OF_NODES),
+    "gat": Architecture(CitationConfig, GATConfig, _NODES, _OF_NODES),
+    "dna": Architecture(CitationConfig, DNAConfig, _NODES, _OF_NODES),
+    "gae": Architecture(CitationConfig, GAEConfig, _LINKS, _OF_LINKS),
+}

@@ -1,0 +1,128 @@
+"""Settings of the click-prediction tasks. Published values live in `conf/architecture/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Optional
+
+from benchmarks.settings.architectures import Architecture
+from benchmarks.settings.schema import Sizes, TaskConfig
+from datasets.criteo.format import FIELDS
+
+
+@dataclass
+class CriteoConfig(TaskConfig):
+    """Click prediction on Criteo's data. `rows`, `threshold` and `split_seed` decide which AUCs may be compared."""
+
+    datasets: ClassVar[tuple[str, ...]] = ("criteo", "criteo_10k")
+
+    suite: str = "${.dataset}"
+    domain: str = "recommendation"
+    name: str = "${.suite}/${.architecture}"
+    metric: str = "auc"
+    rows: Optional[int] = None  # noqa: UP045  only the first rows of the file
+    threshold: int = 10  # values seen fewer times in their field share one embedding
+    split_seed: int = 0  # of the split 80/10/10, the same for all seeds of a run
+    batch_size: int = 2048
+    eval_batch_size: int = 8192
+    embedding_update: str = "sparse"  # sparse (the rows that a batch touches) | dense (Adam on all rows)
+
+
+@dataclass
+class TableConfig(Sizes):
+    """The embedding tables."""
+
+    embedding: int = 10  # width
+
+    def least_parameters(self) -> int:
+        return FIELDS * self.embedding
+
+
+@dataclass
+class LinearConfig:
+    """The linear terms."""
+
+    linear_std: float = 0.0  # of their initial values; 1 repeats the code that the paper builds on
+
+
+@dataclass
+class MLPConfig:
+    """The MLP of the hybrids."""
+
+    hidden: int = 400
+    layers: int = 3
+    dropout: float = 0.0
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + (self.layers - 1) * self.hidden**2  # type: ignore[misc]
+
+    def least_modules(self) -> int:
+        return self.layers
+
+
+@dataclass
+class FMConfig(LinearConfig, TableConfig):
+    """Factorization machine."""
+
+
+@dataclass
+class DeepFMConfig(MLPConfig, LinearConfig, TableConfig):
+    """DeepFM."""
+
+    detach: bool = False  # the embeddings where they enter the MLP
+
+
+@dataclass
+class DCNConfig(MLPConfig, TableConfig):
+    """Deep & Cross."""
+
+    cross_layers: int = 6
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + 2 * self.cross_layers * FIELDS * self.embedding
+
+    def least_modules(self) -> int:
+        return super().least_modules() + self.cross_layers
+
+
+@dataclass
+class AutoIntConfig(MLPConfig, LinearConfig, TableConfig):
+    """AutoInt."""
+
+    attention: int = 32  # width
+    attention_layers: int = 3
+    heads: int = 2
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + (self.attention_layers - 1) * self.attention**2
+
+    def least_modules(self) -> int:
+        return super().least_modules() + self.attention_layers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention % self.heads:
+            raise ValueError(f"task.model.attention={self.attention}: must be a multiple of heads={self.heads}")
+
+
+@dataclass
+class AFNConfig(MLPConfig, LinearConfig, TableConfig):
+    """AFN."""
+
+    neurons: int = 1500  # logarithmic ones
+    frozen_embeddings: bool = False  # true repeats the released code
+
+    def least_parameters(self) -> int:
+        return super().least_parameters() + self.neurons * (FIELDS + self.embedding * self.hidden)
+
+
+_CLICKS = "benchmarks.tasks.criteo.click_prediction:build"
+_METRICS = ("auc", "log_loss", "valid_auc", "valid_log_loss")
+
+ARCHITECTURES = {
+    "fm": Architecture(CriteoConfig, FMConfig, _CLICKS, _METRICS),
+    "deepfm": Architecture(CriteoConfig, DeepFMConfig, _CLICKS, _METRICS),
+    "dcn": Architecture(CriteoConfig, DCNConfig, _CLICKS, _METRICS),
+    "autoint": Architecture(CriteoConfig, AutoIntConfig, _CLICKS, _METRICS),
+    "afn": Architecture(CriteoConfig, AFNConfig, _CLICKS, _METRICS),
+}

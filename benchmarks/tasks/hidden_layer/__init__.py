@@ -1,0 +1,1 @@
+"""The hidden layer of a network, recorded beside a run and judged."""

@@ -1,0 +1,58 @@
+"""What a task supplies to the training loop: model, batches, loss and evaluation. Nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Task(ABC):
+    """An architecture on a dataset.
+
+    A builder is called with (task settings, data source, seed) while the global generators are seeded with the run's
+    seed, so that all methods start from the same weights and the same split.
+    """
+
+    model: nn.Module
+    selection: str  #: validation metric that picks the best weights, by its direction in `benchmarks.records.metrics`
+    keeps_last: bool = False  #: the weights of the last evaluation are tested instead, whatever `selection` says
+    about_data: str = ""  #: what of the dataset was used, in words, where settings alone do not say it
+    shows_progress: bool = False  #: whether someone is watching: long evaluations may draw a bar on a terminal
+
+    def batches(self, epoch: int, start: int = 0) -> Iterable[Any]:
+        """Batches of an epoch from number ``start`` on; the order depends on seed and epoch alone.
+
+        The default is one batch: the whole (transductive) dataset.
+        """
+        return [None][start:]
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Tensor:
+        """Forward pass and loss, a scalar."""
+
+    @abstractmethod
+    def samples(self, batch: Any) -> int:
+        """How many samples the batch holds, for throughput."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Validation metrics, named ``valid_…``. Called without gradients, model in evaluation mode."""
+
+    @abstractmethod
+    def test(self) -> dict[str, float]:
+        """Test metrics. Called once, with the best weights (or the last ones, `keeps_last`)."""
+
+    def artefacts(self) -> dict[str, bytes]:
+        """Files to keep beside the record, by name: pictures, samples, weights. Called once, after `test`."""
+        return {}
+
+    def alignment_loss(self) -> Tensor:
+        """The loss on which alignment is measured; by default that of the first batch."""
+        return self.loss(next(iter(self.batches(0))))
+
+    def first_layer(self) -> list[nn.Module]:
+        """Modules of the first layer, for weight decay that is limited to it."""
+        return [self.model]

@@ -1,0 +1,20 @@
+"""Errors of the user's, and the nearest names there are."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+
+class UsageError(ValueError):
+    """The user asked for something that does not exist; one line says what is possible instead."""
+
+
+def nearest(given: str, valid: Sequence[str]) -> str:
+    """The valid names most like ``given``, as a phrase."""
+    return " or ".join(difflib.get_close_matches(given, valid, n=3, cutoff=0.5) or list(valid)[:12])
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, with its kind: ``RuntimeError: boom``."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,117 @@
+"""Checkpoints: a run that is stopped continues where it was."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.training import machine
+from benchmarks.training.loop import Loop
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoint:
+    """A run's checkpoint file, replaced atomically, removed once the record is written.
+
+    Its path holds the configuration's hash and the file holds a hash of the suite's code, so a run only ever
+    continues one that computed the same.
+
+    Args:
+        path: where it lies.
+        every_seconds: how much training a `kill -9` may cost. Interrupts cost the step in progress only.
+    """
+
+    def __init__(self, path: Path, every_seconds: float = 60.0) -> None:
+        self.path = path
+        self._every = every_seconds
+        self._saved = time.monotonic()
+
+    def save_if_due(self, loop: Loop) -> None:
+        """Save if the last save is long enough ago."""
+        if time.monotonic() - self._saved >= self._every:
+            self.save(loop)
+
+    def save(self, loop: Loop) -> None:
+        """Save the loop's state and the random generators; not counted as training time."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        with loop.clock_stopped():
+            state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": random_state()}
+            try:
+                torch.save(state, temporary)
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)  # a full disk
+        self._saved = time.monotonic()
+
+    def restore(self, loop: Loop) -> bool:
+        """Continue from the file if there is one that fits; one that does not is removed, with a warning.
+
+        Raises:
+            OSError, MemoryError, torch.OutOfMemoryError: it cannot be had now, but may be sound; it stays.
+        """
+        if not self.path.exists():
+            return False
+        fresh = copy.deepcopy(loop.state_dict()), random_state()
+        file = io.BytesIO(self.path.read_bytes())  # a disk that does not answer is no damage; torch.load mixes the two
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            if state["code"] != machine.source_hash():
+                raise ValueError("made by another version of the code")
+            _restore(loop, state["loop"], state["random"])
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001  (a damaged file can raise anything; training again is always right)
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            log.warning("%s: cannot continue from this checkpoint (%s); starting from the beginning", self.path, reason)
+            _restore(loop, *fresh)
+            self.remove()
+            return False
+        return True
+
+    def remove(self) -> None:
+        """The run is recorded: the checkpoint has done its work."""
+        self.path.unlink(missing_ok=True)
+
+
+def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:
+    loop.load_state_dict(state)
+    set_random_state(generators)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of Python, NumPy and PyTorch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """Where the generators of Python, NumPy and PyTorch stand."""
+    kind, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # asking would initialise it
+        "python": random.getstate(),
+        "numpy": [kind, keys.tolist(), *rest],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the generators back to where `random_state` found them."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))

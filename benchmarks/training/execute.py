@@ -1,0 +1,138 @@
+"""One run, from its configuration to its record."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from benchmarks.records.record import Record, artefact_path, write_atomically, write_record
+from benchmarks.settings.architectures import architectures
+from benchmarks.tasks.task import Task
+from benchmarks.terminal.errors import one_line
+from benchmarks.training import machine
+from benchmarks.training.alignment import alignment_row, has_alignment
+from benchmarks.training.checkpoint import Checkpoint, seed_everything
+from benchmarks.training.finish import fill
+from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.loggers import make_loggers
+from benchmarks.training.loop import Loop
+from benchmarks.training.run import Run, determining
+from dfa_core import Method, make_method, method_class
+
+
+def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, console: bool = False) -> Record:
+    """Train, evaluate and record ``run``; a checkpoint left by an interrupted try is continued.
+
+    Raises:
+        Interrupted: ``stop_requested`` became true; the checkpoint is saved.
+        UsageError, DataError, FeedbackError, ValueError: settings or data are wrong; nothing is recorded.
+    """
+    config = run.config
+    record = _blank_record(run)
+    if (reason := run.skip_reason) is not None:
+        record.status, record.reason = "skipped", reason
+        write_record(record, run.records)
+        return record
+    device = machine.torch_device(config.hardware.device)
+    machine.tune_process(config.hardware.threads)
+    memory = machine.PeakMemory(device)
+    task, method = build(run, device)
+    if task.about_data:
+        record.data["about"] = task.about_data
+    loggers = make_loggers(run.config, run.records / run.id, console)
+    task.shows_progress = console
+    alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
+    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment)
+    checkpoint = Checkpoint(Path(config.results) / "work" / "checkpoints" / f"{run.id}.pt")
+    checkpoint.restore(loop)
+    loggers.start(record, loop.progress.history)
+    try:
+        _train(loop, checkpoint)
+        fill(record, loop, config.alignment)
+        record.peak_memory_mb = round(memory.megabytes(), 1)
+        _keep_artefacts(record, task, run.records / run.id)
+        write_record(record, run.records)
+    except BaseException:
+        loggers.finish(None)
+        raise
+    checkpoint.remove()
+    loggers.finish(record)
+    return record
+
+
+def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[int], dict[str, float]]:
+    """What to measure at an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
+    if not every or not has_alignment(method):
+        return lambda evaluation: {}
+    return lambda evaluation: {} if evaluation % every else alignment_row(task, method)
+
+
+def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:
+    """Write what the task wants to be kept; the record, which is written last, lists it."""
+    if record.status != "ok":
+        return
+    for name, content in task.artefacts().items():
+        write_atomically(artefact_path(stem, name), content)
+        record.artefacts.append(name)
+
+
+def _train(loop: Loop, checkpoint: Checkpoint) -> None:
+    try:
+        loop.run(after_step=lambda: checkpoint.save_if_due(loop))
+    except Interrupted:
+        checkpoint.save(loop)
+        raise
+
+
+def failed_record(run: Run, error: BaseException) -> Record:
+    """A record that says why ``run`` failed, written so that tables can show it; the next sweep tries again."""
+    record = _blank_record(run)
+    record.status, record.reason = "failed", one_line(error)
+    write_record(record, run.records)
+    return record
+
+
+def build(run: Run, device: torch.device) -> tuple[Task, Method]:
+    """Task and method of a run, before training.
+
+    All methods see the same generator state here, so weights and splits are paired.
+    """
+    config = run.config
+    settings = OmegaConf.to_object(config.task)
+    settings.model = OmegaConf.to_container(config.task.model)
+    seed_everything(config.seed)
+    task: Task = architectures()[config.task.architecture].build()(settings, run.source, config.seed)
+    task.model.to(device)
+    options = {k: v for k, v in config.method.items() if k not in ("name", "code")}
+    if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
+        options["feedback_seed"] = config.feedback_seed
+    method = make_method(config.method.name, task.model, **options).to(device)
+    seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
+    return task, method
+
+
+def _blank_record(run: Run) -> Record:
+    task = run.config.task
+    return Record(
+        task=task.name,
+        domain=task.domain,
+        architecture=task.architecture,
+        dataset=task.dataset,
+        method=run.method,
+        profile=run.config.profile.name,
+        seed=run.config.seed,
+        config=determining(run.config, run.source),
+        config_hash=run.config_hash,
+        variant=run.variant,
+        primary_metric=task.metric,
+        data={"source": run.source.kind, "fingerprint": run.source.fingerprint},
+        code=machine.code(),
+        versions=machine.versions(),
+        hardware={**machine.hardware(run.config.hardware.device), **OmegaConf.to_container(run.config.hardware)},
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

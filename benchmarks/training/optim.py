@@ -1,0 +1,135 @@
+"""Optimizer, clipping and learning-rate schedule from their settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from benchmarks.settings.schema import OptimConfig
+from benchmarks.tasks.task import Task
+
+
+class LazyAdam(torch.optim.Adam):
+    """Adam that updates only the touched rows of a table whose gradient is sparse.
+
+    Rows that a batch does not touch keep value and moments, where Adam would go on moving them by their fading
+    momentum. Touched rows are updated as Adam does, with the bias corrections of the table's step: where every row is
+    touched in every step, both agree. State and state dict are Adam's. Tables have no weight decay.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        tables = [(group, p) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
+        for group, table in tables:
+            self._update_rows(table, group)
+        with _without_gradients([table for _, table in tables]):  # which Adam refuses
+            super().step()
+
+    def _update_rows(self, table: torch.Tensor, group: dict[str, Any]) -> None:
+        """One step of Adam (Kingma & Ba 2015, algorithm 1) for the rows in the gradient of ``table``."""
+        gradient = table.grad.coalesce()
+        rows, g = gradient.indices()[0], gradient.values()
+        state, (beta1, beta2) = self.state[table], group["betas"]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+        state["step"] += 1
+        step = state["step"].item()
+        m = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - beta1)
+        v = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        state["exp_avg"].index_copy_(0, rows, m)
+        state["exp_avg_sq"].index_copy_(0, rows, v)
+        denominator = v.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
+        table.index_add_(0, rows, m.div_(denominator), alpha=-group["lr"] / (1 - beta1**step))
+
+
+def _is_sparse(gradient: torch.Tensor | None) -> bool:
+    return gradient is not None and gradient.is_sparse
+
+
+@contextmanager
+def _without_gradients(parameters: list[torch.Tensor]) -> Iterator[None]:
+    gradients = [p.grad for p in parameters]
+    for p in parameters:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in zip(parameters, gradients, strict=True):
+            p.grad = gradient
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
+    """Scale all gradients together so that their joint norm is ``max_norm`` at most; sparse ones count as well."""
+    gradients = []
+    for p in parameters:
+        if _is_sparse(p.grad):
+            p.grad = p.grad.coalesce()  # entries of one row become their sum, which is what has a norm
+            gradients.append(p.grad.values())
+        elif p.grad is not None:
+            gradients.append(p.grad)
+    factor = max_norm / (torch.nn.utils.get_total_norm(gradients) + 1e-6)
+    torch._foreach_mul_(gradients, factor.clamp(max=1))
+
+
+def build_optimizer(task: Task, config: OptimConfig) -> LazyAdam:
+    """Adam; weight decay on all parameters or on the first layer's alone."""
+    if config.decay == "all":
+        groups = [{"params": list(task.model.parameters()), "weight_decay": config.weight_decay}]
+    elif config.decay == "first_layer":
+        decayed = _parameters(task.first_layer())
+        rest = [p for p in task.model.parameters() if id(p) not in {id(q) for q in decayed}]
+        groups = [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
+    else:
+        raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
+    return LazyAdam(groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps)
+
+
+def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:
+    return [p for module in modules for p in module.parameters()]
+
+
+class Schedule:
+    """The learning rate over a run: stepped after every training step and after every evaluation."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, config: OptimConfig, higher_is_better: bool) -> None:
+        steps, factor = config.schedule_steps, config.schedule_factor
+        self._by_step: LRScheduler | None = None
+        self._by_metric: ReduceLROnPlateau | None = None
+        if config.schedule == "exponential":
+            self._by_step = LambdaLR(optimizer, lambda step: factor ** (step / steps))
+        elif config.schedule == "noam":  # peaks at `lr` after the warm-up (Vaswani et al. 2017, section 5.3)
+            self._by_step = LambdaLR(optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5))
+        elif config.schedule == "plateau":
+            mode = "max" if higher_is_better else "min"
+            self._by_metric = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=steps)
+        elif config.schedule != "constant":
+            raise ValueError(f"task.optim.schedule='{config.schedule}': choose constant, exponential, noam or plateau")
+
+    def after_step(self) -> None:
+        """To be called after every optimizer step."""
+        if self._by_step is not None:
+            self._by_step.step()
+
+    def after_evaluation(self, value: float) -> None:
+        """To be called with every value of the selection metric."""
+        if self._by_metric is not None:
+            self._by_metric.step(value)
+
+    def state_dict(self) -> dict[str, object]:
+        scheduler = self._by_step or self._by_metric
+        return {} if scheduler is None else scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        scheduler = self._by_step or self._by_metric
+        if scheduler is not None:
+            scheduler.load_state_dict(state)

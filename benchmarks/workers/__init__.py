@@ -1,0 +1,1 @@
+"""Many runs: what is planned, the processes that do it, and what is shown meanwhile."""

@@ -1,0 +1,23 @@
+"""What a worker tells its sweep about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.records.record import Record
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run. ``status`` is a record's, or ``busy`` (another sweep has it) or ``interrupted``."""
+
+    status: str
+    seconds: float = 0.0
+    record: Record | None = None
+    trouble: str = ""  # why there is no record of a run that failed
+
+
+def failures(results: Path) -> Path:
+    """The folder that keeps the tracebacks of failed runs."""
+    return results / "work" / "failures"

@@ -1,0 +1,87 @@
+"""Looking at files that anybody may have put there: what is no regular file is never opened, and sizes are bounded."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets.core.errors import DataError
+
+_JSON_LIMIT = 1 << 20  # bytes; the largest file of ours has 3,000
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; if not, `obstacle` tells whether something else is. Never raises OSError."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def obstacle(path: Path) -> str | None:
+    """What stands in the place of a file, as the end of a sentence; None for a regular file and for nothing at all.
+
+    A folder, a pipe, a link that leads nowhere or in a circle, a folder that may not be looked into: such a file is
+    not simply absent, somebody put it there and expects it to be used.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return None
+        return "is a folder, not a file" if stat.S_ISDIR(mode) else "is no regular file"
+    except FileNotFoundError:
+        link = dangling_link(path)
+        return link and f"cannot be read: the link {link} points to nothing"
+    except OSError as error:
+        return f"cannot be read ({reason_of(error)})"
+
+
+def dangling_link(path: Path) -> Path | None:
+    """The link on the way to a path, or the path itself, that points to nothing."""
+    return next((part for part in (path, *path.parents) if part.is_symlink() and not part.exists()), None)
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, without the path."""
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Look at a regular file within; anything else, and errors of the system, are DataErrors ending in `remedy`."""
+    try:
+        if what := obstacle(path):
+            raise DataError(f"{path} {what}; {remedy}")
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; {remedy}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({reason_of(error)}); {remedy}") from error
+
+
+def read_file(path: Path, remedy: str, limit: int | None = None) -> bytes:
+    """The content of a file that has no manifest entry.
+
+    limit: the most bytes it may have. Raises DataError if it cannot be read or has more.
+    """
+    with reading(path, remedy), path.open("rb") as stream:
+        content = stream.read() if limit is None else stream.read(limit + 1)
+    if limit is not None and len(content) > limit:
+        raise DataError(f"{path} has more than {limit} bytes; {remedy}")
+    return content
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """What a small JSON file of ours holds; its keys and types are for the caller to check.
+
+    Raises DataError if it cannot be read, or holds no JSON.
+    """
+    content = read_file(path, remedy, _JSON_LIMIT)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error

@@ -1,0 +1,58 @@
+"""A dataset as published and as generated, and the source that a run reads: one of the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets.core.manifest import Manifest
+from datasets.core.standin import StandIn
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as published and as generated; both are in the same on-disk format."""
+
+    manifest: Manifest
+    standin: StandIn = field(compare=False)  # follows from the name, and cannot be hashed
+
+    @property
+    def name(self) -> str:
+        """The word used in configurations and commands, e.g. `cora`."""
+        return self.manifest.name
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data that a run uses; goes into its record.
+
+    kind: "real" or "stand-in". dataset: its manifest and stand-in. folder: what the parser reads.
+    fingerprint: twelve hex digits, of the manifest's checksums (real; of samples of the file where it has none) or of
+    the generator's version and settings.
+    """
+
+    kind: str
+    dataset: Dataset
+    folder: Path
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The dataset's."""
+        return self.dataset.name
+
+
+def prepare(source: Source) -> None:
+    """Generate the stand-in if the source is one and is not there yet; does nothing for real data.
+
+    Safe in several processes at once. Errors as `StandIn.generate`.
+    """
+    if source.kind == "stand-in":
+        source.dataset.standin.generate(source.folder, source.fingerprint)
+
+
+def remedy(source: Source) -> str:
+    """What to do about a bad file of this source, as the end of an error message."""
+    if source.kind == "stand-in":
+        return f"delete the folder {source.folder} and it is generated anew"
+    return source.dataset.manifest.advice("fetch it again")

@@ -1,0 +1,48 @@
+"""What is wrong with a text that is not in Criteo's format, and in which line: the rules, one value at a time.
+
+Far slower than parsing; called once, for an error message.
+"""
+
+from __future__ import annotations
+
+import re
+
+from datasets.criteo.format import CATEGORIES, COLUMNS, INTEGERS, LEAST_INTEGER
+
+_LABEL = re.compile(rb"0*[01]")
+_INTEGER = re.compile(rb"-?[0-9]{1,30}")
+_CATEGORY = re.compile(rb"[0-9a-fA-F]{8}")
+_SHOWN = 20  # bytes of a bad value
+
+
+def first_fault(text: bytes) -> tuple[int, str] | None:
+    """The index of the first bad line (from 0) and what is wrong with it; None if every line is in the format."""
+    for index, line in enumerate(text.removesuffix(b"\n").split(b"\n")):
+        if what := line_fault(line):
+            return index, what
+    return None
+
+
+def line_fault(line: bytes) -> str | None:
+    """What is wrong with a line, without its newline; None if nothing is."""
+    columns = line.split(b"\t")
+    if len(columns) != COLUMNS:
+        return f"{len(columns)} columns where {COLUMNS} are expected (label, 13 integers, 26 categories; tabs between)"
+    label, *fields = columns
+    if not _LABEL.fullmatch(label):
+        return f"label {_shown(label)} is neither 0 nor 1"
+    for name, value in zip(INTEGERS, fields, strict=False):
+        if value and not _INTEGER.fullmatch(value):
+            return f"{name} {_shown(value)} is not an integer"
+        if value and not LEAST_INTEGER <= int(value) < 1 << 63:
+            return f"{name} {_shown(value)} is out of range ({LEAST_INTEGER} … 2⁶³ − 1)"
+    for name, value in zip(CATEGORIES, fields[len(INTEGERS) :], strict=True):
+        if value and not _CATEGORY.fullmatch(value):
+            return f"{name} {_shown(value)} is not a category of 8 hex digits"
+    return None
+
+
+def _shown(value: bytes) -> str:
+    """The value in quotes, on one line, cut to a bearable length."""
+    text = repr(value[:_SHOWN])[1:]  # without the b of bytes
+    return text if len(value) <= _SHOWN else f"{text[:-1]}…{text[-1]}"

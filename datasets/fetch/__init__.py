@@ -1,0 +1,1 @@
+"""Downloads: files from their address, or members of archives, checked before they count."""

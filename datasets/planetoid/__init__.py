@@ -1,0 +1,1 @@
+"""The citation graphs Cora, CiteSeer and PubMed; `load` reads them."""

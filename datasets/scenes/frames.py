@@ -1,0 +1,216 @@
+"""Camera files in JSON (`transforms*.json`), as Blender scenes and captures have them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+import numpy as np
+
+from datasets.core.errors import DataError
+from datasets.core.files import read_file
+from datasets.scenes.images import SUFFIXES, check_inside, is_file
+from datasets.scenes.plan import Shots
+from datasets.scenes.poses import LEAST, MOST, RIGID, focus_of, rigid_fault
+
+log = logging.getLogger(__name__)
+
+_MOST_BYTES = 1 << 28  # of a camera file
+_LONGEST_PATH = 1024  # bytes of an image's path; systems take four times as many for the whole of it
+_LONGEST_NAME = 255
+
+# A camera's axes in the columns of its matrix. Converters of structure from motion write the latter, if nobody turns
+# them: its y points down and its z forward.
+_TURNS = {"opengl": (1.0, 1.0, 1.0), "opencv": (1.0, -1.0, -1.0)}
+_BEHIND = 0.1  # of the mean distance: how far behind the cameras their view axes must meet to be taken for wrong
+_APART = 0.2  # of that distance: how far apart cameras must stand for the point where their axes meet to say something
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One entry of the list `frames`: where the image should be, its pose (3, 4) float64, and the entry itself."""
+
+    path: Path
+    pose: np.ndarray
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """A camera file: its frames in the file's order (at least one), and what it says of all of them.
+
+    The key camera_axes says which axes the matrices in the file have: opengl, as in `scenes.cameras`, or opencv (y
+    down, z forward). The frames' poses are those of `scenes.cameras` either way.
+    """
+
+    path: Path
+    frames: tuple[Frame, ...]
+    fields: Mapping[str, Any]
+    remedy: str
+
+    def fail(self, what: str) -> NoReturn:
+        """Raise DataError about this file."""
+        _fail(self.path, what, self.remedy)
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A number that the file gives, or the default.
+
+        Raises DataError if it is neither there nor a number, or one that no camera has (beyond ±1e9): in single
+        precision it would overflow.
+        """
+        value = self.fields.get(key, default)
+        if value is None:
+            self.fail(f"has no {key}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            self.fail(f"{key} is {shown(value)}, not a number")
+        if not -MOST <= value <= MOST:
+            self.fail(f"{key} is {shown(value)}, and no camera has a number beyond ±{MOST:g}")
+        return float(value)
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """As `number`, above 0 (1e-9 or more)."""
+        value = self.number(key, default)
+        if value < LEAST:
+            self.fail(f"{key} is {value:g} where only more than 0 makes sense")
+        return value
+
+    def focal(self, key: str, size: int) -> float:
+        """Focal length in pixels from the angle of view called `key`, across `size` pixels."""
+        angle = self.positive(key)
+        if angle >= math.pi:
+            self.fail(f"{key} is {angle:g} where an angle of view, in radians, is below π")
+        return 0.5 * size / math.tan(0.5 * angle)
+
+    def check_axes(self, frames: Sequence[Frame]) -> None:
+        """Raise DataError if these cameras look away from what they have in common, as with another tool's axes.
+
+        Poses whose y points down and whose z points forward are valid rotations and train, to a blur. But the point
+        nearest to all view axes then lies behind the cameras. That proves nothing, and is a warning only, where the
+        axes are almost parallel, as in forward-facing photographs, and where the file has camera_axes: cameras may
+        look outwards.
+        """
+        focus = focus_of(np.stack([frame.pose for frame in frames]))
+        if focus.depth >= -_BEHIND * focus.distance:
+            return
+        turned = '"camera_axes": "opencv"'
+        if axes := self.fields.get("camera_axes"):
+            log.warning("%s: with camera_axes %s the view axes meet behind the cameras", self.path, axes)
+        elif focus.spread < _APART * focus.distance:
+            log.warning(
+                "%s: the view axes are almost parallel, and meet behind the cameras; if poses have y down and z "
+                "forward, add %s to the file",
+                self.path,
+                turned,
+            )
+        else:
+            raise DataError(
+                f"{self.path}: the view axes meet behind the cameras, so the poses seem to have y down and z forward; "
+                f'add {turned} to the file, and they are turned when it is read ("opengl" if the cameras do look '
+                "outwards)"
+            )
+
+    def shots(self, frames: Sequence[Frame]) -> Shots:
+        """Some of the frames, for a plan."""
+        names = tuple(frame.path.relative_to(self.path.parent).as_posix() for frame in frames)
+        poses = np.stack([frame.pose for frame in frames]) if frames else np.empty((0, 3, 4))
+        return Shots(tuple(frame.path for frame in frames), poses, names)
+
+
+def read_transforms(path: Path, remedy: str) -> Transforms:
+    """Read and check a camera file; looks at no image.
+
+    Raises DataError, ending in `remedy`, if the file is missing, outside its folder, or no JSON (with the line), or
+    naming the frame that has no image path, one outside the folder, or a matrix that is not a rigid motion.
+    """
+    check_inside(path, path.parent, remedy)
+    content = _read_json(path, remedy)
+    entries = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        _fail(path, "has no list of frames, or an empty one", remedy)
+    axes = content.get("camera_axes", "opengl")
+    if not isinstance(axes, str) or axes not in _TURNS:
+        _fail(path, f"camera_axes is {shown(axes)}, not {' or '.join(_TURNS)}", remedy)
+    turn = np.array([*_TURNS[axes], 1.0])  # of the columns
+    frames = tuple(_frame(path, index, entry, turn, remedy) for index, entry in enumerate(entries))
+    return Transforms(path, frames, content, remedy)
+
+
+def shown(value: object) -> str:
+    """A value from a file as a short piece of a message."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 60
+
+
+def _read_json(path: Path, remedy: str) -> Any:
+    if path.is_file() and path.stat().st_size > _MOST_BYTES:
+        _fail(path, "is too large for a camera file", remedy)
+    content = read_file(path, remedy)
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        _fail(path, f"line {error.lineno}: no JSON ({error.msg})", remedy, error)
+    except (ValueError, RecursionError) as error:  # not UTF-8, a number of thousands of digits, or too many brackets
+        _fail(path, "is no JSON", remedy, error)
+
+
+def _frame(path: Path, index: int, entry: Any, turn: np.ndarray, remedy: str) -> Frame:
+    where = f"frame {index}"
+    if not isinstance(entry, dict) or not isinstance(entry.get("file_path"), str):
+        _fail(path, f"{where} has no file_path", remedy)
+    # Captures made on Windows separate folders by backslashes.
+    relative = PurePosixPath(entry["file_path"].replace("\\", "/"))
+    where = f"{where} ({shown(str(relative))[1:-1]})"
+    if fault := _path_fault(relative):
+        _fail(path, f"{where}: {fault}", remedy)
+    return Frame(_image_path(path.parent, relative), _pose(path, where, entry, remedy) * turn, entry)
+
+
+def _path_fault(relative: PurePosixPath) -> str | None:
+    """What keeps this from being the path of an image in the scene's folder; None if it may be one."""
+    if relative.is_absolute() or ".." in relative.parts or not relative.name:
+        return "the image must lie in the scene's folder, its path be relative to it"
+    try:
+        sizes = [len(part.encode()) for part in relative.parts]
+    except UnicodeEncodeError:
+        return "the path has a character that no file name can have"
+    if any(ord(character) < 32 for character in str(relative)):
+        return "the path has a character that no file name can have"
+    if max(sizes) > _LONGEST_NAME - len(".jpeg") or sum(sizes) + len(sizes) > _LONGEST_PATH:
+        return "the path is too long for a file"
+    return None
+
+
+def _image_path(folder: Path, relative: PurePosixPath) -> Path:
+    """Where the image is; Blender's scripts leave the suffix out."""
+    if relative.suffix.lower() in SUFFIXES:
+        return folder / relative
+    places = [folder / f"{relative}{suffix}" for suffix in SUFFIXES]
+    return next((place for place in places if is_file(place)), places[0])
+
+
+def _pose(path: Path, where: str, entry: Mapping[str, Any], remedy: str) -> np.ndarray:
+    try:
+        matrix = np.array(entry.get("transform_matrix"), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        matrix = np.empty(0)
+    if matrix.shape not in ((4, 4), (3, 4)):
+        _fail(path, f"{where}: transform_matrix is not a 4×4 matrix of numbers", remedy)
+    fault = rigid_fault(matrix[:3])
+    if fault is None and not np.allclose(matrix[3:], [0, 0, 0, 1], atol=RIGID):
+        fault = "is not rigid: its last row is not 0 0 0 1"
+    if fault:
+        _fail(path, f"{where}: transform_matrix {fault}", remedy)
+    return matrix[:3]
+
+
+def _fail(path: Path, what: str, remedy: str, cause: Exception | None = None) -> NoReturn:
+    raise DataError(f"{path}: {what}; {remedy}") from cause

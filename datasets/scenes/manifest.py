@@ -1,0 +1,209 @@
+"""The scenes as published (NeRF-Synthetic, LLFF-Real), and captures of one's own.
+
+They come in archives without a checksum and are hundreds of files each. A manifest therefore lists the camera files
+only; the fingerprint covers those byte by byte and every image with its path and size: cheap enough for each run, and
+it tells another resolution or selection of views apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.core.errors import DataError
+from datasets.core.files import read_file
+from datasets.core.manifest import Manifest, RemoteFile
+from datasets.scenes.images import SUFFIXES, is_file
+
+if TYPE_CHECKING:
+    from datasets.scenes.plan import ScenePlan
+
+SYNTHETIC_SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
+REAL_SCENES = ("room", "fern", "leaves", "fortress", "orchids", "flower", "trex", "horns")
+CAPTURE = "capture/"  # names of captures begin so
+
+_ADDRESS = "https://drive.google.com/drive/folders/128yBriW1IG_3NJ5Rp7APSTZsJqdJdfc1"
+
+_BYTES = 200_000_000  # of a published scene, an estimate: Lego at half its width takes 51 MB
+
+Plan = Callable[[], "ScenePlan"]
+Plans = Callable[[Path, str], list[Plan]]  # of a folder and a remedy: what runs make of it, one for each set of images
+
+
+@dataclass(frozen=True)
+class SceneManifest(Manifest):
+    """A scene. plans: what a run makes of its folder. bytes_about: of the whole scene with its images, roughly.
+
+    sized: may it lie in `<folder>_<number>` too, at that width? Of several folders that are there, one is taken as a
+    whole, and files are never mixed: the published one, else the largest.
+    """
+
+    plans: Plans = lambda folder, remedy: []
+    bytes_about: int = 0
+    sized: bool = False
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the scene takes; no exact number is published."""
+        return self.bytes_about
+
+    def place(self, root: Path) -> Path:
+        """The folder that the parser reads: the first that has any of the camera files."""
+        published = super().place(root)
+        folders = [published, *self._sized_folders(published)]
+        return next((folder for folder in folders if any(map(is_file, self._files_at(folder)))), published)
+
+    def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
+        """The camera files in that folder."""
+        name = self.place(root).name
+        above = self.folder.rpartition("/")[0]
+        return tuple(replace(file, path=f"{above}/{name}/{file.path.rpartition('/')[2]}") for file in self.files)
+
+    def missing(self, root: Path) -> list[RemoteFile]:
+        """The camera files that are not in that folder."""
+        return [file for file in self.files_in(root) if not is_file(file.place(root))]
+
+    def faults(self, root: Path) -> list[str]:
+        """A line for each set of images of which a run could make no scene; every image is decoded."""
+        lines: dict[str, None] = {}  # in order; two sets may have one fault, that of their cameras
+        for plan in self.plans(self.place(root), self.advice_in(root)):
+            try:
+                plan().check_pixels()
+            except DataError as error:
+                lines[str(error)] = None
+        return list(lines)
+
+    def agreement(self, root: Path) -> str:
+        """What `faults` has found out, if it has found none."""
+        return "cameras and images make a scene (no checksum is published)"
+
+    def fingerprint_in(self, root: Path) -> str:
+        """Twelve hex digits of the camera files' content and of all images' paths and sizes."""
+        folder = self.place(root)
+        digest = hashlib.sha256()
+        for path in self._files_at(folder):
+            content = hashlib.sha256(read_file(path, self.instruction)).hexdigest()
+            digest.update(f"{content}  {path.name}\n".encode())
+        for name, size in sorted(_image_sizes(folder)):
+            digest.update(f"{size}  {name}\n".encode())
+        return digest.hexdigest()[:12]
+
+    def _files_at(self, folder: Path) -> list[Path]:
+        return [folder / file.path.rpartition("/")[2] for file in self.files]
+
+    def _sized_folders(self, published: Path) -> list[Path]:
+        """The largest first."""
+        if not self.sized or not published.parent.is_dir():
+            return []
+        found = (
+            re.fullmatch(rf"{published.name}_([1-9][0-9]{{0,4}})", path.name) for path in published.parent.iterdir()
+        )
+        widths = sorted((int(match[1]) for match in found if match), reverse=True)
+        return [published.with_name(f"{published.name}_{width}") for width in widths]
+
+
+class CaptureManifest(SceneManifest):
+    """A capture of one's own. It is never "absent", so that a mistyped name is an error and no stand-in."""
+
+    def absent(self, root: Path) -> bool:
+        """No: who names a capture means that one."""
+        return False
+
+
+def capture_manifest(name: str) -> CaptureManifest:
+    """The capture called `capture/<folder>`, in `captures/<folder>` under the data root.
+
+    Raises DataError if that is not the name of one folder.
+    """
+    title = name.removeprefix(CAPTURE)
+    if not title or title in (".", "..") or set(title) & set("/\\\0"):
+        raise DataError(f"unknown dataset {name!r}; a capture is called {CAPTURE}<folder>, a folder's plain name")
+    folder = f"captures/{title}"
+    return CaptureManifest(
+        name,
+        folder,
+        licence="your own",
+        origin="your own",
+        files=_files(folder, ("transforms.json",), _capture_plans),
+        instruction=f"export it to {folder} under the data root (transforms.json and its images)",
+        plans=_capture_plans,
+    )
+
+
+# What makes plans is imported when one is made: it needs PyTorch, which the table of datasets can do without.
+
+
+def _capture_plans(folder: Path, remedy: str) -> list[Plan]:
+    from datasets.scenes.capture import plan_capture
+    from datasets.scenes.types import SceneOptions
+
+    return [partial(plan_capture, folder, SceneOptions(), remedy)]
+
+
+def _synthetic_plans(folder: Path, remedy: str) -> list[Plan]:
+    from datasets.scenes.blender import plan_blender
+    from datasets.scenes.types import SceneOptions
+
+    return [partial(plan_blender, folder, SceneOptions(), remedy)]
+
+
+def _real_plans(folder: Path, remedy: str) -> list[Plan]:
+    """One for each folder of images, which reads that folder: nothing is downsized."""
+    from datasets.scenes.llff import factors_in, plan_llff
+    from datasets.scenes.types import SceneOptions
+
+    options = [SceneOptions(llff_factor=factor) for factor in factors_in(folder)] or [SceneOptions()]
+    return [partial(plan_llff, folder, of_folder, remedy, folder) for of_folder in options]
+
+
+def _image_sizes(folder: Path) -> list[tuple[str, int]]:
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and is_file(path))
+    return [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in images]
+
+
+def _files(folder: str, names: tuple[str, ...], plans: Plans) -> tuple[RemoteFile, ...]:
+    def check(path: Path, remedy: str) -> None:
+        for plan in plans(path.parent, remedy):
+            plan()
+
+    # Sizes are not known.
+    return tuple(RemoteFile(f"{folder}/{name}", url=None, sha256=None, size=0, check=check) for name in names)
+
+
+def _synthetic(scene: str) -> SceneManifest:
+    folder = f"nerf_synthetic/{scene}"
+    names = tuple(f"transforms_{split}.json" for split in ("train", "val", "test"))
+    return SceneManifest(
+        f"nerf_synthetic/{scene}",
+        folder,
+        licence="CC BY-NC or CC BY, by scene",
+        origin="NeRF",
+        files=_files(folder, names, _synthetic_plans),
+        instruction=f"unpack nerf_synthetic.zip from {_ADDRESS} in the data root",
+        plans=_synthetic_plans,
+        bytes_about=_BYTES,
+        sized=True,
+    )
+
+
+def _real(scene: str) -> SceneManifest:
+    folder = f"nerf_llff_data/{scene}"
+    return SceneManifest(
+        f"llff_real/{scene}",
+        folder,
+        licence="not stated",
+        origin="LLFF and NeRF",
+        files=_files(folder, ("poses_bounds.npy",), _real_plans),
+        instruction=f"unpack nerf_llff_data.zip from {_ADDRESS} in the data root",
+        plans=_real_plans,
+        bytes_about=_BYTES,
+    )
+
+
+_ALL = [*map(_synthetic, SYNTHETIC_SCENES), *map(_real, REAL_SCENES)]
+MANIFESTS: dict[str, Manifest] = {manifest.name: manifest for manifest in _ALL}
