@@ -76,7 +76,7 @@ class Layout:
         """Does every mark report to ``recorder``?"""
         return all(mark.recorder is recorder for mark in (*self.points.values(), *self.taps.values()))
 
-    def check_attached(self, model: nn.Module, recorder: Recording) -> None:
+    def check_attached(self, model: nn.Module, recorder: Recording | None) -> None:
         """Raise :class:`FeedbackError` unless all marks that ``model`` has by now report to ``recorder``."""
         if all(mark.recorder is recorder for mark in _marks_now_in(model)):
             return

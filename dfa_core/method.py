@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
 from dfa_core.layout import Layout, parameters_of
 from dfa_core.passes import Pass
 from dfa_core.recorder import Recorder
@@ -157,12 +156,3 @@ class FeedbackMethod(Method):
 
     def reset(self) -> None:
         self.recorder.clear()
-
-
-def check_is_attached(method: Method) -> None:
-    """Raise :class:`FeedbackError` unless the marks of the method's model report to it."""
-    if not method.layout.is_attached(method.recorder):
-        raise FeedbackError(
-            f"another method was attached to the model after this {type(method).__name__}, or it was detached: make "
-            "the method anew before training with it"
-        )

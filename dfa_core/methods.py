@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.method import FeedbackMethod, Method, check_is_attached
+from dfa_core.method import FeedbackMethod, Method
 from dfa_core.passes import Pass
 from dfa_core.registry import register
 from dfa_core.step import Signals
@@ -20,7 +20,7 @@ class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
 
     def backward(self, loss: Tensor) -> None:
-        check_is_attached(self)
+        self.layout.check_attached(self._model[0], None)
         torch.autograd.backward(loss)
         self._report_untrained()
 
