@@ -18,10 +18,10 @@ from benchmarks.compare import gate
 from benchmarks.compare.judge import of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.compare.reproduction import with_mean_losses
+from benchmarks.history.baseline_snapshot import snapshot_of
 from benchmarks.history.file import append
-from benchmarks.history.landing import landing_of
 from benchmarks.records.baseline_file import load, write_baseline
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.packs import gather
 from benchmarks.terminal import guard
@@ -44,12 +44,12 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
     bad = sorted({f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs})
     if bad:
         raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; repair them before writing a baseline")
-    landing = landing_of(cells, [record for record in records if record.profile == profile and not record.variant])
-    append(history, landing)  # first: it reads the former lines and refuses bad ones before anything is written
+    snapshot = snapshot_of(cells, [record for record in records if record.profile == profile and not record.variant])
+    append(history, snapshot)  # first: it reads the former lines and refuses bad ones before anything is written
     return write_baseline(cells, out)
 
 
-def shipped(cells: Iterable[Cell], profile: str) -> list[Cell]:
+def shipped(cells: Iterable[ResultCell], profile: str) -> list[ResultCell]:
     """The cells of one profile under the settings it ships with: what a baseline holds."""
     return [cell for cell in of_profile(cells, profile) if not cell.key.variant]
 

@@ -68,7 +68,7 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
     exit_status = 0
     for manifest in manifests:
         if manifest.absent(root):
-            line = f"{manifest.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')}"
+            line = f"{manifest.name}: no files in {manifest.place(root)}; {manifest.fix_hint('fetch them')}"
             exit_status = _complain(line) if named else exit_status
             continue
         bad = manifest.faults(root)

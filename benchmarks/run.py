@@ -85,7 +85,7 @@ def _run(overrides: Sequence[str]) -> None:
     try:
         run = Run.plan(overrides)
         with claimed(run), stop_signal() as stop:
-            if (record := run.finished_record()) is not None:
+            if (record := run.reuse()) is not None:
                 shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
                 sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
                 return

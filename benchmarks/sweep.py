@@ -29,7 +29,7 @@ from benchmarks.terminal.console import make_console
 from benchmarks.wandb_logging.connection import check_account
 from benchmarks.workers.display import Display
 from benchmarks.workers.outcome import Outcome, failures
-from benchmarks.workers.plan import PlannedRun, plan
+from benchmarks.workers.plan import QueuedRun, plan
 from benchmarks.workers.request import Arguments, parse
 from benchmarks.workers.workload import Tally, jobs_for, work_through
 
@@ -71,7 +71,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) -> Tally:
+def sweep(runs: Sequence[QueuedRun], arguments: Arguments, console: Console) -> Tally:
     """Do all runs that are not recorded, in parallel processes, with a row for each task that is done."""
     rows = TaskRows(runs, arguments)
     return work_through(runs, jobs_for(arguments.jobs, runs), arguments.plugins, console, on_recorded=rows.recorded)
@@ -80,13 +80,13 @@ def sweep(runs: Sequence[PlannedRun], arguments: Arguments, console: Console) ->
 class TaskRows:
     """Prints a task's table row as soon as its last run is done."""
 
-    def __init__(self, runs: Sequence[PlannedRun], arguments: Arguments) -> None:
+    def __init__(self, runs: Sequence[QueuedRun], arguments: Arguments) -> None:
         self._arguments = arguments
         self._open: dict[str, int] = {}
         for run in runs:
             self._open[run.task] = self._open.get(run.task, 0) + (not run.recorded)
 
-    def recorded(self, run: PlannedRun, outcome: Outcome, display: Display) -> None:
+    def recorded(self, run: QueuedRun, outcome: Outcome, display: Display) -> None:
         """One more run of a task is recorded."""
         from benchmarks.tables import task_row
 

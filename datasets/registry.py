@@ -81,11 +81,11 @@ def _require_files(entry: Dataset) -> None:
         return
     if manifest.absent(root):
         raise AbsentError(
-            f"{entry.name}: no files in {manifest.place(root)}; {manifest.advice('fetch them')} "
+            f"{entry.name}: no files in {manifest.place(root)}; {manifest.fix_hint('fetch them')} "
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )
     for path in manifest.places(root):
         if what := obstacle(path):
-            raise DataError(f"{path} {what}; put that right, or {manifest.advice('fetch it again')}")
+            raise DataError(f"{path} {what}; put that right, or {manifest.fix_hint('fetch it again')}")
     names = ", ".join(file.path for file in missing)
-    raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; {manifest.advice('complete it')}")
+    raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; {manifest.fix_hint('complete it')}")

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class FeedbackError(ValueError):
-    """A mark, a method or a step was used wrongly; the message names the mark and the remedy."""
+    """A mark, a method or a step was used wrongly; the message names the mark and the fix_hint."""

@@ -77,7 +77,7 @@ class FeedbackMatrices(nn.Module):
     def __init__(
         self,
         tap: str,
-        error: int,
+        error_width: int,
         widths: Mapping[str, int],
         *,
         feedback_seed: int = 0,
@@ -90,13 +90,13 @@ class FeedbackMatrices(nn.Module):
         self._draw = _choice("feedback", kind, KINDS)
         scaling_of = _choice("scaling", scaling, SCALINGS)
         widest = max(widths.values(), default=0)
-        self._factors = {name: scale * scaling_of(width, widest, error) for name, width in widths.items()}
+        self._factors = {name: scale * scaling_of(width, widest, error_width) for name, width in widths.items()}
         self._shared = kind.startswith("shared")
         # Shared and equal but for their length: keep the longest, so that one projection serves every point.
         self._overlap = self._shared and len(set(self._factors.values())) == 1
         self.rows = {name: slice(0, n) for name, n in widths.items()} if self._overlap else _consecutive(widths)
         rows = max((rows.stop for rows in self.rows.values()), default=0)
-        self.register_buffer("weight", torch.empty(rows, error, dtype=torch.float32, device="cpu"))
+        self.register_buffer("weight", torch.empty(rows, error_width, dtype=torch.float32, device="cpu"))
         self.redraw()
 
     @torch.no_grad()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness_trials import Inline
 from hydra.core.config_store import ConfigStore
 
 from benchmarks.settings import plugins
@@ -20,8 +19,9 @@ from benchmarks.tune import __main__ as tune_command
 from benchmarks.tune import space
 from benchmarks.workers import workload
 from dfa_core import registry
+from tests import REPOSITORY
+from tests.helpers.trials import Inline
 
-REPOSITORY = Path(__file__).parent.parent
 # nohup starts its command with this signal ignored, and commands leave an ignored signal so: the tests send it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -3,10 +3,10 @@
     python -m tests.gate_trials sabotage [--tasks citation] [--only flipped_sign,leaked_labels] [--seeds 3]
     python -m tests.gate_trials honest --trials 20 [--pool 15]
 
-`sabotage` trains the smoke tasks' dfa runs with a broken engine or leaked data (`tests/sabotages.py`) and judges them
-as `make regression SEEDS=…` would, against the committed baseline. `honest` trains a pool of seeds that the baseline
-does not have, all methods, once, and judges as many triples of them as there are trials. Ends with exit code 1 if a
-sabotage passes or an honest trial fails. What is recorded in the folder is not run again.
+`sabotage` trains the smoke tasks' dfa runs with a broken engine or leaked data (`tests/gate/sabotages.py`) and judges
+them as `make regression SEEDS=…` would, against the committed baseline. `honest` trains a pool of seeds that the
+baseline does not have, all methods, once, and judges as many triples of them as there are trials. Ends with exit code 1
+if a sabotage passes or an honest trial fails. What is recorded in the folder is not run again.
 """
 
 from __future__ import annotations
@@ -23,21 +23,18 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from sabotages import SABOTAGES
-
 from benchmarks.baseline import shipped
 from benchmarks.compare import gate, text
 from benchmarks.compare.changes import Change, Comparison
 from benchmarks.compare.reproduction import with_mean_losses
 from benchmarks.records.baseline_file import load
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.records.packs import gather
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
-from benchmarks.workers.plan import PlannedRun, Selection, plan
+from benchmarks.workers.plan import QueuedRun, Selection, plan
+from tests.gate.sabotages import SABOTAGES
 
 log = logging.getLogger("gate_trials")
 #: What broke this process; held here, since a context that nobody holds is left when it is collected.
@@ -64,13 +61,13 @@ def break_process(name: str) -> None:
         _broken.enter_context(SABOTAGES[name]())
 
 
-def perform(planned: PlannedRun) -> str:
+def perform(planned: QueuedRun) -> str:
     """One run; returns its name."""
     execute(Run.plan(planned.overrides))
     return planned.id
 
 
-def judge(baseline: Sequence[Cell], folder: Path, seeds: Sequence[int]) -> Comparison:
+def judge(baseline: Sequence[ResultCell], folder: Path, seeds: Sequence[int]) -> Comparison:
     """The gate's verdict on the runs of these seeds, of the tasks and methods that were run."""
     records = [record for record in gather(folder) if record.seed in seeds]
     cells = shipped(with_mean_losses(records, folder), "smoke")
@@ -79,7 +76,7 @@ def judge(baseline: Sequence[Cell], folder: Path, seeds: Sequence[int]) -> Compa
     return gate.check(known, cells, seeds=seeds)
 
 
-def sabotage(chosen: argparse.Namespace, baseline: Sequence[Cell], folder: Path) -> bool:
+def sabotage(chosen: argparse.Namespace, baseline: Sequence[ResultCell], folder: Path) -> bool:
     """Whether every chosen sabotage turns the gate red."""
     seeds, caught = parse_seeds(chosen.seeds), True
     for name in chosen.only.split(",") if chosen.only else SABOTAGES:
@@ -101,7 +98,7 @@ def reds(changes: Iterable[Change]) -> str:
     return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in verdicts.items()) or "PASSED"
 
 
-def honest(chosen: argparse.Namespace, baseline: Sequence[Cell], folder: Path) -> bool:
+def honest(chosen: argparse.Namespace, baseline: Sequence[ResultCell], folder: Path) -> bool:
     """Whether the gate stays green in every trial."""
     used = {seed for cell in baseline for seed in cell.values}
     pool = list(range(max(used) + 1, max(used) + 1 + chosen.pool))

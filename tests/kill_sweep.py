@@ -16,9 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import harness_sweeps as sweeps
+from tests.helpers import sweeps as sweeps
 
 log = logging.getLogger("kill_sweep")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests import REPOSITORY
+
 PACKAGES = ("benchmarks", "datasets", "dfa_core")
 
 #: What each wing may import, besides itself, `dfa_core`, and what those that it may import may.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.records.cells import Cell, CellKey
+from benchmarks.records.cells import CellKey, ResultCell
 from benchmarks.statistics.noise import Difference
 
 WORSE, BETTER, WITHIN = "worse", "better", "within noise"
@@ -20,8 +20,8 @@ class Change:
     """The verdict on one cell; ``before`` or ``after`` is None where that side lacks it."""
 
     key: CellKey
-    before: Cell | None
-    after: Cell | None
+    before: ResultCell | None
+    after: ResultCell | None
     verdict: str
     difference: Difference | None = None
     reason: str = ""

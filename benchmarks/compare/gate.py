@@ -2,7 +2,7 @@
 
 Quality is judged as in ``benchmarks.compare``, in both directions: an improvement nobody intended may be a leaked
 label, and one that was intended deserves a new baseline. Changed settings or data make old numbers incomparable and
-fail with the remedy. So does a run that no longer repeats itself: same settings, same data and same seed, but another
+fail with the fix_hint. So does a run that no longer repeats itself: same settings, same data and same seed, but another
 training loss (``benchmarks.compare.reproduction``). Speed only warns.
 """
 
@@ -15,19 +15,19 @@ from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
 from benchmarks.compare.judge import SLOWER, compare
 from benchmarks.compare.relative_speed import changes as speed_changes
 from benchmarks.compare.reproduction import MEAN_LOSS, tolerance
-from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.statistics.noise import Difference, Pair, Rules
 
 SETTINGS_CHANGED = "settings changed"
 DATA_CHANGED = "data changed"
 UNEXPECTED = "better than the baseline"
 NOT_REPRODUCED = "not reproduced"
-REMEDY = "rebuild the baseline with: make baseline"
+FIX_HINT = "rebuild the baseline with: make baseline"
 
 
 def check(
-    baseline: Iterable[Cell],
-    current: Iterable[Cell],
+    baseline: Iterable[ResultCell],
+    current: Iterable[ResultCell],
     rules: Rules | None = None,
     allow_better: bool = False,
     seeds: Sequence[int] | None = None,
@@ -58,18 +58,22 @@ def _stricter(change: Change, rules: Rules, allow_better: bool) -> Change:
         return change
     # The hash covers the data too, so the more telling of the two comes first.
     if before.fingerprint != after.fingerprint and after.n:
-        return dataclasses.replace(change, verdict=DATA_CHANGED, reason=REMEDY)
+        return dataclasses.replace(change, verdict=DATA_CHANGED, reason=FIX_HINT)
     if change.settings_differ:
-        return dataclasses.replace(change, verdict=SETTINGS_CHANGED, reason=REMEDY)
-    if change.key.metric == MEAN_LOSS and not rules.unpaired and (found := _straying(Pair(before, after), rules)):
-        reason = f"a bug, or other draws? then {REMEDY}"
+        return dataclasses.replace(change, verdict=SETTINGS_CHANGED, reason=FIX_HINT)
+    if (
+        change.key.metric == MEAN_LOSS
+        and not rules.unpaired
+        and (found := smallest_seed_change(Pair(before, after), rules))
+    ):
+        reason = f"a bug, or other draws? then {FIX_HINT}"
         return dataclasses.replace(change, verdict=NOT_REPRODUCED, difference=found, reason=reason)
     if change.verdict == BETTER and not allow_better:
-        return dataclasses.replace(change, verdict=UNEXPECTED, reason=f"a leak, or progress? then {REMEDY}")
+        return dataclasses.replace(change, verdict=UNEXPECTED, reason=f"a leak, or progress? then {FIX_HINT}")
     return change
 
 
-def _straying(pair: Pair, rules: Rules) -> Difference | None:
+def smallest_seed_change(pair: Pair, rules: Rules) -> Difference | None:
     """The smallest move of a common seed, if it is more than another machine's arithmetic explains, whichever way."""
     if not pair.shared:
         return None

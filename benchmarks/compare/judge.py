@@ -17,7 +17,7 @@ from benchmarks.compare.changes import (
     Comparison,
 )
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell, CellKey
+from benchmarks.records.cells import CellKey, ResultCell
 from benchmarks.statistics.noise import Difference, Pair, Rules, difference, typical_noise
 
 #: A training time may grow by this factor before a warning.
@@ -25,7 +25,10 @@ SLOWER = 1.25
 
 
 def compare(
-    before: Iterable[Cell], after: Iterable[Cell], rules: Rules | None = None, seeds: Sequence[int] | None = None
+    before: Iterable[ResultCell],
+    after: Iterable[ResultCell],
+    rules: Rules | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Comparison:
     """Judge every cell that either side has.
 
@@ -43,7 +46,7 @@ def compare(
     return Comparison(changes, speed_warnings(left.values(), right.values()))
 
 
-def _follows(key: CellKey, left: dict[CellKey, Cell], right: dict[CellKey, Cell]) -> bool:
+def _follows(key: CellKey, left: dict[CellKey, ResultCell], right: dict[CellKey, ResultCell]) -> bool:
     """Whether a secondary metric is one-sided only because its whole run is: the primary metric says so."""
     if key in left and key in right:
         return False
@@ -53,7 +56,11 @@ def _follows(key: CellKey, left: dict[CellKey, Cell], right: dict[CellKey, Cell]
 
 
 def _judge(
-    key: CellKey, before: Cell | None, after: Cell | None, found: Difference | None, seeds: Sequence[int] | None
+    key: CellKey,
+    before: ResultCell | None,
+    after: ResultCell | None,
+    found: Difference | None,
+    seeds: Sequence[int] | None,
 ) -> Change:
     if before is None or after is None:
         verdict = ADDED if before is None else MISSING
@@ -70,7 +77,7 @@ def _judge(
     return Change(key, before, after, verdict, found)
 
 
-def _lost(before: Cell, after: Cell, seeds: Sequence[int] | None) -> list[int]:
+def _lost(before: ResultCell, after: ResultCell, seeds: Sequence[int] | None) -> list[int]:
     """Seeds whose runs are missing; those of ``before`` count only where ``after`` has fewer runs."""
     if seeds is not None:
         return sorted(set(seeds) - after.values.keys())
@@ -85,7 +92,7 @@ def _verdict(found: Difference, sign: int) -> str:
     return BETTER if sign * found.value > 0 else WORSE
 
 
-def speed_warnings(before: Iterable[Cell], after: Iterable[Cell]) -> list[str]:
+def speed_warnings(before: Iterable[ResultCell], after: Iterable[ResultCell]) -> list[str]:
     """Runs that take `SLOWER` times as long as before; a remark, since machines and their load differ."""
     old = {cell.key: cell.train_seconds for cell in before if cell.primary}
     slower = []
@@ -100,6 +107,6 @@ def speed_warnings(before: Iterable[Cell], after: Iterable[Cell]) -> list[str]:
     return [f"speed: {len(slower)} cell(s) train more than {SLOWER}× as long as before: {worst}"]
 
 
-def of_profile(cells: Iterable[Cell], profile: str | None) -> list[Cell]:
+def of_profile(cells: Iterable[ResultCell], profile: str | None) -> list[ResultCell]:
     """The cells of one profile; all for None."""
     return [cell for cell in cells if profile in (None, cell.key.profile)]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 
 #: Method → factor.
 Factors = dict[str, float]
@@ -25,18 +25,18 @@ class _Run(NamedTuple):
     method: str
 
 
-def times_of_backprop(cells: Iterable[Cell]) -> Factors:
+def times_of_backprop(cells: Iterable[ResultCell]) -> Factors:
     """Each method's training time as a multiple of backprop's: geometric mean over what has both."""
     return _means(_ratios(cells))
 
 
-def changes(before: Iterable[Cell], after: Iterable[Cell]) -> Factors:
+def changes(before: Iterable[ResultCell], after: Iterable[ResultCell]) -> Factors:
     """By which factor each method's multiple of backprop's time grew: geometric mean over the tasks of both sides."""
     old, new = _ratios(before), _ratios(after)
     return _means({run: new[run] / old[run] for run in sorted(old.keys() & new.keys())})
 
 
-def _ratios(cells: Iterable[Cell]) -> dict[_Run, float]:
+def _ratios(cells: Iterable[ResultCell]) -> dict[_Run, float]:
     """Training time over backprop's on the same network and data, for every other method."""
     seconds = {
         _Run(cell.domain, cell.architecture, cell.dataset, cell.key.method): cell.train_seconds

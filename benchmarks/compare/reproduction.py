@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell, aggregate
+from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import histories_of
 from benchmarks.records.record import Record, run_id
@@ -41,10 +41,10 @@ def tolerance(domain: str, architecture: str, value: float) -> float:
     """How far the mean loss of a run may be from ``value`` on another machine."""
     if (relative := _ROUGH.get(architecture, _STEADY.get(domain))) is not None:
         return relative * abs(value)
-    return metrics.lookup(MEAN_LOSS).tolerance("rerun", value)
+    return metrics.lookup(MEAN_LOSS).tolerance("rerun_tolerance", value)
 
 
-def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[Cell]:
+def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[ResultCell]:
     """The cells of ``records`` from a results folder, one of `MEAN_LOSS` beside each primary metric.
 
     ``on_bad`` gets metrics that are not known, and histories that are not readable.
@@ -53,7 +53,7 @@ def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = r
     return [*cells, *_mean_losses(cells, histories_of(records, results, on_bad))]
 
 
-def comparable(a: list[Cell], b: list[Cell]) -> tuple[list[Cell], list[Cell]]:
+def comparable(a: list[ResultCell], b: list[ResultCell]) -> tuple[list[ResultCell], list[ResultCell]]:
     """Both sides without `MEAN_LOSS` where only one of them has any: a baseline has it, a folder's cells do not."""
     if any(cell.key.metric == MEAN_LOSS for cell in a) == any(cell.key.metric == MEAN_LOSS for cell in b):
         return a, b
@@ -61,7 +61,7 @@ def comparable(a: list[Cell], b: list[Cell]) -> tuple[list[Cell], list[Cell]]:
     return next(without), next(without)
 
 
-def _mean_losses(cells: Iterable[Cell], histories: dict[str, History]) -> Iterator[Cell]:
+def _mean_losses(cells: Iterable[ResultCell], histories: dict[str, History]) -> Iterator[ResultCell]:
     for cell in cells:
         if not cell.primary:
             continue

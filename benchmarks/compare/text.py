@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from benchmarks.compare.changes import BETTER, NOT_JUDGED, WITHIN, WORSE, Change, Comparison
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell, CellKey
+from benchmarks.records.cells import CellKey, ResultCell
 
 HEADER = ("verdict", "cell", "A", "B", "B − A", "noise allows", "judged by")
 _QUIET = (WITHIN, NOT_JUDGED)
@@ -161,7 +161,7 @@ def row_of(change: Change) -> list[str]:
     return [change.verdict, name, *sides, value, metric.format(found.threshold), found.how]
 
 
-def _side(cell: Cell | None) -> str:
+def _side(cell: ResultCell | None) -> str:
     if cell is None:
         return "–"
     if not cell.n:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.records.cells import Cell, aggregate
+from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import gather, histories_of, select
 from benchmarks.records.record import Record, run_id
@@ -24,7 +24,7 @@ class Line:
     method: str
     variant: str
     histories: tuple[History, ...]  # of the runs that ended well and have one, by seed
-    cell: Cell  # the task's primary metric over the same runs
+    cell: ResultCell  # the task's primary metric over the same runs
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ def with_histories(records: Sequence[Record], results: Path, on_bad: OnBad = ref
     ``on_bad`` gets packs and histories that are not readable.
     """
     histories = histories_of(records, results, on_bad)
-    groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[ResultCell]] = defaultdict(list)
     for cell in aggregate(records, on_bad).cells:
         if cell.primary and not cell.skipped:
             groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
@@ -104,7 +104,7 @@ def with_histories(records: Sequence[Record], results: Path, on_bad: OnBad = ref
     return [runs for runs in found if runs.lines]
 
 
-def _task(profile: str, task: str, source: str, cells: list[Cell], histories: dict[str, History]) -> TaskRuns:
+def _task(profile: str, task: str, source: str, cells: list[ResultCell], histories: dict[str, History]) -> TaskRuns:
     ordered = sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.key.variant))
     lines = [_line(cell, histories) for cell in ordered]
     return TaskRuns(
@@ -117,7 +117,7 @@ def _task(profile: str, task: str, source: str, cells: list[Cell], histories: di
     )
 
 
-def _line(cell: Cell, histories: dict[str, History]) -> Line:
+def _line(cell: ResultCell, histories: dict[str, History]) -> Line:
     key = cell.key
     runs = [run_id(key.profile, key.task, key.method, seed, cell.config_hash) for seed in sorted(cell.values)]
     return Line(key.method, key.variant, tuple(histories[run] for run in runs if run in histories), cell)

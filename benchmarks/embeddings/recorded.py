@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.records.cells import Cell, aggregate
+from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import BadInput, OnBad, refuse
 from benchmarks.records.packs import gather, select
 from benchmarks.records.record import artefact_path, run_id
@@ -29,7 +29,7 @@ class Column:
     title: str
     vectors: np.ndarray  # (nodes, width)
     numbers: dict[str, float]  # of these vectors, by metric
-    cells: dict[str, Cell] = field(default_factory=dict)  # the same over all recorded seeds; empty: not recorded
+    cells: dict[str, ResultCell] = field(default_factory=dict)  # the same over all recorded seeds; empty: not recorded
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def figures_of(
     """
     records = select(gather(results, on_bad), profile, tasks)
     cells = aggregate((record for record in records if not record.variant), on_bad).cells
-    groups: dict[tuple[str, str, str], dict[str, dict[str, Cell]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[tuple[str, str, str], dict[str, dict[str, ResultCell]]] = defaultdict(lambda: defaultdict(dict))
     for cell in cells:
         if cell.key.metric in METRICS and cell.n:
             groups[cell.key.profile, cell.key.task, cell.key.data_source][cell.key.method][cell.key.metric] = cell
@@ -82,7 +82,7 @@ def figures_of(
 
 
 def _embeddings(
-    results: Path, methods: dict[str, dict[str, Cell]], seed: int, on_bad: OnBad
+    results: Path, methods: dict[str, dict[str, ResultCell]], seed: int, on_bad: OnBad
 ) -> tuple[dict[str, Embedding], list[str]]:
     """The kept vectors by method, in the tables' order, and why others have none."""
     found: dict[str, Embedding] = {}
@@ -118,7 +118,7 @@ def _check_fit(path: Path, embedding: Embedding, first: Embedding) -> None:
 
 
 def _columns(
-    found: dict[str, Embedding], methods: dict[str, dict[str, Cell]], seed: int
+    found: dict[str, Embedding], methods: dict[str, dict[str, ResultCell]], seed: int
 ) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """The methods, then the random initialisation: in a column of its own, or as the method that never left it."""
     columns, unmoved = [], []

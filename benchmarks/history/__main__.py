@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmarks.curves import write as draw
 from benchmarks.history import file, text
-from benchmarks.history.backfill import landings_in_git
 from benchmarks.history.chart import chart_of
 from benchmarks.history.trend import trends
 from benchmarks.records.inputs import LeftOut, OnBad
@@ -24,42 +23,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m benchmarks.history", description="Show how the results of landed baselines moved over time."
     )
-    parser.add_argument("command", nargs="?", choices=["trend", "backfill"], default="trend", help="default: trend")
     parser.add_argument("--profile", type=profile, default="smoke", help="whose baseline (default: smoke)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    parser.add_argument("--last", type=int, default=4, metavar="N", help="landings in the table (default: 4)")
+    parser.add_argument("--last", type=int, default=4, metavar="N", help="baselines in the table (default: 4)")
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
             path = inside(chosen.results, chosen.results / "history" / f"{chosen.profile}.jsonl")
-            if chosen.command == "backfill":
-                _backfill(chosen.results / "baselines" / f"{chosen.profile}.json", path)
-            else:
-                _trend(chosen, path, left_out.add)
+            _trend(chosen, path, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
 
 
-def _backfill(baseline: Path, path: Path) -> None:
-    if path.exists():
-        raise ValueError(f"{path}: there is a history, which knows more than git does; remove it to write it anew")
-    landings = landings_in_git(baseline)
-    file.write(path, landings)
-    sys.stdout.write(f"{path}: {len(landings)} landings\n")
-
-
 def _trend(chosen: argparse.Namespace, path: Path, on_bad: OnBad) -> None:
     if chosen.last < 1:
-        raise ValueError(f"--last {chosen.last}: show 1 landing or more")
-    landings = file.read(path, on_bad)
-    if not landings:
-        raise ValueError(f"{path}: no landings; make baseline adds one, python -m benchmarks.history backfill git's")
-    found = trends(landings)
-    figures = draw([chart_of(chosen.profile, landings)], chosen.results / "figures")
-    sys.stdout.write(f"{text.table(landings, found, chosen.last)}\n\n{text.NOTE}\n")
-    sys.stdout.write(f"{text.summary(landings, found)}\n{figures[0]}\n")
+        raise ValueError(f"--last {chosen.last}: show 1 baseline or more")
+    snapshots = file.read(path, on_bad)
+    if not snapshots:
+        raise ValueError(f"{path}: no baselines; make baseline adds one")
+    found = trends(snapshots)
+    figures = draw([chart_of(chosen.profile, snapshots)], chosen.results / "figures")
+    sys.stdout.write(f"{text.table(snapshots, found, chosen.last)}\n\n{text.NOTE}\n")
+    sys.stdout.write(f"{text.summary(snapshots, found)}\n{figures[0]}\n")
 
 
 if __name__ == "__main__":

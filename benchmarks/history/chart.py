@@ -8,26 +8,26 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel, Series
-from benchmarks.history.landing import Landing
+from benchmarks.history.baseline_snapshot import BaselineSnapshot
 from benchmarks.history.trend import Trend, trends
 
-#: Landings of a chart, the newest: each is a vertex and a mark of every line.
-MOST_LANDINGS = 300
+#: Snapshots of a chart, the newest: each is a vertex and a mark of every line.
+MOST_SNAPSHOTS = 300
 
 
-def chart_of(profile: str, landings: Sequence[Landing]) -> Chart:
+def chart_of(profile: str, snapshots: Sequence[BaselineSnapshot]) -> Chart:
     """``history/<profile>``; a method's line breaks where tasks, settings or data changed."""
-    every, landings = len(landings), landings[-MOST_LANDINGS:]
-    found, first, newest = trends(landings), landings[0], landings[-1]
-    subtitle = f"1: {first.label}" + (f" … {len(landings)}: {newest.label}" if len(landings) > 1 else "")
-    subtitle += f" (the newest of {every:,})" * (every > len(landings))
+    every, snapshots = len(snapshots), snapshots[-MOST_SNAPSHOTS:]
+    found, first, newest = trends(snapshots), snapshots[0], snapshots[-1]
+    subtitle = f"1: {first.label}" + (f" … {len(snapshots)}: {newest.label}" if len(snapshots) > 1 else "")
+    subtitle += f" (the newest of {every:,})" * (every > len(snapshots))
     panels = [_panel(list(lines)) for _, lines in itertools.groupby(found, key=lambda trend: trend.line[:2])]
     return Chart(
         name=f"history/{profile}",
-        title=f"Landings of the {profile} baseline",
+        title=f"Snapshots of the {profile} baseline",
         subtitle=f"{subtitle} · means of the primary metric over tasks and seeds · lines break where settings changed",
-        x_label="landing",
-        panels=(*panels, *_speed_panel(landings)),
+        x_label="snapshot",
+        panels=(*panels, *_speed_panel(snapshots)),
         counts=True,
     )
 
@@ -40,7 +40,7 @@ def _panel(found: Sequence[Trend]) -> Panel:
 
 
 def _series(trend: Trend) -> Series:
-    """The means over the landings' numbers, from 1; NaN, where a line ends, before each restart."""
+    """The means over the snapshots' numbers, from 1; NaN, where a line ends, before each restart."""
     places: list[float] = []
     means: list[float] = []
     for number, level in enumerate(trend.levels):
@@ -54,11 +54,11 @@ def _series(trend: Trend) -> Series:
     return _line(trend.line.method, places, means)
 
 
-def _speed_panel(landings: Sequence[Landing]) -> Iterator[Panel]:
-    methods = landings[-1].speed
+def _speed_panel(snapshots: Sequence[BaselineSnapshot]) -> Iterator[Panel]:
+    methods = snapshots[-1].speed
     series = []
     for method in methods:
-        known = [(number, one.speed[method]) for number, one in enumerate(landings, start=1) if method in one.speed]
+        known = [(number, one.speed[method]) for number, one in enumerate(snapshots, start=1) if method in one.speed]
         series.append(_line(method, *zip(*known, strict=True)))
     if series:
         yield Panel("speed", "training time, all tasks", "multiple of backprop's", tuple(series))

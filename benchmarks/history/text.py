@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from benchmarks.history.landing import Landing
+from benchmarks.history.baseline_snapshot import BaselineSnapshot
 from benchmarks.history.trend import DRIFT, Trend
 
 NOTE = (
-    "* tasks, settings or data differ from the landing before; changes are counted from there on.\n"
-    "drift: further than one landing may move unnoticed, though no single landing was."
+    "* tasks, settings or data differ from the snapshot before; changes are counted from there on.\n"
+    "drift: further than one snapshot may move unnoticed, though no single snapshot was."
 )
 
 
-def table(landings: Sequence[Landing], found: Sequence[Trend], last: int) -> str:
-    """Quality by architecture and method, then time relative to backprop, over the ``last`` landings."""
-    shown = range(max(0, len(landings) - last), len(landings))
-    head = ["architecture", "method", "metric", *(landings[number].label for number in shown)]
-    rows = [*(_quality(trend, shown) for trend in found), *_speed(landings, shown)]
+def table(snapshots: Sequence[BaselineSnapshot], found: Sequence[Trend], last: int) -> str:
+    """Quality by architecture and method, then time relative to backprop, over the ``last`` snapshots."""
+    shown = range(max(0, len(snapshots) - last), len(snapshots))
+    head = ["architecture", "method", "metric", *(snapshots[number].label for number in shown)]
+    rows = [*(_quality(trend, shown) for trend in found), *_speed(snapshots, shown)]
     align = ["left"] * 3 + ["right"] * (len(head) - 1) + ["left"]
     return tabulate(
         rows,
@@ -30,11 +30,11 @@ def table(landings: Sequence[Landing], found: Sequence[Trend], last: int) -> str
     )
 
 
-def summary(landings: Sequence[Landing], found: Sequence[Trend]) -> str:
-    """One line: how many landings and lines, and which of them drift."""
+def summary(snapshots: Sequence[BaselineSnapshot], found: Sequence[Trend]) -> str:
+    """One line: how many snapshots and lines, and which of them drift."""
     drifting = [f"{trend.line.architecture} {trend.line.method}" for trend in found if trend.verdict == DRIFT]
     drifts = f"{len(drifting)} drift: {', '.join(drifting)}" if drifting else "none drifts"
-    return f"{len(landings)} landings, {len(found)} lines, {drifts}"
+    return f"{len(snapshots)} snapshots, {len(found)} lines, {drifts}"
 
 
 def _quality(trend: Trend, shown: range) -> list[str]:
@@ -49,11 +49,11 @@ def _quality(trend: Trend, shown: range) -> list[str]:
     return [trend.line.architecture, trend.line.method, metric.heading, *values, *changes, remark]
 
 
-def _speed(landings: Sequence[Landing], shown: range) -> Iterator[list[str]]:
-    for method in landings[-1].speed:
-        known = [landing.speed[method] for landing in landings if method in landing.speed]
+def _speed(snapshots: Sequence[BaselineSnapshot], shown: range) -> Iterator[list[str]]:
+    for method in snapshots[-1].speed:
+        known = [snapshot.speed[method] for snapshot in snapshots if method in snapshot.speed]
         values = [
-            f"{landings[number].speed[method]:.2f}" if method in landings[number].speed else "–" for number in shown
+            f"{snapshots[number].speed[method]:.2f}" if method in snapshots[number].speed else "–" for number in shown
         ]
         changes = [_signed(f"{known[-1] - former:.2f}") for former in (known[0], known[-2:][0])]
         yield ["all", method, "time / bp's", *values, *changes, ""]

@@ -1,4 +1,4 @@
-"""The trend over landings: how far each line moved, and whether it drifts."""
+"""The trend over snapshots: how far each line moved, and whether it drifts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from benchmarks.history.landing import Landing, Level, Line
+from benchmarks.history.baseline_snapshot import BaselineSnapshot, Level, Line
 from benchmarks.records import metrics
 
 DRIFT, STEP = "drift", "step"
@@ -15,7 +15,7 @@ DRIFT, STEP = "drift", "step"
 
 @dataclass(frozen=True)
 class Trend:
-    """One line over all landings; None where a landing does not have it."""
+    """One line over all snapshots; None where a snapshot does not have it."""
 
     line: Line
     metric: metrics.Metric
@@ -35,17 +35,17 @@ class Trend:
 
     @property
     def since_last(self) -> float:
-        """Change by the newest landing; 0 if that is the first of its `stretch`."""
+        """Change by the newest snapshot; 0 if that is the first of its `stretch`."""
         return self.stretch[-1] - self.stretch[-2:][0]
 
     @property
     def tolerance(self) -> float:
         """What the gate lets pass if every seed moves by it; a mean over tasks moves further only if some task did."""
-        return self.metric.tolerance("rerun", self.stretch[0])
+        return self.metric.tolerance("rerun_tolerance", self.stretch[0])
 
     @property
     def verdict(self) -> str:
-        """`DRIFT`: beyond the tolerance though no single landing was; `STEP`: some single landing was; or nothing."""
+        """`DRIFT`: beyond the tolerance though no single snapshot was; `STEP`: some single snapshot was; or nothing."""
         steps = [abs(after - before) for before, after in itertools.pairwise(self.stretch)]
         if max(steps, default=0.0) > self.tolerance:
             return STEP
@@ -57,7 +57,7 @@ class Trend:
         return self.metric.sign * self.since_first < 0
 
     def restarted(self, number: int) -> bool:
-        """Whether landing ``number`` (from 0) has other tasks, settings or data than the one before it."""
+        """Whether snapshot ``number`` (from 0) has other tasks, settings or data than the one before it."""
         return number in self._restarts
 
     @cached_property
@@ -66,16 +66,16 @@ class Trend:
         return frozenset(number for (_, former), (number, one) in itertools.pairwise(known) if one != former)
 
 
-def trends(landings: Sequence[Landing]) -> list[Trend]:
-    """A trend for each line that the newest landing has, by domain, architecture and method."""
-    newest = landings[-1]
+def trends(snapshots: Sequence[BaselineSnapshot]) -> list[Trend]:
+    """A trend for each line that the newest snapshot has, by domain, architecture and method."""
+    newest = snapshots[-1]
     return [
-        Trend(line, metrics.lookup(level.metric), tuple(_level(landing, line, level) for landing in landings))
+        Trend(line, metrics.lookup(level.metric), tuple(_level(snapshot, line, level) for snapshot in snapshots))
         for line, level in sorted(newest.levels.items())
     ]
 
 
-def _level(landing: Landing, line: Line, newest: Level) -> Level | None:
-    """The line's level in ``landing``; one of another metric cannot be compared with the newest."""
-    found = landing.levels.get(line)
+def _level(snapshot: BaselineSnapshot, line: Line, newest: Level) -> Level | None:
+    """The line's level in ``snapshot``; one of another metric cannot be compared with the newest."""
+    found = snapshot.levels.get(line)
     return found if found is not None and found.metric == newest.metric else None

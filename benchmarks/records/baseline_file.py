@@ -19,17 +19,17 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from benchmarks.records import metrics, valid
-from benchmarks.records.cells import LARGEST, Cell, CellKey, CellSet, aggregate
+from benchmarks.records.cells import LARGEST, CellKey, CellSet, ResultCell, aggregate
 from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
 from benchmarks.records.packs import gather, is_pack, read_pack
 from benchmarks.records.record import iterate_records, write_atomically
 
 SCHEMA = 1
-_REMEDY = "write it again with: make baseline"
+_FIX_HINT = "write it again with: make baseline"
 
 
 class _Written(TypedDict):
-    """A cell as a baseline has it: the fields of `Cell`, but the timings, with those of the key beside them."""
+    """A cell as a baseline has it: the fields of `ResultCell`, but the timings, with those of the key beside them."""
 
     __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
 
@@ -78,7 +78,7 @@ def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
     return CellSet(read_baseline(place), [])
 
 
-def write_baseline(cells: Iterable[Cell], path: Path) -> int:
+def write_baseline(cells: Iterable[ResultCell], path: Path) -> int:
     """Write ``cells`` as a baseline, one line per cell, sorted; returns how many."""
     ordered = sorted(cells, key=lambda cell: cell.key)
     lines = ",\n".join(json.dumps(_to_json(cell), sort_keys=True, separators=(",", ":")) for cell in ordered)
@@ -86,20 +86,20 @@ def write_baseline(cells: Iterable[Cell], path: Path) -> int:
     return len(ordered)
 
 
-def read_baseline(path: Path) -> list[Cell]:
+def read_baseline(path: Path) -> list[ResultCell]:
     """The cells of a baseline file. With one cell less it would let that cell's loss pass: it is read whole, or not.
 
     Raises:
         BadInput: not a baseline; one line naming the file, the cell and its field.
     """
-    content = read_bytes(path, _REMEDY)
+    content = read_bytes(path, _FIX_HINT)
     try:
         values = valid.parse_object(content)
         valid.check_schema(values, SCHEMA)
         cells = valid.validated(_adapter(), values)["cells"]
         return _distinct(sorted(map(_from_json, cells), key=lambda cell: cell.key))
     except ValueError as error:
-        raise BadInput(path, f"not a readable baseline ({error})", _REMEDY) from error
+        raise BadInput(path, f"not a readable baseline ({error})", _FIX_HINT) from error
 
 
 class _Baseline(TypedDict):
@@ -116,14 +116,14 @@ def _adapter() -> TypeAdapter[_Baseline]:
     return TypeAdapter(_Baseline)
 
 
-def _distinct(cells: list[Cell]) -> list[Cell]:
+def _distinct(cells: list[ResultCell]) -> list[ResultCell]:
     for former, cell in pairwise(cells):
         if former.key == cell.key:
             raise ValueError(f"two cells of {cell.key}")
     return cells
 
 
-def _to_json(cell: Cell) -> dict[str, Any]:
+def _to_json(cell: ResultCell) -> dict[str, Any]:
     """The fields of ``cell`` with the key's beside them; NaN is no JSON, so unknown numbers are left out."""
     values = dataclasses.asdict(cell)
     values.pop("key")
@@ -133,10 +133,10 @@ def _to_json(cell: Cell) -> dict[str, Any]:
     return {**cell.key._asdict(), **known}
 
 
-def _from_json(values: dict[str, Any]) -> Cell:
+def _from_json(values: dict[str, Any]) -> ResultCell:
     rest = dict(values)
     key = CellKey(**{name: rest.pop(name) for name in CellKey._fields})
     if key.metric and not metrics.is_known(key.metric):
         raise ValueError(metrics.unknown(key.metric))
     by_seed = {int(seed): value for seed, value in rest.pop("values").items()}
-    return Cell(key=key, values=by_seed, **rest)
+    return ResultCell(key=key, values=by_seed, **rest)

@@ -44,7 +44,7 @@ class CellKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
+class ResultCell:
     """One metric of one task and method over the seeds; times and memory are those of the runs behind it."""
 
     key: CellKey
@@ -115,7 +115,7 @@ class Stale(NamedTuple):
 class CellSet(NamedTuple):
     """All cells of a set of records, sorted by key, and what was left out."""
 
-    cells: list[Cell]
+    cells: list[ResultCell]
     stale: list[Stale]
 
 
@@ -127,7 +127,7 @@ def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     checked = [without_unknown_metrics(record, on_bad) for record in records]
     # A variant may be judged by another metric than the settings as shipped.
     primaries = {(one.task, one.variant): one.primary_metric for one in checked if one.primary_metric}
-    cells: list[Cell] = []
+    cells: list[ResultCell] = []
     stale: list[Stale] = []
     for source, by_hash in _groups(checked):
         newest = _newest(by_hash)
@@ -176,14 +176,14 @@ def _stale(runs: list[Record], newest: str) -> Stale:
     return Stale(first.profile, first.task, first.method, first.config_hash, newest, len(runs))
 
 
-def _cells_of(runs: list[Record], source: str, primaries: dict[tuple[str, str], str]) -> Iterator[Cell]:
+def _cells_of(runs: list[Record], source: str, primaries: dict[tuple[str, str], str]) -> Iterator[ResultCell]:
     """One cell per metric of ``runs``, which share their settings. A known primary metric always has one."""
     first = runs[0]
     primary = primaries.get((first.task, first.variant), "")
     ok = [record for record in runs if record.status == "ok"]
     named = {name for record in ok for name in record.metrics}
     for name in sorted(named | ({primary} if primary or not ok else set())):
-        yield Cell(
+        yield ResultCell(
             key=CellKey(first.profile, first.task, first.method, name, first.variant, source),
             domain=first.domain,
             architecture=first.architecture,

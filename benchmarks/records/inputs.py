@@ -29,8 +29,8 @@ _LONGEST_LINE = 600
 class BadInput(ValueError):
     """One file, or one line of it, that cannot be used: where it lies, what is wrong, what to do."""
 
-    def __init__(self, where: object, problem: object, remedy: str = "") -> None:
-        text = one_line(f"{where}: {problem}{'; ' if remedy else ''}{remedy}")
+    def __init__(self, where: object, problem: object, fix_hint: str = "") -> None:
+        text = one_line(f"{where}: {problem}{'; ' if fix_hint else ''}{fix_hint}")
         super().__init__(text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…")
 
 
@@ -73,8 +73,8 @@ class LeftOut:
         sys.stderr.write("".join(f"{line}\n" for line in said))
 
 
-def read_bytes(path: Path, remedy: str = "") -> bytes:
-    """The content of a file, unpacked if it is called ``*.gz``; ``remedy`` is what to do if it cannot be had.
+def read_bytes(path: Path, fix_hint: str = "") -> bytes:
+    """The content of a file, unpacked if it is called ``*.gz``; ``fix_hint`` is what to do if it cannot be had.
 
     Raises:
         BadInput: there is no such file, it is none (a folder, a pipe), or cannot be read or unpacked, or it has more
@@ -82,15 +82,15 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
     """
     try:
         if not path.is_file():  # a pipe would be waited for without end
-            raise BadInput(path, "not a file" if path.exists() else "there is no such file", remedy)
+            raise BadInput(path, "not a file" if path.exists() else "there is no such file", fix_hint)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(path, f"not readable ({error})", remedy) from error
+        raise BadInput(path, f"not readable ({error})", fix_hint) from error
     if len(content) > MOST_BYTES:
-        raise BadInput(path, f"more than {MOST_BYTES:,} bytes, the most that is read", remedy)
+        raise BadInput(path, f"more than {MOST_BYTES:,} bytes, the most that is read", fix_hint)
     return content
 
 

@@ -18,8 +18,8 @@ HIGHER, LOWER, NEITHER = "higher", "lower", "n/a"
 class Metric:
     """One metric.
 
-    ``effect`` is the smallest change of a mean worth acting on; ``rerun`` is how far a single run of the same
-    settings and seed may move on another machine (floating-point order, not luck). Both are absolute, in the
+    ``min_effect`` is the smallest change of a mean worth acting on; ``rerun_tolerance`` is how far a single run of the
+    same settings and seed may move on another machine (floating-point order, not luck). Both are absolute, in the
     metric's unit, unless ``relative``: then they are fractions of the reference value, as for perplexities,
     whose scale runs from 30 to 400. Of a ``logarithmic`` metric `benchmarks.statistics` takes differences and gaps
     between logarithms; means, and differences elsewhere, are of the metric as it is.
@@ -30,8 +30,8 @@ class Metric:
     better: str = HIGHER
     decimals: int = 4
     unit: str = ""
-    effect: float = 0.01
-    rerun: float = 0.05
+    min_effect: float = 0.01
+    rerun_tolerance: float = 0.05
     relative: bool = False
     logarithmic: bool = False
     short: str = ""  # for table headings; the title where it is not given
@@ -47,7 +47,7 @@ class Metric:
         return {HIGHER: 1, LOWER: -1}.get(self.better, 0)
 
     def tolerance(self, kind: str, reference: float) -> float:
-        """The tolerance ``kind`` (``effect`` or ``rerun``) around the value ``reference``."""
+        """The tolerance ``kind`` (``min_effect`` or ``rerun_tolerance``) around the value ``reference``."""
         size: float = getattr(self, kind)
         return size * abs(reference) if self.relative else size
 
@@ -113,31 +113,37 @@ def unknown(name: str) -> str:
 
 
 def _accuracy(name: str, title: str, short: str = "") -> None:
-    register(Metric(name, title, HIGHER, 1, "%", effect=0.5, rerun=2.0, short=short))
+    register(Metric(name, title, HIGHER, 1, "%", min_effect=0.5, rerun_tolerance=2.0, short=short))
 
 
 def _cosine(name: str, title: str, better: str = HIGHER, short: str = "") -> None:
-    register(Metric(name, title, better, 2, effect=0.02, rerun=0.1, short=short))
+    register(Metric(name, title, better, 2, min_effect=0.02, rerun_tolerance=0.1, short=short))
 
 
 def _perplexity(name: str, title: str, short: str = "") -> None:
-    register(Metric(name, title, LOWER, 1, effect=0.01, rerun=0.05, relative=True, logarithmic=True, short=short))
+    register(
+        Metric(
+            name, title, LOWER, 1, min_effect=0.01, rerun_tolerance=0.05, relative=True, logarithmic=True, short=short
+        )
+    )
 
 
 _accuracy("accuracy", "accuracy")
 _accuracy("train_accuracy", "training accuracy")
 _accuracy("test_accuracy", "test accuracy")
 _accuracy("knn_accuracy", "1-nearest-neighbour accuracy", "1-NN")
-register(Metric("auc", "AUC", HIGHER, 4, effect=0.002, rerun=0.01))
-register(Metric("average_precision", "average precision", HIGHER, 4, effect=0.002, rerun=0.01, short="AP"))
-register(Metric("log_loss", "log loss", LOWER, 4, effect=0.002, rerun=0.01))
-register(Metric("loss", "loss", LOWER, 4, effect=0.01, rerun=0.05, relative=True))
-register(Metric("train_loss", "training loss", LOWER, 4, effect=0.01, rerun=0.05, relative=True))
+register(Metric("auc", "AUC", HIGHER, 4, min_effect=0.002, rerun_tolerance=0.01))
+register(
+    Metric("average_precision", "average precision", HIGHER, 4, min_effect=0.002, rerun_tolerance=0.01, short="AP")
+)
+register(Metric("log_loss", "log loss", LOWER, 4, min_effect=0.002, rerun_tolerance=0.01))
+register(Metric("loss", "loss", LOWER, 4, min_effect=0.01, rerun_tolerance=0.05, relative=True))
+register(Metric("train_loss", "training loss", LOWER, 4, min_effect=0.01, rerun_tolerance=0.05, relative=True))
 # The mean over a run's evaluations: no quality but a fingerprint, see benchmarks/compare/reproduction.py.
-register(Metric("train_loss_mean", "mean training loss of a run", NEITHER, 5, rerun=2e-3, relative=True))
-register(Metric("psnr", "PSNR", HIGHER, 2, "dB", effect=0.1, rerun=0.5))
-register(Metric("ssim", "SSIM", HIGHER, 3, effect=0.005, rerun=0.02))
-register(Metric("silhouette", "silhouette", HIGHER, 2, effect=0.02, rerun=0.05))
+register(Metric("train_loss_mean", "mean training loss of a run", NEITHER, 5, rerun_tolerance=2e-3, relative=True))
+register(Metric("psnr", "PSNR", HIGHER, 2, "dB", min_effect=0.1, rerun_tolerance=0.5))
+register(Metric("ssim", "SSIM", HIGHER, 3, min_effect=0.005, rerun_tolerance=0.02))
+register(Metric("silhouette", "silhouette", HIGHER, 2, min_effect=0.02, rerun_tolerance=0.05))
 _perplexity("valid_perplexity", "validation perplexity per token", "per token")
 _perplexity("valid_perplexity_word", "validation perplexity per word", "per word")
 _perplexity("test_perplexity", "test perplexity per token")

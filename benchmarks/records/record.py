@@ -25,7 +25,7 @@ DONE = ("ok", "diverged", "skipped")
 #: Probabilities of the `quantiles` in a record's alignment.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-_REMEDY = "move it away and run the task again"
+_FIX_HINT = "move it away and run the task again"
 _Quantiles = Annotated[list[valid.Cosine], Field(min_length=len(QUANTILES), max_length=len(QUANTILES))]
 
 
@@ -164,11 +164,11 @@ def read_record(path: Path) -> Record:
     Raises:
         BadInput: not a record, or one of a schema this version does not know; one line naming file and field.
     """
-    content = read_bytes(path, _REMEDY)
+    content = read_bytes(path, _FIX_HINT)
     try:
         return record_from(valid.parse_object(content))
     except ValueError as error:
-        raise BadInput(path, f"not a readable record ({error})", _REMEDY) from error
+        raise BadInput(path, f"not a readable record ({error})", _FIX_HINT) from error
 
 
 def record_from(values: Mapping[str, Any]) -> Record:

@@ -37,7 +37,7 @@ _DIGITS = 5  # significant, of all other columns in a pack
 #: Columns in whose order rows were written; a curve is drawn over one of them.
 _RISING = ("step", "train_seconds")
 _MOST = 1e15  # of a step or a second
-_REMEDY = "move it away and run the task again"
+_FIX_HINT = "move it away and run the task again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +68,12 @@ def read_history(path: Path) -> History:
     Raises:
         BadInput: not a history; one line naming the file.
     """
-    content = read_bytes(path, _REMEDY)
+    content = read_bytes(path, _FIX_HINT)
     try:
         header, *rows = list(csv.reader(io.StringIO(content.decode(), newline=""))) or [[]]
         return _history(header, [_numbers(row, line) for line, row in enumerate(rows, start=2)])
     except (ValueError, csv.Error) as error:
-        raise BadInput(path, f"not a readable history ({error})", _REMEDY) from error
+        raise BadInput(path, f"not a readable history ({error})", _FIX_HINT) from error
 
 
 def local_histories(records: Iterable[Record], folder: Path, on_bad: OnBad = refuse) -> dict[str, History]:

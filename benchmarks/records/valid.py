@@ -1,10 +1,10 @@
 """What files from outside must hold: the types of their fields, and the check of a JSON text against them.
 
 The fields themselves are declared where they are used: of a record in `benchmarks.records.record`, of a baseline's cell
-in `benchmarks.records.baseline_file`, of a landing in `benchmarks.history.landing`. pydantic compares; what it finds
-becomes one line: the field, what was expected, what was found. Numbers are finite, texts are one line, nothing is
-converted ("80" is no number), and a field that is not known is an error: a newer version's, or a misspelt one. Reading
-it as if it were not there would lose it.
+in `benchmarks.records.baseline_file`, of a snapshot in `benchmarks.history.baseline_snapshot`. pydantic compares; what
+it finds becomes one line: the field, what was expected, what was found. Numbers are finite, texts are one line, nothing
+is converted ("80" is no number), and a field that is not known is an error: a newer version's, or a misspelt one.
+Reading it as if it were not there would lose it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from benchmarks.curves.draw import colours
-from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.records.record import QUANTILES
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.gather import cell_order
@@ -27,7 +27,7 @@ _GREY = "#444444"
 
 
 def depth_figures(
-    cells: Sequence[Cell], provenance: Provenance, orders: Mapping[str, Sequence[str]]
+    cells: Sequence[ResultCell], provenance: Provenance, orders: Mapping[str, Sequence[str]]
 ) -> Iterator[Forest]:
     """A figure per profile, data source and domain with alignment.
 
@@ -63,11 +63,11 @@ def _figure(heading: str, about: str, groups: Sequence[Group]) -> Forest:
     )
 
 
-def _where(cell: Cell) -> tuple[str, str, str]:
+def _where(cell: ResultCell) -> tuple[str, str, str]:
     return cell.key.profile, cell.key.data_source, cell.domain
 
 
-def _group(cell: Cell, provenance: Provenance, orders: Mapping[str, Sequence[str]]) -> Group | None:
+def _group(cell: ResultCell, provenance: Provenance, orders: Mapping[str, Sequence[str]]) -> Group | None:
     runs = [record for record in provenance.runs(cell) if record.alignment.get("points")]
     if not runs:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import Record
 from benchmarks.report import pictures
 from benchmarks.report.gather import SAMPLES, SHEET, Material, cell_order
@@ -92,7 +92,7 @@ def _is_embedding(path: Path) -> bool:
     return path.stem.endswith(_EMBEDDING)
 
 
-def _artefacts(material: Material, name: str) -> Iterator[tuple[Cell, Record, Path]]:
+def _artefacts(material: Material, name: str) -> Iterator[tuple[ResultCell, Record, Path]]:
     """Of every task and method under the settings as shipped the first seed that left ``name`` here."""
     cells = [cell for cell in material.cells if cell.primary and not cell.key.variant]
     for cell in sorted(cells, key=cell_order):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.curves import TaskRuns
 from benchmarks.curves.runs import with_histories
-from benchmarks.records.cells import Cell, CellSet, aggregate, without_unknown_metrics
+from benchmarks.records.cells import CellSet, ResultCell, aggregate, without_unknown_metrics
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import gather, packs_in, read_pack
 from benchmarks.records.record import Record, artefact_path
@@ -35,7 +35,7 @@ class Material:
     provenance: Provenance
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[ResultCell]:
         """All cells."""
         return self.found.cells
 
@@ -82,7 +82,7 @@ def _order(runs: TaskRuns) -> tuple[object, ...]:
     return (*best_first(runs.profile, runs.source), runs.task)
 
 
-def cell_order(cell: Cell) -> tuple[object, ...]:
+def cell_order(cell: ResultCell) -> tuple[object, ...]:
     """Sort key of what the report shows of single cells: the best evidence first, then as in the tables."""
     return (
         *best_first(cell.key.profile, cell.key.data_source),

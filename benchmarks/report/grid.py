@@ -21,7 +21,7 @@ class Heading(NamedTuple):
     numeric: bool
 
 
-class Place(NamedTuple):
+class ReportCell(NamedTuple):
     """One place: its text, and the anchor of the records behind it."""
 
     text: str
@@ -37,7 +37,7 @@ class Grid:
     subtitle: str
     standin: bool
     headings: tuple[Heading, ...]
-    rows: tuple[tuple[Place, ...], ...]
+    rows: tuple[tuple[ReportCell, ...], ...]
     notes: tuple[str, ...]
     kind: str = "table"
 
@@ -68,5 +68,5 @@ def _headings(header: Sequence[str], labels: int) -> list[Heading]:
     return [Heading(text, name, place >= labels) for place, (text, name) in enumerate(zip(header, spoken, strict=True))]
 
 
-def _place(text: str, cells: Sequence, provenance: Provenance) -> Place:
-    return Place(text, "" if text in (NONE, NOT_RUN) else provenance.anchor(cells))
+def _place(text: str, cells: Sequence, provenance: Provenance) -> ReportCell:
+    return ReportCell(text, "" if text in (NONE, NOT_RUN) else provenance.anchor(cells))

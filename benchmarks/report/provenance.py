@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import Record
 
 
@@ -75,7 +75,7 @@ class Provenance:
         """All lists of entries that an anchor was asked for."""
         return list(self._unions.values())
 
-    def anchor(self, cells: Iterable[Cell]) -> str:
+    def anchor(self, cells: Iterable[ResultCell]) -> str:
         """Where the records behind ``cells`` stand in the report; "" if there are none."""
         wanted = dict.fromkeys(_identity_of_cell(cell) for cell in cells)
         members = tuple(self._entry(identity).anchor for identity in wanted if identity in self._records)
@@ -85,7 +85,7 @@ class Provenance:
             self._unions[members] = Union(f"s{len(self._unions) + 1}", members)
         return self._unions[members].anchor
 
-    def runs(self, cell: Cell) -> list[Record]:
+    def runs(self, cell: ResultCell) -> list[Record]:
         """The records whose values are in ``cell``, by seed."""
         found = self._records.get(_identity_of_cell(cell), [])
         return sorted((record for record in found if record.seed in cell.values), key=lambda record: record.seed)
@@ -102,7 +102,7 @@ def identity_of(record: Record) -> Identity:
     return Identity(record.profile, record.task, record.method, record.config_hash)
 
 
-def _identity_of_cell(cell: Cell) -> Identity:
+def _identity_of_cell(cell: ResultCell) -> Identity:
     return Identity(cell.key.profile, cell.key.task, cell.key.method, cell.config_hash)
 
 

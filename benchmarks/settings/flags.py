@@ -33,9 +33,9 @@ def parse(arguments: Sequence[str]) -> Flags:
     """Read the command line; flags may stand anywhere. Ends the program for a mistake: one line, exit code 2."""
     parser = _parser()
     chosen = parser.parse_intermixed_args(list(arguments))
-    for names, remedy in _ELSEWHERE.items():
+    for names, fix_hint in _ELSEWHERE.items():
         if getattr(chosen, _destination(names[0])) is not None:
-            parser.error(f"{names[0]}: {remedy}")
+            parser.error(f"{names[0]}: {fix_hint}")
     commands = [chosen.run, chosen.multirun, chosen.shell_completion, chosen.cfg is not None, chosen.info is not None]
     shows_help = chosen.help or chosen.hydra_help
     if sum(commands) > 1:

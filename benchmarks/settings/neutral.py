@@ -5,7 +5,7 @@ is. So a default can be changed: the runs recorded before keep their hash, and t
 
 To add a setting to the schema or to a shipped method, add one line to `ADDED`, with the value that computes what was
 computed before the setting existed. Records made before it then keep their hash. Nothing here is ever edited or
-removed, since that would give records the hash of other settings; `tests/test_harness_neutral.py` watches over it.
+removed, since that would give records the hash of other settings; `tests/settings/test_neutral.py` watches over it.
 """
 
 from __future__ import annotations

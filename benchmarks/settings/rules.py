@@ -1,7 +1,7 @@
 """Which values settings may have, beyond their types: checked when a run is planned, before anything is loaded.
 
 One gate, `problem`, and one table, `RULES`, which has a line for each setting of the schema that holds a number or a
-word. The sizes of networks have theirs beside them (`schema.Sizes`), since other sizes belong to other networks.
+word. The sizes of networks have theirs beside them (`schema.ModelConfig`), since other sizes belong to other networks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.settings import capacity
 from benchmarks.settings.architectures import architectures
-from benchmarks.settings.schema import PROFILES, entry_of
+from benchmarks.settings.schema import PROFILES, entry_for
 from benchmarks.terminal.arguments import MOST_SEEDS
 from benchmarks.terminal.names import LARGEST_SEED, one_line, problem_of_name, problem_of_seed
 
@@ -174,7 +174,7 @@ def _fit_problem(config: DictConfig) -> str | None:
         )
     if task.metric not in found.metrics:
         return f"task.metric={_short(task.metric)}: {task.architecture} measures {', '.join(found.metrics)}"
-    shown = (entry_of(config.method.name, task.method_names) or "").replace("{}", config.method.name)
+    shown = (entry_for(config.method.name, task.method_names) or "").replace("{}", config.method.name)
     if shown and (wrong := problem_of_name("method", shown)):
         return f"task.method_names: {wrong}"
     return None
@@ -204,7 +204,7 @@ def _size_problem(config: DictConfig) -> str | None:
     """Sizes that contradict each other, and networks that this machine cannot hold."""
     try:
         task = OmegaConf.to_object(config.task)
-    except ValueError as error:  # of `Sizes`
+    except ValueError as error:  # of `ModelConfig`
         return str(error)
     model = task.model
     needed = _BYTES_OF_PARAMETER * model.least_parameters() + _BYTES_OF_MODULE * model.least_modules()

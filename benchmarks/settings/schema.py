@@ -58,8 +58,8 @@ class TaskConfig:
     patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
     alignment_every: int = 0  # evaluations between measurements of the alignment while training; 0: at the end only
     precision: str = "fp32"  # that of the shipped settings, see HardwareConfig
-    method_names: dict[str, str] = field(default_factory=dict)  # see entry_of: in records and tables; {} for its name
-    skip: dict[str, str] = field(default_factory=dict)  # see entry_of: why this task does not have the method
+    method_names: dict[str, str] = field(default_factory=dict)  # see entry_for: in records and tables; {} for its name
+    skip: dict[str, str] = field(default_factory=dict)  # see entry_for: why this task does not have the method
     profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
     max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
     cost: float = 1.0  # relative length of a run, for planning only
@@ -69,16 +69,16 @@ class TaskConfig:
         return 0
 
 
-def entry_of(method: str, entries: Mapping[str, str]) -> str | None:
+def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
     """What a task says of ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
     return entries.get(method, None if method == "bp" else entries.get("others"))
 
 
-class Sizes:
+class ModelConfig:
     """Base of the networks' settings: every whole number among them is a size, and has a least value."""
 
-    least: ClassVar[dict[str, int]] = {}  # where it is not 1
-    most: ClassVar[dict[str, int]] = {}  # where memory is not what limits it
+    minimum: ClassVar[dict[str, int]] = {}  # where it is not 1
+    maximum: ClassVar[dict[str, int]] = {}  # where memory is not what limits it
     choices: ClassVar[dict[str, tuple[str, str]]] = {}  # of settings that are words
 
     def least_parameters(self) -> int:
@@ -94,10 +94,10 @@ class Sizes:
             if (word := getattr(self, name)) not in (one, other):
                 raise ValueError(f"task.model.{name}={word}: choose {one} or {other}")
         for setting in fields(self):  # type: ignore[arg-type]
-            value, least = getattr(self, setting.name), self.least.get(setting.name, 1)
+            value, least = getattr(self, setting.name), self.minimum.get(setting.name, 1)
             if isinstance(value, int) and not isinstance(value, bool) and value < least:
                 raise ValueError(f"task.model.{setting.name}={value}: must be {least} or more")
-            if (most := self.most.get(setting.name)) is not None and value > most:
+            if (most := self.maximum.get(setting.name)) is not None and value > most:
                 raise ValueError(f"task.model.{setting.name}={value}: must be {most} or less")
 
 

@@ -41,7 +41,7 @@ class FieldCall:
     gradient: Tensor | None = None
 
 
-class Given(torch.autograd.Function):
+class InjectGradient(torch.autograd.Function):
     """A loss of 0 whose gradient with respect to ``output`` is ``gradient``.
 
     A backward pass begins with it where it would arrive from the renderer, for every method and without work.
@@ -112,7 +112,9 @@ class NeRFStepper:
         self._begin()
         self.optimizer.zero_grad(set_to_none=True)
         with self._forward_context():
-            losses = [Given.apply(call.field(call.positions, call.directions), call.gradient) for call in self.calls]
+            losses = [
+                InjectGradient.apply(call.field(call.positions, call.directions), call.gradient) for call in self.calls
+            ]
         self.method.backward(sum(losses))
 
     def encoding(self) -> None:

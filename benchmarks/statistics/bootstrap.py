@@ -55,12 +55,12 @@ def tail(sizes: Sequence[int]) -> float:
     true = sum(1 / n for n in sizes)
     resampled = sum((n - 1) / n**2 for n in sizes)
     freedom = true**2 / sum(1 / (n**2 * (n - 1)) for n in sizes)
-    return float(ndtr(-student(freedom) * math.sqrt(true / resampled)))
+    return float(ndtr(-t_quantile((1 + LEVEL) / 2, freedom) * math.sqrt(true / resampled)))
 
 
-def student(freedom: float, probability: float = (1 + LEVEL) / 2) -> float:
-    """Student's quantile."""
-    return float(stdtrit(freedom, probability))
+def t_quantile(p: float, dof: float) -> float:
+    """The ``p`` quantile of Student's distribution with ``dof`` degrees of freedom."""
+    return float(stdtrit(dof, p))
 
 
 def percentile_interval(draws: np.ndarray, sizes: Sequence[int]) -> Interval | None:

@@ -21,20 +21,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.records.cells import Cell
-from benchmarks.statistics.bootstrap import resampled_means, student
+from benchmarks.records.cells import ResultCell
+from benchmarks.statistics.bootstrap import LEVEL, resampled_means, t_quantile
 from benchmarks.statistics.estimate import Estimate, estimate
 from benchmarks.statistics.scale import Scale, scale_of
 
-BEST, CONTROL = "bp", "shallow"
+REFERENCE, CONTROL = "bp", "shallow"
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """A method on a task, or on the mean over several; None stands for what does not exist.
 
-    ``bp``, ``own`` and ``shallow`` are means in the metric's unit over all seeds of each, as in every other table.
-    ``difference`` (own − bp, on the metric's scale) and ``gap`` are over the seeds in common.
+    ``bp``, ``score`` and ``shallow`` are means in the metric's unit over all seeds of each, as in every other table.
+    ``difference`` (method − bp, on the metric's scale) and ``gap`` are over the seeds in common.
     """
 
     domain: str
@@ -43,7 +43,7 @@ class Comparison:
     method: str
     metric: str  # "" for a mean over tasks with different ones
     bp: Estimate | None
-    own: Estimate | None
+    score: Estimate | None
     shallow: Estimate | None
     difference: Estimate | None
     gap: Estimate | None
@@ -56,29 +56,31 @@ class Comparison:
         return scale_of(self.metric).effect(self.bp.value) if self.metric and self.bp else math.nan
 
 
-def compare(cells: Mapping[str, Cell]) -> list[Comparison]:
+def compare(cells: Mapping[str, ResultCell]) -> list[Comparison]:
     """Every method of one task but bp and shallow; ``cells`` are those of the task's primary metric by method.
 
     Raises:
         ValueError: a perplexity that is not positive; one line.
     """
     return [
-        _comparison(method, cells) for method in cells if method not in (BEST, CONTROL) and not cells[method].skipped
+        _comparison(method, cells)
+        for method in cells
+        if method not in (REFERENCE, CONTROL) and not cells[method].skipped
     ]
 
 
-def _comparison(method: str, cells: Mapping[str, Cell]) -> Comparison:
-    own = cells[method]
-    scale = scale_of(own.key.metric)
+def _comparison(method: str, cells: Mapping[str, ResultCell]) -> Comparison:
+    cell = cells[method]
+    scale = scale_of(cell.key.metric)
     gap, reason = _gap(method, cells, scale)
     return Comparison(
-        domain=own.domain,
-        architecture=own.architecture,
-        dataset=own.dataset,
+        domain=cell.domain,
+        architecture=cell.architecture,
+        dataset=cell.dataset,
         method=method,
-        metric=own.key.metric,
-        bp=_level(cells.get(BEST)),
-        own=_level(own),
+        metric=cell.key.metric,
+        bp=_level(cells.get(REFERENCE)),
+        score=_level(cell),
         shallow=_level(cells.get(CONTROL)),
         difference=_difference(method, cells, scale),
         gap=gap,
@@ -86,41 +88,41 @@ def _comparison(method: str, cells: Mapping[str, Cell]) -> Comparison:
     )
 
 
-def _level(cell: Cell | None) -> Estimate | None:
+def _level(cell: ResultCell | None) -> Estimate | None:
     return estimate(list(cell.values.values()), str(cell.key)) if cell else None
 
 
-def _paired(cells: Mapping[str, Cell], methods: tuple[str, ...], scale: Scale) -> np.ndarray:
+def _paired(cells: Mapping[str, ResultCell], methods: tuple[str, ...], scale: Scale) -> np.ndarray:
     """Values (seeds, methods) of the seeds that all ``methods`` have, by ascending seed."""
     seeds = _common(cells, methods)
     return np.stack([scale.of(cells[name].values[seed] for seed in seeds) for name in methods], axis=1)
 
 
-def _common(cells: Mapping[str, Cell], methods: tuple[str, ...]) -> list[int]:
+def _common(cells: Mapping[str, ResultCell], methods: tuple[str, ...]) -> list[int]:
     return sorted(set.intersection(*(set(cells[name].values) for name in methods)))
 
 
-def _difference(method: str, cells: Mapping[str, Cell], scale: Scale) -> Estimate | None:
-    if BEST not in cells:
+def _difference(method: str, cells: Mapping[str, ResultCell], scale: Scale) -> Estimate | None:
+    if REFERENCE not in cells:
         return None
-    bp, own = _paired(cells, (BEST, method), scale).T
-    return estimate(own - bp, str(cells[method].key))
+    bp, scores = _paired(cells, (REFERENCE, method), scale).T
+    return estimate(scores - bp, str(cells[method].key))
 
 
-def _gap(method: str, cells: Mapping[str, Cell], scale: Scale) -> tuple[Estimate | None, str]:
+def _gap(method: str, cells: Mapping[str, ResultCell], scale: Scale) -> tuple[Estimate | None, str]:
     """The gap closed, or why there is none."""
-    for name in (BEST, CONTROL, method):
+    for name in (REFERENCE, CONTROL, method):
         if name not in cells or not cells[name].n:
             return None, f"no gap: {name} has no result"
-    bp, own, shallow = (values := _paired(cells, (BEST, method, CONTROL), scale)).T
+    bp, scores, shallow = (values := _paired(cells, (REFERENCE, method, CONTROL), scale)).T
     if not len(values):
-        return None, f"no gap: {BEST}, {method} and {CONTROL} have no seed in common"
-    if not _clearly_positive(scale.metric.sign * (bp - shallow), scale.effect(cells[BEST].mean)):
-        return None, f"no gap: {BEST} is not clearly better than {CONTROL}"
-    value = float((own - shallow).mean() / (bp - shallow).mean())
+        return None, f"no gap: {REFERENCE}, {method} and {CONTROL} have no seed in common"
+    if not _clearly_positive(scale.metric.sign * (bp - shallow), scale.effect(cells[REFERENCE].mean)):
+        return None, f"no gap: {REFERENCE} is not clearly better than {CONTROL}"
+    value = float((scores - shallow).mean() / (bp - shallow).mean())
     if len(values) == 1:
         return Estimate(value, math.nan, (1,), None), ""
-    above, below = resampled_means(np.stack([own - shallow, bp - shallow], axis=1), str(cells[method].key)).T
+    above, below = resampled_means(np.stack([scores - shallow, bp - shallow], axis=1), str(cells[method].key)).T
     exists = below * scale.metric.sign > 0
     draws = np.divide(above, below, out=np.full_like(above, np.inf), where=exists)
     return Estimate(value, math.nan, (len(values),), draws), ""
@@ -130,18 +132,18 @@ def _clearly_positive(differences: np.ndarray, effect: float) -> bool:
     mean, count = differences.mean(), len(differences)
     if mean < effect or mean <= 0:
         return False
-    return count == 1 or mean > student(count - 1) * differences.std(ddof=1) / math.sqrt(count)
+    return count == 1 or mean > t_quantile((1 + LEVEL) / 2, count - 1) * differences.std(ddof=1) / math.sqrt(count)
 
 
-def _remarks(method: str, cells: Mapping[str, Cell], reason: str) -> Iterator[str]:
+def _remarks(method: str, cells: Mapping[str, ResultCell], reason: str) -> Iterator[str]:
     if reason:
         yield reason
-    compared = [name for name in (BEST, method, CONTROL) if name in cells and cells[name].n]
+    compared = [name for name in (REFERENCE, method, CONTROL) if name in cells and cells[name].n]
     common = len(_common(cells, tuple(compared))) if compared else 0
     if common and any(cells[name].n != common for name in compared):
         counts = ", ".join(f"{name} has {cells[name].n}" for name in compared)
         yield f"{common} seeds in common: {counts}"
-    for name in (BEST, method, CONTROL):
+    for name in (REFERENCE, method, CONTROL):
         cell = cells.get(name)
         if cell and cell.n < cell.runs:
             yield f"{name}: {cell.runs - cell.n} of {cell.runs} runs not ok: {cell.reason}"

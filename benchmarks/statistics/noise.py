@@ -5,7 +5,7 @@ Three situations, from the most to the least that is known:
 - **Paired**: both sides ran the same seeds (two or more). Methods share weights, split and data order per
   seed, so the noise is that of the differences by seed: their standard error.
 - **Rerun**: one common seed under the same settings and data. A deterministic program repeats its number;
-  only floating-point order differs between machines, and the metric's ``rerun`` tolerance covers that. By the
+  only floating-point order differs between machines, and the metric's ``rerun_tolerance`` covers that. By the
   same reasoning a paired cell of unchanged settings changed if *every* common seed moved the same way by more
   than that tolerance. (Code that draws its random numbers differently breaks this: ``Rules.unpaired``.)
 - **Independent**: other seeds. Welch's standard error where both sides have six runs or more; below that the
@@ -17,9 +17,9 @@ always raise false alarms. Differences by seed borrow from their median. Values 
 three of them can all lie in one of two clusters: DNA's accuracies on Cora do, 83 on some splits and 88 on others. In
 400 draws of three against three of the ten published-setting seeds of 154 citation cells the median raised two false
 alarms, both there, and the decile none; thresholds are a fifth wider. Where nothing is known (single runs of other
-seeds everywhere), three times the ``rerun`` tolerance stands in for it; give a baseline two seeds or more.
+seeds everywhere), three times the ``rerun_tolerance`` stands in for it; give a baseline two seeds or more.
 
-A cell changed only if the difference exceeds both the metric's ``effect`` tolerance and the noise threshold.
+A cell changed only if the difference exceeds both the metric's ``min_effect`` tolerance and the noise threshold.
 ``sigmas`` is the threshold for the comparison as a whole: with m judged cells each one is held to the
 stricter level that keeps the chance that *any* is falsely called worse at that of one normal variable above
 ``sigmas`` (Šidák), and Student's t widens it for few degrees of freedom. At 3 sigmas that chance is 1 in 740, and
@@ -37,7 +37,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.cells import NAN, ResultCell
+from benchmarks.statistics.bootstrap import t_quantile
 
 #: Degrees of freedom a variance must have to be trusted by itself.
 TRUSTED = 5
@@ -74,8 +75,8 @@ class Difference(NamedTuple):
 class Pair(NamedTuple):
     """Two cells of one key, both with values."""
 
-    before: Cell
-    after: Cell
+    before: ResultCell
+    after: ResultCell
 
     @property
     def shared(self) -> list[int]:
@@ -124,11 +125,11 @@ def _ninth_decile(values: list[float]) -> float:
 def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Difference:
     """The difference of one pair among ``judged`` of them."""
     metric = metrics.lookup(pair.before.key.metric)
-    rerun = rules.rerun * metric.tolerance("rerun", pair.before.mean)
-    effect = rules.effect * metric.tolerance("effect", pair.before.mean)
+    rerun = rules.rerun * metric.tolerance("rerun_tolerance", pair.before.mean)
+    effect = rules.effect * metric.tolerance("min_effect", pair.before.mean)
     if len(pair.shared) > 1 and not rules.unpaired:
         value, error, freedom = _paired(pair, noise)
-        if _steady(pair, rerun):
+        if all_seeds_moved(pair, rerun):
             return Difference(value, error, rerun, "every seed")
         return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "paired")
     if pair.shared and pair.same_settings and not rules.unpaired:
@@ -140,7 +141,7 @@ def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Differenc
     return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "independent")
 
 
-def _steady(pair: Pair, rerun: float) -> bool:
+def all_seeds_moved(pair: Pair, rerun: float) -> bool:
     """Whether unchanged settings moved every common seed the same way by more than ``rerun``."""
     changes = pair.by_seed
     return pair.same_settings and (min(changes) > rerun or max(changes) < -rerun)
@@ -187,15 +188,4 @@ def _quantile(rules: Rules, judged: int, freedom: float) -> float:
     """Threshold in standard errors for one of ``judged`` cells: Šidák's level, then Student's t."""
     alone = NormalDist().cdf(-rules.sigmas)
     each = -math.expm1(math.log1p(-alone) / max(judged, 1))
-    return student(-NormalDist().inv_cdf(each), freedom)
-
-
-def student(z: float, freedom: float) -> float:
-    """Student's quantile at the normal quantile ``z`` (Cornish–Fisher expansion, within 7% for z ≤ 4.5)."""
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+    return -t_quantile(each, freedom)

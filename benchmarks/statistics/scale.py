@@ -41,7 +41,7 @@ class Scale:
     def effect(self, reference: float) -> float:
         """The smallest difference that matters, around ``reference`` (in the metric's unit)."""
         # A small relative change of a perplexity is the same number in nats.
-        return self.metric.effect if self.logarithmic else self.metric.tolerance("effect", reference)
+        return self.metric.min_effect if self.logarithmic else self.metric.tolerance("min_effect", reference)
 
     def difference(self, value: float) -> str:
         """A difference as text, with its sign; three decimals and more go without the leading 0."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell, CellSet, aggregate
+from benchmarks.records.cells import CellSet, ResultCell, aggregate
 from benchmarks.records.inputs import BadInput, OnBad, refuse
 from benchmarks.records.packs import gather
 from benchmarks.records.record import iterate_records, write_atomically
@@ -112,7 +112,7 @@ def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> 
     return row_for([cell for cell in aggregate(records, on_bad).cells if cell.key.data_source == source], task)
 
 
-def row_for(cells: Iterable[Cell], task: str) -> str:
+def row_for(cells: Iterable[ResultCell], task: str) -> str:
     """One line on a finished task: its primary metric by method, and the paper's value beside real data."""
     chosen = [cell for cell in cells if cell.key.task == task and cell.primary and not cell.key.variant]
     if not chosen:
@@ -122,7 +122,7 @@ def row_for(cells: Iterable[Cell], task: str) -> str:
     return f"{task}  {metric.title}: " + " · ".join(_method_text(cell, metric) for cell in chosen)
 
 
-def _method_text(cell: Cell, metric: metrics.Metric) -> str:
+def _method_text(cell: ResultCell, metric: metrics.Metric) -> str:
     paper = beside(cell)
     return f"{cell.key.method} {text_of(cell, cell.n)}" + (f" (paper {metric.format(paper.value)})" if paper else "")
 

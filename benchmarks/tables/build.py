@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.tables.data_source import data_markdown, suffix_of
-from benchmarks.tables.places import Column, Place, places_of
+from benchmarks.tables.places import Column, TableCell, places_of
 from benchmarks.tables.reference import Key, published
 from benchmarks.tables.scenes import scenes_of
 from benchmarks.tables.specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
@@ -23,11 +23,11 @@ class Grid(NamedTuple):
 
     rows: list[tuple[str, str]]
     columns: list[Column]
-    places: dict[tuple[tuple[str, str], Column], Place]
+    places: dict[tuple[tuple[str, str], Column], TableCell]
     published: frozenset[str]  # metrics that the paper's numbers stand beside
 
 
-def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+def build(spec: TableSpec, cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
     """The table ``spec`` over the cells of one profile and data source; None where it would be empty."""
     cells = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     chosen = [cell for cell in cells if _belongs(spec, cell)]
@@ -56,12 +56,12 @@ def build(spec: TableSpec, cells: Iterable[Cell], profile: str, source: str) -> 
     )
 
 
-def _belongs(spec: TableSpec, cell: Cell) -> bool:
+def _belongs(spec: TableSpec, cell: ResultCell) -> bool:
     key = cell.key
     return cell.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method) and not key.variant
 
 
-def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
+def _grid(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
     """Rows and columns: the paper's in its order, then everything else that was run."""
     wanted = [key for key in published() if _in_paper(spec, key)]
     places = places_of(spec, cells, real)
@@ -81,7 +81,7 @@ def _grid(spec: TableSpec, cells: list[Cell], real: bool) -> Grid:
     columns = [Column(metric, method) for metric in shown for method in sorted(methods, key=method_order)]
     papers = {((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted}
     full = {
-        (row, column): places.get((row, column), Place(None, papers.get((row, column)) if real else None))
+        (row, column): places.get((row, column), TableCell(None, papers.get((row, column)) if real else None))
         for row in rows
         for column in columns
     }
@@ -93,13 +93,13 @@ def _in_paper(spec: TableSpec, key: Key) -> bool:
     return in_table and ("/" in key.dataset) == (spec.scenes == "each" and bool(scenes_of(key.dataset)))
 
 
-def usual_n(cells: Sequence[Cell]) -> int:
+def usual_n(cells: Sequence[ResultCell]) -> int:
     """The number of seeds most cells have; stated once per table, and in a cell only where it differs."""
     counts = Counter(cell.n for cell in cells if cell.n)
     return max(counts, key=lambda n: (counts[n], n), default=0)
 
 
-def subtitle(cells: Sequence[Cell], profile: str, source: str, seeds: int) -> str:
+def subtitle(cells: Sequence[ResultCell], profile: str, source: str, seeds: int) -> str:
     """One line: data source, profile, seeds and budget."""
     budgets = sorted({(cell.budget_unit, cell.budget) for cell in cells if cell.budget is not None})
     parts = [data_markdown(source), f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
@@ -130,15 +130,15 @@ def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int) -> 
     return cells
 
 
-def _source_row(grid: Grid, row: tuple[str, str]) -> list[tuple[Cell, ...]]:
+def _source_row(grid: Grid, row: tuple[str, str]) -> list[tuple[ResultCell, ...]]:
     """The cells behind each place of `_text_row`; the paper's column has none."""
-    sources: list[tuple[Cell, ...]] = [(), ()]
+    sources: list[tuple[ResultCell, ...]] = [(), ()]
     for column in grid.columns:
         sources += [grid.places[row, column].sources, *([()] if column.metric in grid.published else [])]
     return sources
 
 
-def text_of(cell: Cell, usual: int, decimals: int | None = None) -> str:
+def text_of(cell: ResultCell, usual: int, decimals: int | None = None) -> str:
     """What a cell shows: mean ± std, with a remark where runs are missing or their number is unusual."""
     if cell.skipped:
         return NONE
@@ -199,7 +199,7 @@ def _where(concerned: dict[str, list[tuple[str, str]]]) -> str:
     return ", ".join(f"{name} ({'; '.join(parts)})" for name, parts in lists.items())
 
 
-def _remarks(place: Place) -> Iterable[str]:
+def _remarks(place: TableCell) -> Iterable[str]:
     if place.paper and place.paper.note:
         yield f"the paper's number: {place.paper.note}"
     if place.cell and place.cell.n and place.cell.about_data:

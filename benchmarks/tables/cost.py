@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import NAN, Cell
-from benchmarks.statistics.comparison import BEST
+from benchmarks.records.cells import NAN, ResultCell
+from benchmarks.statistics.comparison import REFERENCE
 from benchmarks.tables.build import NONE, exact
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.gap import primary_by_task
@@ -42,26 +42,26 @@ LEGEND = (
 
 
 class Row(NamedTuple):
-    """A method's cost on a task. ``pairs``: step times (own, bp) of the seeds that are comparable, by seed."""
+    """A method's cost on a task. ``pairs``: step times (method, bp) of the seeds that are comparable, by seed."""
 
-    cell: Cell
+    cell: ResultCell
     pairs: Mapping[int, tuple[float, float]]
-    bp: Cell | None = None
+    bp: ResultCell | None = None
     commits_differ: bool = False
     hardware_differs: bool = False
 
     @property
     def ratio(self) -> float:
-        """Median of own over bp; NaN where nothing is comparable."""
-        ratios = [own / bp for own, bp in self.pairs.values() if bp > 0]
+        """Median of method over bp; NaN where nothing is comparable."""
+        ratios = [method / bp for method, bp in self.pairs.values() if bp > 0]
         return statistics.median(ratios) if ratios else NAN
 
 
-def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+def cost_table(cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no run ended well."""
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     tasks = sorted(primary_by_task(here), key=_order)
-    rows = [row_of(cell, task.get(BEST)) for task in tasks for cell in task.values() if cell.n]
+    rows = [row_of(cell, task.get(REFERENCE)) for task in tasks for cell in task.values() if cell.n]
     if not rows:
         return None
     return Table(
@@ -78,7 +78,7 @@ def cost_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None
     )
 
 
-def row_of(cell: Cell, bp: Cell | None) -> Row:
+def row_of(cell: ResultCell, bp: ResultCell | None) -> Row:
     """``cell`` beside its task's backprop: the seeds of both that ran on the same hardware."""
     if bp is None:
         return Row(cell, {})
@@ -87,19 +87,19 @@ def row_of(cell: Cell, bp: Cell | None) -> Row:
     same = {seed: pair for seed, pair in both.items() if pair[0].hardware == pair[1].hardware}
     return Row(
         cell,
-        {seed: (own.step_seconds, other.step_seconds) for seed, (own, other) in same.items()},
+        {seed: (method.step_seconds, bp.step_seconds) for seed, (method, bp) in same.items()},
         bp,
-        commits_differ=any(own.commit != other.commit for own, other in same.values()),
+        commits_differ=any(method.commit != bp.commit for method, bp in same.values()),
         hardware_differs=len(same) < len(both),
     )
 
 
-def _order(task: Mapping[str, Cell]) -> tuple[object, ...]:
+def _order(task: Mapping[str, ResultCell]) -> tuple[object, ...]:
     first = next(iter(task.values()))
     return paper_order(first.domain, first.dataset, first.architecture)
 
 
-def _names(cell: Cell) -> list[str]:
+def _names(cell: ResultCell) -> list[str]:
     return [
         title(cell.dataset),
         network(cell.domain, cell.architecture),
@@ -120,13 +120,13 @@ def _text(row: Row) -> list[str]:
     ]
 
 
-def _quality(cell: Cell) -> str:
+def _quality(cell: ResultCell) -> str:
     """The mean; its spread stands in the other tables, and would not fit into this one."""
     missing = f" ({cell.n}/{cell.runs} ok)" if cell.n < cell.runs else ""
     return metrics.lookup(cell.key.metric).format(cell.mean) + missing
 
 
-def _source_row(row: Row) -> list[tuple[Cell, ...]]:
+def _source_row(row: Row) -> list[tuple[ResultCell, ...]]:
     """The cells behind each place of a row: a ratio rests on backprop's as well."""
     ratio = (row.cell, row.bp) if row.bp else (row.cell,)
     return [*[()] * len(_LABELS), *(ratio if name == "step / bp" else (row.cell,) for name in _TEXT)]

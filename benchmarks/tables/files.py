@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from benchmarks.records import metrics
-from benchmarks.records.cells import Cell, CellSet
+from benchmarks.records.cells import CellSet, ResultCell
 from benchmarks.tables.build import NONE, NOT_RUN, exact, text_of
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.reference import beside
@@ -23,23 +23,23 @@ _PARTS = ("mean", "std", "n")
 _DESCRIPTIVE = ("valid_", "train_", "alignment_", "weight_alignment_")
 
 
-def all_results(cells: Iterable[Cell]) -> str:
+def all_results(cells: Iterable[ResultCell]) -> str:
     """The tidy file: a row per task, method and metric under the settings as shipped."""
     rows = [_tidy(cell) for cell in _ordered(cells) if not cell.key.variant and not cell.skipped]
     return comma_separated(COLUMNS, rows)
 
 
-def variants_csv(cells: Iterable[Cell]) -> str:
+def variants_csv(cells: Iterable[ResultCell]) -> str:
     """The same for runs with overrides, which a further column names."""
     rows = [[*_tidy(cell), cell.key.variant] for cell in _ordered(cells) if cell.key.variant and not cell.skipped]
     return comma_separated([*COLUMNS, "variant"], rows)
 
 
-def _ordered(cells: Iterable[Cell]) -> list[Cell]:
+def _ordered(cells: Iterable[ResultCell]) -> list[ResultCell]:
     return sorted(cells, key=lambda cell: (cell.key.profile, cell.domain, *cell.key[1:]))
 
 
-def _tidy(cell: Cell) -> list[str]:
+def _tidy(cell: ResultCell) -> list[str]:
     paper = beside(cell)
     return [
         cell.domain,
@@ -62,7 +62,7 @@ def _tidy(cell: Cell) -> list[str]:
     ]
 
 
-def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | None:
+def variants_table(cells: Sequence[ResultCell], profile: str, source: str) -> Table | None:
     """Runs with overrides beside the settings as shipped; None where there are none.
 
     The paper's numbers are not beside them: an override may change the data or the budget.
@@ -94,15 +94,15 @@ def variants_table(cells: Sequence[Cell], profile: str, source: str) -> Table | 
     )
 
 
-def _metric_title(cell: Cell) -> str:
+def _metric_title(cell: ResultCell) -> str:
     return metrics.lookup(cell.key.metric).title if cell.key.metric else NONE
 
 
-def _values(cell: Cell, plain: Cell | None) -> list[str]:
+def _values(cell: ResultCell, plain: ResultCell | None) -> list[str]:
     return [text_of(cell, usual=0), NOT_RUN if plain is None else text_of(plain, usual=0)]
 
 
-def _exact_values(cell: Cell, plain: Cell | None) -> list[str]:
+def _exact_values(cell: ResultCell, plain: ResultCell | None) -> list[str]:
     both = [[exact(one.mean), exact(one.std), str(one.n)] if one else ["", "", "0"] for one in (cell, plain)]
     return [*both[0], *both[1]]
 

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.statistics import Comparison, average, compare, scale_of
-from benchmarks.statistics.comparison import BEST, CONTROL
+from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.gap_text import (
     LABELS,
@@ -36,7 +36,7 @@ from benchmarks.tables.text import Table
 NAME = "gap_closed"
 
 
-def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
+def gap_table(cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
     """The table over the cells of one profile and data source; None where no method can be compared."""
     tasks = _tasks(cells, profile, source)
     every = _rows(tasks, source == "real")
@@ -57,37 +57,37 @@ def gap_table(cells: Iterable[Cell], profile: str, source: str) -> Table | None:
     )
 
 
-def gap_rows(cells: Iterable[Cell], profile: str, source: str) -> list[Row]:
+def gap_rows(cells: Iterable[ResultCell], profile: str, source: str) -> list[Row]:
     """The rows of the table: of every task and method, then of the means; empty where nothing can be compared."""
     return _rows(_tasks(cells, profile, source), source == "real")
 
 
-def _rows(tasks: Sequence[dict[str, Cell]], real: bool) -> list[Row]:
+def _rows(tasks: Sequence[dict[str, ResultCell]], real: bool) -> list[Row]:
     rows = sorted((_row(one, task, real) for task in tasks for one in compare(task)), key=_order)
     return [*rows, *_means(rows)]
 
 
-def _tasks(cells: Iterable[Cell], profile: str, source: str) -> list[dict[str, Cell]]:
+def _tasks(cells: Iterable[ResultCell], profile: str, source: str) -> list[dict[str, ResultCell]]:
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
     return primary_by_task([cell for cell in here if cell.architecture not in RECIPES.values()])
 
 
-def primary_by_task(cells: Iterable[Cell]) -> list[dict[str, Cell]]:
+def primary_by_task(cells: Iterable[ResultCell]) -> list[dict[str, ResultCell]]:
     """Per architecture and dataset the primary cells by method, as shipped.
 
     Tasks of one architecture on one dataset are taken together: placements of the feedback have a task each, and
     backprop, which has no placement, runs in one of them. A task that never gave a number has no metric yet.
     """
-    tasks: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    tasks: dict[tuple[str, str, str], dict[str, ResultCell]] = defaultdict(dict)
     for cell in sorted(cells, key=lambda cell: (method_order(cell.key.method), *fullest(cell))):
         if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
             tasks[cell.domain, cell.architecture, cell.dataset].setdefault(cell.key.method, cell)
     return list(tasks.values())
 
 
-def _row(comparison: Comparison, task: dict[str, Cell], real: bool) -> Row:
+def _row(comparison: Comparison, task: dict[str, ResultCell], real: bool) -> Row:
     """``comparison`` beside what the paper's numbers for bp, the method and shallow say, if it has all three."""
-    names = (BEST, comparison.method, CONTROL)
+    names = (REFERENCE, comparison.method, CONTROL)
     sources = tuple((task[name],) if name in task else () for name in names)
     keys = [Key(comparison.domain, comparison.architecture, comparison.dataset, n, comparison.metric) for n in names]
     found = [published()[key] for key in keys if key in published()]
@@ -98,8 +98,8 @@ def _row(comparison: Comparison, task: dict[str, Cell], real: bool) -> Row:
 
 
 def _paper_gap(found: Sequence[Published], metric: str) -> float:
-    bp, own, shallow = scale_of(metric).of(one.value for one in found)
-    return float((own - shallow) / (bp - shallow)) if bp != shallow else NAN
+    bp, score, shallow = scale_of(metric).of(one.value for one in found)
+    return float((score - shallow) / (bp - shallow)) if bp != shallow else NAN
 
 
 def _order(row: Row) -> tuple[object, ...]:
@@ -130,7 +130,7 @@ def _mean(rows: Sequence[Row], name: str) -> Row:
     return Row(mean, statistics.fmean(row.paper for row in rows) if complete else NAN, sources=sources)
 
 
-def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
+def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, ResultCell]]) -> list[str]:
     """Remarks below the table: each text once, with the rows it concerns."""
     texts: dict[str, list[str]] = defaultdict(list)
     for row in rows:
@@ -140,7 +140,7 @@ def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, Cell]]) -> list[str]:
     for text in coverage(row.comparison for row in rows):
         texts[text] = []
     for task in tasks:
-        if not any(method not in (BEST, CONTROL) for method in task):
+        if not any(method not in (REFERENCE, CONTROL) for method in task):
             first = next(iter(task.values()))
             texts["no method to compare"].append(
                 f"{network(first.domain, first.architecture)} on {title(first.dataset)}"

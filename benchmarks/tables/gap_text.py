@@ -6,19 +6,19 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from benchmarks.records.cells import NAN, Cell
+from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import MANY
 from benchmarks.tables.build import NONE, exact
 from benchmarks.tables.specs import network, title
 
 LABELS = ("dataset", "architecture", "method")
-_LEVELS = ("bp", "own", "shallow")
+_LEVELS = ("bp", "method", "shallow")
 _PARTS = ("mean", "std", "low", "high", "n")
 LEGEND = (
     "gap closed: (method − shallow) / (bp − shallow) in %, over the seeds in common; perplexities are compared in nats",
     "[ ]: 95% bootstrap interval, seeds resampled with all their runs; (2/3): two of three tasks have this number",
-    "n effect: seeds until the interval of own − bp is ± the smallest effect that matters; "
+    "n effect: seeds until the interval of method − bp is ± the smallest effect that matters; "
     "n sign: until it excludes 0 (power .8)",
 )
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     comparison: Comparison
     paper: float = NAN
     paper_notes: tuple[str, ...] = ()
-    sources: tuple[tuple[Cell, ...], ...] = ((), (), ())
+    sources: tuple[tuple[ResultCell, ...], ...] = ((), (), ())
 
 
 def place_of(one: Comparison) -> str:
@@ -57,14 +57,16 @@ def coverage(comparisons: Iterable[Comparison]) -> list[str]:
 def text_header(papers: bool) -> list[str]:
     """Headings of `text_row`."""
     paper = ["paper"] if papers else []
-    return [*LABELS, *_LEVELS, "gap closed", *paper, "own − bp", "seeds", "n effect", "n sign"]
+    return [*LABELS, "bp", "this method", "shallow", "gap closed", *paper, "method − bp", "seeds", "n effect", "n sign"]
 
 
 def text_row(row: Row, papers: bool) -> list[str]:
     """One row for a reader."""
     one = row.comparison
     scale = scale_of(one.metric) if one.metric else None
-    levels = [scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.own, one.shallow)]
+    levels = [
+        scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.score, one.shallow)
+    ]
     return [
         title(one.dataset) if one.dataset else f"mean of {one.tasks}",
         network(one.domain, one.architecture),
@@ -78,11 +80,11 @@ def text_row(row: Row, papers: bool) -> list[str]:
     ]
 
 
-def source_row(row: Row, papers: bool) -> list[tuple[Cell, ...]]:
+def source_row(row: Row, papers: bool) -> list[tuple[ResultCell, ...]]:
     """The cells behind each place of `text_row`: a gap rests on three, a difference on two."""
-    bp, own, shallow = row.sources
+    bp, method, shallow = row.sources
     names, paper = [()] * len(LABELS), [()] * papers
-    return [*names, bp, own, shallow, bp + own + shallow, *paper, *[bp + own] * 4]
+    return [*names, bp, method, shallow, bp + method + shallow, *paper, *[bp + method] * 4]
 
 
 def _percent(fraction: float) -> str:
@@ -127,7 +129,7 @@ def numbers_header(papers: bool) -> list[str]:
 def number_row(row: Row, papers: bool) -> list[str]:
     """One row in full precision."""
     one = row.comparison
-    estimates = (one.bp, one.own, one.shallow, one.gap, one.difference)
+    estimates = (one.bp, one.score, one.shallow, one.gap, one.difference)
     return [
         *(one.dataset, one.architecture, one.method, one.domain, one.metric, str(one.tasks)),
         *(text for found in estimates for text in _exact(found)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.statistics import Comparison
 from benchmarks.tables.gap import gap_rows
 from benchmarks.tables.gap_text import (
@@ -33,7 +33,7 @@ NAME = "headline"
 #: The profile that trains most comes first; others follow in alphabetical order, and the smallest at the end.
 PROFILES = ("paper", "long", "quick")
 SMOKE = "smoke"
-_SHOWN = ("method", "bp", "own", "shallow", "gap closed", "paper", "seeds")
+_SHOWN = ("method", "bp", "this method", "shallow", "gap closed", "paper", "seeds")
 
 
 class Pick(NamedTuple):
@@ -82,13 +82,13 @@ def best_first(profile: str, source: str) -> tuple[object, ...]:
     return (source != "real", source, profile_order(profile))
 
 
-def profiles_shown(cells: Iterable[Cell]) -> list[str]:
+def profiles_shown(cells: Iterable[ResultCell]) -> list[str]:
     """The profiles worth reading, the best first: smoke only where there is nothing else."""
     every = sorted({cell.key.profile for cell in cells}, key=profile_order)
     return [profile for profile in every if profile != SMOKE] or every
 
 
-def headline_rows(cells: Sequence[Cell]) -> list[Pick]:
+def headline_rows(cells: Sequence[ResultCell]) -> list[Pick]:
     """The headline's rows: domains and architectures in the paper's order, a domain's mean after its architectures."""
     shipped = [cell for cell in cells if not is_tuned(cell.domain)]
     picks = [
@@ -103,7 +103,7 @@ def headline_rows(cells: Sequence[Cell]) -> list[Pick]:
     return [pick for place in sorted(groups) for pick in _best(groups[place])]
 
 
-def headline_table(cells: Sequence[Cell]) -> Table | None:
+def headline_table(cells: Sequence[ResultCell]) -> Table | None:
     """The headline as a table; None where no method can be compared."""
     picks = headline_rows(cells)
     if not picks:
@@ -127,14 +127,14 @@ def headline_table(cells: Sequence[Cell]) -> Table | None:
 
 
 def _text_row(pick: Pick) -> list[str]:
-    """One row for a reader; the seeds are those of the gap, which may be fewer than those of own − bp."""
+    """One row for a reader; the seeds are those of the gap, which may be fewer than those of method − bp."""
     one = pick.row.comparison
     texts = dict(zip(text_header(papers=True), text_row(pick.row, papers=True), strict=True))
     texts["seeds"] = seeds(one.gap or one.difference)
     return [pick.name, pick.data, *(texts[name] for name in _SHOWN)]
 
 
-def _picks(cells: Sequence[Cell], profile: str, source: str) -> list[Pick]:
+def _picks(cells: Sequence[ResultCell], profile: str, source: str) -> list[Pick]:
     """Of every architecture and method its mean row, or its only row; then the means of domains."""
     found: dict[tuple[str, str, str], Pick] = {}
     for row in gap_rows(cells, profile, source):

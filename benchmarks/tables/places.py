@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.tables.reference import Key, Published, published
 from benchmarks.tables.scenes import mean_over_scenes
 from benchmarks.tables.specs import TableSpec
@@ -17,36 +17,38 @@ class Column(NamedTuple):
     method: str
 
 
-class Place(NamedTuple):
+class TableCell(NamedTuple):
     """One place of a table: our cell, the paper's number, how many scenes of how many it covers, and their cells.
 
     ``left_out`` are the cells of further tasks that train the same network on the same data.
     """
 
-    cell: Cell | None
+    cell: ResultCell | None
     paper: Published | None
     scenes: str = ""
-    sources: tuple[Cell, ...] = ()
-    left_out: tuple[Cell, ...] = ()
+    sources: tuple[ResultCell, ...] = ()
+    left_out: tuple[ResultCell, ...] = ()
 
 
-def places_of(spec: TableSpec, cells: Iterable[Cell], real: bool) -> dict[tuple[tuple[str, str], Column], Place]:
+def places_of(
+    spec: TableSpec, cells: Iterable[ResultCell], real: bool
+) -> dict[tuple[tuple[str, str], Column], TableCell]:
     """The places that ``cells`` fill, by row (dataset, architecture) and column."""
-    groups: dict[tuple[tuple[str, str], Column], list[Cell]] = defaultdict(list)
+    groups: dict[tuple[tuple[str, str], Column], list[ResultCell]] = defaultdict(list)
     for cell in cells:
         dataset = cell.dataset.partition("/")[0] if spec.scenes == "mean" else cell.dataset
         groups[(dataset, cell.architecture), Column(cell.key.metric, cell.key.method)].append(cell)
     return {where: _place(group, where[0][0], real) for where, group in groups.items()}
 
 
-def fullest(cell: Cell) -> tuple[object, ...]:
+def fullest(cell: ResultCell) -> tuple[object, ...]:
     """Sort key of tasks on the same network and data: the one with most seeds stands for them."""
     return (-cell.n, cell.skipped, cell.key.task)
 
 
-def _place(group: Sequence[Cell], dataset: str, real: bool) -> Place:
+def _place(group: Sequence[ResultCell], dataset: str, real: bool) -> TableCell:
     """Scenes are averaged; tasks on the same data are not, for their settings differ."""
-    by_dataset: dict[str, list[Cell]] = defaultdict(list)
+    by_dataset: dict[str, list[ResultCell]] = defaultdict(list)
     for cell in group:
         by_dataset[cell.dataset].append(cell)
     tasks = [sorted(same, key=fullest) for same in by_dataset.values()]
@@ -56,10 +58,10 @@ def _place(group: Sequence[Cell], dataset: str, real: bool) -> Place:
         cell, covered, count = kept[0], [dataset], ""
     else:
         cell, covered, count = mean_over_scenes(kept, dataset)
-    return Place(cell, _paper_of(cell, covered) if real else None, count, kept, left_out)
+    return TableCell(cell, _paper_of(cell, covered) if real else None, count, kept, left_out)
 
 
-def _paper_of(cell: Cell, covered: Sequence[str]) -> Published | None:
+def _paper_of(cell: ResultCell, covered: Sequence[str]) -> Published | None:
     """The paper's number; over a part of the scenes, its mean over the same scenes."""
     keys = [Key(cell.domain, cell.architecture, name, cell.key.method, cell.key.metric) for name in covered]
     found = [published()[key] for key in keys if key in published()]

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
@@ -68,7 +68,7 @@ def paper_place(part: str, name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known), name)
 
 
-def beside(cell: Cell) -> Published | None:
+def beside(cell: ResultCell) -> Published | None:
     """What may stand beside ``cell``: nothing unless it comes from real data and the settings as shipped."""
     if cell.key.data_source != "real" or cell.key.variant:
         return None

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 from benchmarks.tables.reference import published
 
 
@@ -18,7 +18,7 @@ def scenes_of(dataset: str) -> list[str]:
     return list(dict.fromkeys(key.dataset for key in published() if key.dataset.startswith(prefix)))
 
 
-def mean_over_scenes(cells: Sequence[Cell], dataset: str) -> tuple[Cell, list[str], str]:
+def mean_over_scenes(cells: Sequence[ResultCell], dataset: str) -> tuple[ResultCell, list[str], str]:
     """One cell for ``dataset`` from those of its scenes, one each.
 
     Returns the cell, the datasets whose published number it compares with (the dataset itself if all its
@@ -45,7 +45,7 @@ def mean_over_scenes(cells: Sequence[Cell], dataset: str) -> tuple[Cell, list[st
     return cell, [dataset] if complete else names, remark
 
 
-def _values(done: Sequence[Cell]) -> dict[int, float]:
+def _values(done: Sequence[ResultCell]) -> dict[int, float]:
     if not done:
         return {}
     seeds = reduce(lambda left, right: left & right, (set(cell.values) for cell in done))

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from tabulate import tabulate
 
-from benchmarks.records.cells import Cell
+from benchmarks.records.cells import ResultCell
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -50,7 +50,7 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
     labels: int = 2  # leading columns that are names, not numbers
     domain: str = ""  # "" for a table over several
-    sources: Sequence[Sequence[tuple[Cell, ...]]] = ()  # the cells behind each place of ``rows``; () if not stated
+    sources: Sequence[Sequence[tuple[ResultCell, ...]]] = ()  # the cells behind each place; () if not stated
 
 
 def markdown(table: Table) -> str:

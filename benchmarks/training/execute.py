@@ -17,7 +17,7 @@ from benchmarks.terminal.errors import one_line
 from benchmarks.training import machine
 from benchmarks.training.alignment import alignment_row, has_alignment
 from benchmarks.training.checkpoint import Checkpoint, seed_everything
-from benchmarks.training.finish import fill
+from benchmarks.training.finish import finalize_record
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loggers import make_loggers
 from benchmarks.training.loop import Loop
@@ -53,7 +53,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     loggers.start(record, loop.progress.history)
     try:
         _train(loop, checkpoint)
-        fill(record, loop, config.alignment)
+        finalize_record(record, loop, config.alignment)
         record.peak_memory_mb = round(memory.megabytes(), 1)
         _keep_artefacts(record, task, run.records / run.id)
         write_record(record, run.records)

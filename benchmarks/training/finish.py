@@ -11,7 +11,7 @@ from benchmarks.training.alignment import add_alignment, has_alignment
 from benchmarks.training.loop import Loop
 
 
-def fill(record: Record, loop: Loop, alignment: bool) -> None:
+def finalize_record(record: Record, loop: Loop, alignment: bool) -> None:
     """Put what the finished ``loop`` found into its record: metrics, alignment if asked for, cost."""
     progress, task, method = loop.progress, loop.task, loop.method
     if progress.diverged:

@@ -36,7 +36,7 @@ class Progress:
     samples: int = 0
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
-    alignment_seconds: float = 0.0  # of `measure_more`
+    alignment_seconds: float = 0.0  # of `probe`
     history: list[Row] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ class Loop:
         hardware: precision of the forward pass, device.
         on_evaluation: called with each history row (step, epoch, train_loss, lr, validation metrics, seconds).
         stop_requested: polled after every step; when true the loop raises :class:`Interrupted`.
-        measure_more: called with the number of each evaluation, from 1; what it returns is put into the history.
+        probe: called with the number of each evaluation, from 1; what it returns is put into the history.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Loop:
         hardware: HardwareConfig,
         on_evaluation: Callable[[Row], None] = lambda row: None,
         stop_requested: Callable[[], bool] = lambda: False,
-        measure_more: Callable[[int], Row] = lambda evaluation: {},
+        probe: Callable[[int], Row] = lambda evaluation: {},
     ) -> None:
         self.task, self.method, self.config = task, method, config
         self.higher_is_better = metrics.lookup(task.selection).better == metrics.HIGHER
@@ -70,7 +70,7 @@ class Loop:
         self.best_weights: dict[str, Tensor] = {}
         self._device = torch.device(hardware.device)
         self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
-        self._on_evaluation, self._stop_requested, self._measure_more = on_evaluation, stop_requested, measure_more
+        self._on_evaluation, self._stop_requested, self._probe = on_evaluation, stop_requested, probe
         self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
         self._clock: float | None = None  # since when training time has not been counted; None while it stands still
@@ -134,7 +134,7 @@ class Loop:
         """The rest of the current epoch, or less if the run ends within it."""
         progress, start = self.progress, self.progress.batch
         for batch in self.task.batches(progress.epoch, start):
-            self._step(batch)
+            self.step(batch)
             progress.batch += 1
             if self.config.steps is not None:
                 self._evaluate_if_due(progress.step, self.config.steps)
@@ -149,7 +149,8 @@ class Loop:
         if self.config.epochs is not None:
             self._evaluate_if_due(progress.epoch, self.config.epochs)
 
-    def _step(self, batch: Any) -> None:
+    def step(self, batch: Any) -> None:
+        """One update of the parameters from ``batch``; its loss enters the mean of the next evaluation."""
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with self._forward_context():
@@ -175,23 +176,23 @@ class Loop:
         progress, started = self.progress, time.perf_counter()
         train_loss = float(self._loss_sum) / self._loss_count if self._loss_sum is not None else math.nan
         self._loss_sum, self._loss_count = None, 0
-        metrics = self._measure(self.task.validate) if math.isfinite(train_loss) else {}
-        progress.diverged = not all(map(math.isfinite, [train_loss, *metrics.values()]))
+        scores = self._measure(self.task.validate) if math.isfinite(train_loss) else {}
+        progress.diverged = not all(map(math.isfinite, [train_loss, *scores.values()]))
         if not progress.diverged:
-            self._keep_best(metrics)
+            self._keep_best(scores)
         patience = self.config.patience
         out_of_patience = patience is not None and progress.evaluations_since_best >= patience
         progress.finished = progress.diverged or last or out_of_patience
         evaluated = time.perf_counter()
         progress.eval_seconds += evaluated - started
-        more = {} if progress.diverged else self._measure_more(len(progress.history) + 1)
+        more = {} if progress.diverged else self._probe(len(progress.history) + 1)
         progress.alignment_seconds += time.perf_counter() - evaluated
         row = {
             "step": progress.step,
             "epoch": progress.epoch,
             "train_loss": train_loss,
             "lr": self.optimizer.param_groups[0]["lr"],
-            **metrics,
+            **scores,
             **more,
             "train_seconds": round(progress.train_seconds, 4),
         }
@@ -203,14 +204,14 @@ class Loop:
         with torch.no_grad(), self._forward_context():
             return evaluation()
 
-    def _keep_best(self, metrics: Row) -> None:
-        progress, value = self.progress, metrics[self.task.selection]
+    def _keep_best(self, scores: Row) -> None:
+        progress, value = self.progress, scores[self.task.selection]
         self.schedule.after_evaluation(value)
         better = progress.best is None or (value > progress.best if self.higher_is_better else value < progress.best)
         better |= self.task.keeps_last
         progress.evaluations_since_best = 0 if better else progress.evaluations_since_best + 1
         if better:
-            progress.best, progress.best_metrics = value, metrics
+            progress.best, progress.best_metrics = value, scores
             self.best_weights = {k: v.detach().clone() for k, v in self.task.model.state_dict().items()}
 
     def _forward_context(self) -> contextlib.AbstractContextManager[None]:

@@ -58,7 +58,7 @@ def torch_device(name: str) -> torch.device:
     """The device a run takes place on.
 
     Raises:
-        ValueError: it is not there; one line with the remedy.
+        ValueError: it is not there; one line that says how to get it.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")

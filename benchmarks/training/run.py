@@ -16,7 +16,7 @@ from benchmarks.records.record import DONE, Record, hash_config, read_record, ru
 from benchmarks.settings.architectures import architectures
 from benchmarks.settings.compose import GROUPS, compose
 from benchmarks.settings.neutral import without_neutral
-from benchmarks.settings.schema import entry_of
+from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError
 from datasets.core.source import Source
 from datasets.registry import resolve
@@ -58,7 +58,7 @@ class Run:
     def method(self) -> str:
         """What the method is called in records and tables: its name, or the one that the task gives it."""
         name: str = self.config.method.name
-        return (entry_of(name, self.config.task.method_names) or name).replace("{}", name)
+        return (entry_for(name, self.config.task.method_names) or name).replace("{}", name)
 
     def id_for(self, seed: int) -> str:
         """The path that the same run has with another seed."""
@@ -73,7 +73,7 @@ class Run:
     @property
     def skip_reason(self) -> str | None:
         """Why the task does not have the method; ``None`` if it has."""
-        return entry_of(self.config.method.name, self.config.task.skip)
+        return entry_for(self.config.method.name, self.config.task.skip)
 
     def finished_record(self, seed: int | None = None) -> Record | None:
         """The record, if this very run (or its like with ``seed``) was done before.
@@ -88,10 +88,21 @@ class Run:
             return None
         return record if record.status in DONE else None
 
+    def reuse(self) -> Record | None:
+        """The finished record, written again where its variant is not this run's; call it while the run is claimed.
+
+        What counts as shipped changes, the hash does not: a tried setting that is shipped now is no variant any more.
+        """
+        record = self.finished_record()
+        if record is not None and record.variant != self.variant:
+            record = dataclasses.replace(record, variant=self.variant)
+            write_record(record, self.records)
+        return record
+
 
 @contextmanager
 def claimed(run: Run) -> Iterator[None]:
-    """Hold the run's lock; the system releases it if this process dies. A finished record then has this run's variant.
+    """Hold the run's lock; the system releases it if this process dies.
 
     Raises:
         Busy: another process has the run.
@@ -104,17 +115,9 @@ def claimed(run: Run) -> Iterator[None]:
     except Timeout:
         raise Busy(f"{run.id} is being run by another process; wait for it, or choose another results folder") from None
     try:
-        _relabel(run)
         yield
     finally:
         lock.release()
-
-
-def _relabel(run: Run) -> None:
-    """What counts as shipped changes, the hash does not: a tried setting that is shipped now is no variant any more."""
-    record = run.finished_record()
-    if record is not None and record.variant != run.variant:
-        write_record(dataclasses.replace(record, variant=run.variant), run.records)
 
 
 class Busy(RuntimeError):

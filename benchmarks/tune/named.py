@@ -19,7 +19,7 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.schema import entry_of
+from benchmarks.settings.schema import entry_for
 from benchmarks.tables.specs import TUNED
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
@@ -47,7 +47,7 @@ def check(search: Search, name: str) -> None:
         raise UsageError(f"write={name}: space '{search.space.name}' searches {beyond[0]}, which no task config holds")
     skip = compose([f"task={search.task}"]).task.skip
     shipped = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-    if missing := [method for method in shipped if method not in search.methods and entry_of(method, skip) is None]:
+    if missing := [method for method in shipped if method not in search.methods and entry_for(method, skip) is None]:
         raise UsageError(f"write={name}: a task has settings for all its methods; search {', '.join(missing)} as well")
 
 

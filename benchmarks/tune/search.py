@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from benchmarks.settings.compose import compose, options
-from benchmarks.settings.schema import entry_of
+from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.tune.space import Space, Value
 from benchmarks.tune.validation import blind, validation_metric
 from benchmarks.workers.outcome import Outcome
-from benchmarks.workers.plan import PlannedRun, Selection, plan
+from benchmarks.workers.plan import QueuedRun, Selection, plan
 from benchmarks.workers.workload import Tally, jobs_for, work_through
 
 
@@ -45,7 +45,7 @@ class Trial:
     number: int
     settings: Mapping[str, Value]
     metric: str  # what it is judged by, on the validation split
-    runs: tuple[PlannedRun, ...]
+    runs: tuple[QueuedRun, ...]
 
     @property
     def is_shipped(self) -> bool:
@@ -65,9 +65,9 @@ def methods_of(task: str, asked: Sequence[str]) -> tuple[str, ...]:
     for method in asked:
         if method not in options("method"):
             raise UsageError(f"unknown method '{method}': did you mean {nearest(method, options('method'))}?")
-        if (reason := entry_of(method, skip)) is not None:
+        if (reason := entry_for(method, skip)) is not None:
             raise UsageError(f"method={method}: {task} does not have it ({reason}); leave it out")
-    return tuple(dict.fromkeys(asked or [method for method in options("method") if entry_of(method, skip) is None]))
+    return tuple(dict.fromkeys(asked or [method for method in options("method") if entry_for(method, skip) is None]))
 
 
 def trials_of(search: Search) -> list[Trial]:
@@ -127,9 +127,9 @@ def perform(trials: Iterable[Trial], jobs: int | None, plugins: Sequence[str], c
     return work_through(runs, jobs_for(jobs, runs), plugins, console, shown=_blinded)
 
 
-def _distinct(trials: Iterable[Trial]) -> list[PlannedRun]:
+def _distinct(trials: Iterable[Trial]) -> list[QueuedRun]:
     """Each run once, named by its trial: two points over a few choices can be the same, or the shipped settings."""
-    runs: dict[str, PlannedRun] = {}
+    runs: dict[str, QueuedRun] = {}
     for trial in trials:
         name = "shipped" if trial.is_shipped else f"trial {trial.number}"
         for run in trial.runs:

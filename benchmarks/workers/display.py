@@ -18,7 +18,7 @@ from rich.progress import (
 
 from benchmarks.records import metrics
 from benchmarks.workers.outcome import Outcome
-from benchmarks.workers.plan import PlannedRun
+from benchmarks.workers.plan import QueuedRun
 
 
 class Estimate:
@@ -29,12 +29,12 @@ class Estimate:
         self._cost = 0.0
         self._seconds = 0.0
 
-    def finished(self, run: PlannedRun, seconds: float) -> None:
+    def finished(self, run: QueuedRun, seconds: float) -> None:
         """Learn from a finished run."""
         self._cost += run.cost
         self._seconds += seconds
 
-    def left(self, waiting: Iterable[PlannedRun], running: dict[str, tuple[PlannedRun, float]]) -> float | None:
+    def left(self, waiting: Iterable[QueuedRun], running: dict[str, tuple[QueuedRun, float]]) -> float | None:
         """Seconds left, or ``None`` before the first run has finished."""
         if self._cost == 0:
             return None
@@ -67,7 +67,7 @@ class Display:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def finished(self, run: PlannedRun, outcome: Outcome, left: float | None) -> None:
+    def finished(self, run: QueuedRun, outcome: Outcome, left: float | None) -> None:
         """A run is recorded."""
         self._done += 1
         self._progress.update(self._bar, completed=self._done, left=_left(left))
@@ -75,7 +75,7 @@ class Display:
         if outcome.status != "ok" or not self._live:
             self._console.print(f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False)
 
-    def running(self, runs: Iterable[PlannedRun], left: float | None) -> None:
+    def running(self, runs: Iterable[QueuedRun], left: float | None) -> None:
         """What is in progress now."""
         names = ", ".join(f"{run.task} {run.method}" for run in runs)
         self._progress.update(self._bar, description=names or "waiting", left=_left(left))

@@ -20,7 +20,7 @@ _OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short 
 
 
 @dataclass(frozen=True)
-class PlannedRun:
+class QueuedRun:
     """One run of a sweep: how to start it, and what it costs relative to others."""
 
     task: str
@@ -43,7 +43,7 @@ class Selection:
     overrides: Sequence[str] = ()
 
 
-def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = None) -> list[PlannedRun]:
+def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = None) -> list[QueuedRun]:
     """All runs of a selection, cheapest task first (so that a first result comes soon), then the longest first.
 
     ``on_absent`` is called with the name of each task that nobody asked for by name and whose real data are not there,
@@ -54,7 +54,7 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
     methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
-    runs: list[PlannedRun] = []
+    runs: list[QueuedRun] = []
 
     def left_out(task: str, error: AbsentError | BrokenFileError) -> None:
         concerns_task = isinstance(error, AbsentError) or error.is_of_a_task
@@ -120,7 +120,7 @@ def _profiles_in_file(task: str) -> Sequence[str]:
     return named if isinstance(named, ListConfig) else PROFILES  # what is wrong shows when the task is composed
 
 
-def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
+def _runs_of(task: str, method: str, selection: Selection) -> list[QueuedRun]:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
     run = Run.plan(base)
     config = run.config
@@ -134,11 +134,11 @@ def _runs_of(task: str, method: str, selection: Selection) -> list[PlannedRun]:
     return [_planned(run, seed, (*base, f"seed={seed}"), cost) for seed in seeds]
 
 
-def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> PlannedRun:
+def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> QueuedRun:
     """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
     own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
     record = own.finished_record(seed)
-    return PlannedRun(
+    return QueuedRun(
         task=run.config.task.name,
         method=run.method,
         seed=seed,

@@ -17,7 +17,7 @@ from benchmarks.terminal.errors import one_line
 from benchmarks.terminal.signals import STOPPING
 from benchmarks.training.run import Busy, Run, claimed
 from benchmarks.workers.outcome import Outcome
-from benchmarks.workers.plan import PlannedRun
+from benchmarks.workers.plan import QueuedRun
 
 _BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep has
 
@@ -25,25 +25,25 @@ _BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep ha
 class Queue:
     """The runs that wait, in order; one that cannot be had now comes back after a pause."""
 
-    def __init__(self, runs: Iterable[PlannedRun], pause: float = _BUSY_PAUSE) -> None:
+    def __init__(self, runs: Iterable[QueuedRun], pause: float = _BUSY_PAUSE) -> None:
         self._ready = deque(runs)
-        self._later: deque[tuple[float, PlannedRun]] = deque()
+        self._later: deque[tuple[float, QueuedRun]] = deque()
         self._pause = pause
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
 
-    def __iter__(self) -> Iterator[PlannedRun]:
+    def __iter__(self) -> Iterator[QueuedRun]:
         yield from self._ready
         yield from (run for _, run in self._later)
 
-    def take(self) -> PlannedRun | None:
+    def take(self) -> QueuedRun | None:
         """The next run, or ``None`` if none is to be had now."""
         while self._later and self._later[0][0] <= time.monotonic():
             self._ready.append(self._later.popleft()[1])
         return self._ready.popleft() if self._ready else None
 
-    def put_back(self, run: PlannedRun) -> None:
+    def put_back(self, run: QueuedRun) -> None:
         """Ask for this run again later."""
         self._later.append((time.monotonic() + self._pause, run))
 
@@ -54,7 +54,7 @@ class Worker:
 
     process: BaseProcess
     connection: Connection
-    run: PlannedRun | None = None
+    run: QueuedRun | None = None
     since: float = 0.0
 
 
@@ -66,7 +66,7 @@ class Pool:
         self._workers: list[Worker] = []
 
     @property
-    def busy(self) -> dict[str, tuple[PlannedRun, float]]:
+    def busy(self) -> dict[str, tuple[QueuedRun, float]]:
         """Runs in progress by id, and since when."""
         return {w.run.id: (w.run, w.since) for w in self._workers if w.run}
 
@@ -82,7 +82,7 @@ class Pool:
                 return
             worker.run, worker.since = run, time.monotonic()
 
-    def collect(self, timeout: float = 0.5) -> list[tuple[PlannedRun, Outcome]]:
+    def collect(self, timeout: float = 0.5) -> list[tuple[QueuedRun, Outcome]]:
         """Outcomes that have arrived, waiting up to ``timeout`` seconds. The run of a worker that died has failed."""
         collected = []
         ready = set(wait([worker.connection for worker in self._workers], timeout))
@@ -144,7 +144,7 @@ def _died(worker: Worker) -> Outcome:
     run = Run.plan(worker.run.overrides)
     try:
         with claimed(run):
-            record = run.finished_record() or failed_record(run, error)
+            record = run.reuse() or failed_record(run, error)
     except Busy:
         return Outcome("busy")
     return Outcome(record.status, seconds, record)

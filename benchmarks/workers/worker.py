@@ -68,7 +68,7 @@ def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Ou
     try:
         run = Run.plan(overrides)
         with claimed(run):
-            record = run.finished_record() or _recorded(run, stop_requested)
+            record = run.reuse() or _recorded(run, stop_requested)
     except Busy:
         return Outcome("busy")
     except Interrupted:

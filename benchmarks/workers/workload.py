@@ -12,7 +12,7 @@ from benchmarks.settings.compose import compose
 from benchmarks.training.interrupt import StopSignal, stop_signal
 from benchmarks.workers.display import Display, Estimate
 from benchmarks.workers.outcome import Outcome
-from benchmarks.workers.plan import PlannedRun
+from benchmarks.workers.plan import QueuedRun
 from benchmarks.workers.pool import Pool, Queue
 
 
@@ -24,7 +24,7 @@ class Tally:
     stopped_by: StopSignal | None = None
 
 
-def jobs_for(asked: int | None, runs: Sequence[PlannedRun]) -> int:
+def jobs_for(asked: int | None, runs: Sequence[QueuedRun]) -> int:
     """The number of processes; unasked, one a GPU, or as many as the cores have room for with a run's threads."""
     if asked is not None or not runs:
         return asked or 1
@@ -33,12 +33,12 @@ def jobs_for(asked: int | None, runs: Sequence[PlannedRun]) -> int:
 
 
 def work_through(
-    runs: Sequence[PlannedRun],
+    runs: Sequence[QueuedRun],
     jobs: int,
     plugins: Sequence[str],
     console: Console,
     shown: Callable[[Outcome], Outcome] = lambda outcome: outcome,
-    on_recorded: Callable[[PlannedRun, Outcome, Display], None] = lambda run, outcome, display: None,
+    on_recorded: Callable[[QueuedRun, Outcome, Display], None] = lambda run, outcome, display: None,
 ) -> Tally:
     """Do all runs that are not recorded.
 

@@ -51,37 +51,37 @@ def reason_of(error: OSError) -> str:
 
 
 @contextmanager
-def reading(path: Path, remedy: str) -> Iterator[None]:
-    """Look at a regular file within; anything else, and errors of the system, are DataErrors ending in `remedy`."""
+def reading(path: Path, fix_hint: str) -> Iterator[None]:
+    """Look at a regular file within; anything else, and errors of the system, are DataErrors ending in `fix_hint`."""
     try:
         if what := obstacle(path):
-            raise DataError(f"{path} {what}; {remedy}")
+            raise DataError(f"{path} {what}; {fix_hint}")
         yield
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {remedy}") from error
+        raise DataError(f"{path} is missing; {fix_hint}") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({reason_of(error)}); {remedy}") from error
+        raise DataError(f"{path} cannot be read ({reason_of(error)}); {fix_hint}") from error
 
 
-def read_file(path: Path, remedy: str, limit: int | None = None) -> bytes:
+def read_file(path: Path, fix_hint: str, limit: int | None = None) -> bytes:
     """The content of a file that has no manifest entry.
 
     limit: the most bytes it may have. Raises DataError if it cannot be read or has more.
     """
-    with reading(path, remedy), path.open("rb") as stream:
+    with reading(path, fix_hint), path.open("rb") as stream:
         content = stream.read() if limit is None else stream.read(limit + 1)
     if limit is not None and len(content) > limit:
-        raise DataError(f"{path} has more than {limit} bytes; {remedy}")
+        raise DataError(f"{path} has more than {limit} bytes; {fix_hint}")
     return content
 
 
-def read_json(path: Path, remedy: str) -> Any:
+def read_json(path: Path, fix_hint: str) -> Any:
     """What a small JSON file of ours holds; its keys and types are for the caller to check.
 
     Raises DataError if it cannot be read, or holds no JSON.
     """
-    content = read_file(path, remedy, _JSON_LIMIT)
+    content = read_file(path, fix_hint, _JSON_LIMIT)
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+        raise DataError(f"{path} is damaged ({error}); {fix_hint}") from error

@@ -28,7 +28,7 @@ class RemoteFile:
     has no address. sha256: 64 hex digits; None: not known. size: bytes (about, without a checksum).
     member: the file's name in the tar archive at the address; None: the address is the file's own.
     alternatives: other paths at which the same content is accepted, e.g. compressed.
-    check(path, remedy): looks at the format of a file without a checksum; raises DataError.
+    check(path, fix_hint): looks at the format of a file without a checksum; raises DataError.
     """
 
     path: str
@@ -89,13 +89,13 @@ class Manifest:
         """The command that puts the files under the data root."""
         return f"python -m benchmarks.data fetch {self.name}"
 
-    def advice(self, verb: str) -> str:
+    def fix_hint(self, verb: str) -> str:
         """How to obtain the files, as the end of an error message, e.g. "fetch them: python -m …"."""
         return self.instruction or f"{verb}: {self.fetch_command}"
 
     def advice_in(self, root: Path) -> str:
         """What to do about a bad file under the data root, as the end of an error message."""
-        return self.advice("fetch it again")
+        return self.fix_hint("fetch it again")
 
     def place(self, root: Path) -> Path:
         """The folder that the parser reads, under the data root."""
@@ -142,37 +142,37 @@ class Manifest:
         raise KeyError(name)
 
 
-def check_file(path: Path, expected: RemoteFile, remedy: str) -> None:
+def check_file(path: Path, expected: RemoteFile, fix_hint: str) -> None:
     """Compare a file with its manifest entry; without a checksum there, look at its format.
 
-    Raises DataError, ending in `remedy`, if the file cannot be read, differs in size or SHA-256 or has another
+    Raises DataError, ending in `fix_hint`, if the file cannot be read, differs in size or SHA-256 or has another
     format.
     """
     if expected.sha256 is None:
-        with reading(path, remedy):
+        with reading(path, fix_hint):
             path.open("rb").close()
         if expected.check is not None:
-            expected.check(path, remedy)
+            expected.check(path, fix_hint)
         return
-    with reading(path, remedy):
-        _check_size(path, expected, remedy)
+    with reading(path, fix_hint):
+        _check_size(path, expected, fix_hint)
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-    _check_digest(path, digest.hexdigest(), expected, remedy)
+    _check_digest(path, digest.hexdigest(), expected, fix_hint)
 
 
-def read_checked(path: Path, expected: RemoteFile, remedy: str) -> bytes:
+def read_checked(path: Path, expected: RemoteFile, fix_hint: str) -> bytes:
     """The content of a file that agrees with its manifest entry; errors as `check_file`.
 
     What is hashed is what is returned: the file is read once, so it cannot change in between, and its size is
     looked at first, so a wrong file of any size is never taken into memory.
     """
-    with reading(path, remedy):
-        _check_size(path, expected, remedy)
+    with reading(path, fix_hint):
+        _check_size(path, expected, fix_hint)
         content = path.read_bytes()
-    _check_digest(path, hashlib.sha256(content).hexdigest(), expected, remedy)
+    _check_digest(path, hashlib.sha256(content).hexdigest(), expected, fix_hint)
     return content
 
 
@@ -181,11 +181,11 @@ def _digest_of(entries: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def sampled_digest(path: Path, remedy: str) -> str:
+def sampled_digest(path: Path, fix_hint: str) -> str:
     """Hash of a file's size and of samples evenly spread over it, its beginning and its end among them; of all of a
-    file of up to 4 MB. Raises DataError, ending in `remedy`, if it cannot be read.
+    file of up to 4 MB. Raises DataError, ending in `fix_hint`, if it cannot be read.
     """
-    with reading(path, remedy), path.open("rb") as stream:
+    with reading(path, fix_hint), path.open("rb") as stream:
         size = stream.seek(0, 2)
         digest = hashlib.sha256(str(size).encode())
         last = max(size - _SAMPLE, 0)
@@ -195,12 +195,12 @@ def sampled_digest(path: Path, remedy: str) -> str:
     return digest.hexdigest()
 
 
-def _check_size(path: Path, expected: RemoteFile, remedy: str) -> None:
+def _check_size(path: Path, expected: RemoteFile, fix_hint: str) -> None:
     size = path.stat().st_size
     if size != expected.size:
-        raise DataError(f"{path} has {size} bytes where {expected.size} are expected; {remedy}")
+        raise DataError(f"{path} has {size} bytes where {expected.size} are expected; {fix_hint}")
 
 
-def _check_digest(path: Path, digest: str, expected: RemoteFile, remedy: str) -> None:
+def _check_digest(path: Path, digest: str, expected: RemoteFile, fix_hint: str) -> None:
     if digest != expected.sha256:
-        raise DataError(f"{path} has sha256 {digest[:12]}… where {expected.sha256[:12]}… is expected; {remedy}")
+        raise DataError(f"{path} has sha256 {digest[:12]}… where {expected.sha256[:12]}… is expected; {fix_hint}")

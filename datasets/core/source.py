@@ -51,8 +51,8 @@ def prepare(source: Source) -> None:
         source.dataset.standin.generate(source.folder, source.fingerprint)
 
 
-def remedy(source: Source) -> str:
+def fix_hint(source: Source) -> str:
     """What to do about a bad file of this source, as the end of an error message."""
     if source.kind == "stand-in":
         return f"delete the folder {source.folder} and it is generated anew"
-    return source.dataset.manifest.advice("fetch it again")
+    return source.dataset.manifest.fix_hint("fetch it again")

@@ -95,6 +95,6 @@ def _write_checksums(folder: Path) -> None:
     (folder / _CHECKSUMS).write_text(lines, encoding="utf-8", newline="\n")
 
 
-def _digest(path: Path, remedy: str) -> str:
-    with reading(path, remedy), path.open("rb") as stream:
+def _digest(path: Path, fix_hint: str) -> str:
+    with reading(path, fix_hint), path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -23,9 +23,9 @@ class Split(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """rows: (B, 39) int32, indices of embedding rows. labels: (B,) float32, 0 or 1."""
+    """feature_ids: (B, 39) int32, indices of embedding rows. labels: (B,) float32, 0 or 1."""
 
-    rows: Tensor
+    feature_ids: Tensor
     labels: Tensor
 
 
@@ -33,13 +33,13 @@ class Batch(NamedTuple):
 class CriteoData:
     """All rows, encoded.
 
-    rows: (N, 39) int32, memory-mapped: 13 integer fields, then 26 categorical ones. Every value is the number of
+    feature_ids: (N, 39) int32, memory-mapped: 13 integer fields, then 26 categorical ones. Every value is the number of
     an embedding row; the fields' numbers follow one another, so that one table serves all fields.
     labels: (N,) uint8, 0 or 1, memory-mapped. field_sizes: values per field; their sum is the number of embedding
     rows.
     """
 
-    rows: Tensor
+    feature_ids: Tensor
     labels: Tensor
     field_sizes: tuple[int, ...]
 
@@ -80,7 +80,7 @@ def _batches(data: CriteoData, indices: Tensor, batch_size: int, order_seed: int
         indices = indices[torch.randperm(len(indices), generator=generator)]
     # numpy gathers in one thread. PyTorch's gather takes all, which gains nothing for copies this small and, on a
     # machine with other work, cost a factor of forty: every batch waits for threads that are not scheduled.
-    rows, labels = data.rows.numpy(), data.labels.numpy()
+    rows, labels = data.feature_ids.numpy(), data.labels.numpy()
     for first in range(start * batch_size, len(indices), batch_size):
         chosen = indices[first : first + batch_size].numpy()
         yield Batch(torch.from_numpy(rows.take(chosen, axis=0)), torch.from_numpy(labels.take(chosen)).float())

@@ -34,17 +34,17 @@ _CODE_SHIFT = 1 << 31  # makes the codes of integers unsigned, in the same order
 class TextFile:
     """A file of lines, plain or compressed with gzip.
 
-    remedy: what to do if it is bad, as the end of a message. limit: the most bytes of text that it may have.
+    fix_hint: what to do if it is bad, as the end of a message. limit: the most bytes of text that it may have.
     """
 
     path: Path
-    remedy: str
+    fix_hint: str
     limit: int | None = None
 
     def fault(self, what: str, line: int | None = None) -> DataError:
         """The error to raise about a line, counted from 1, or about the file as a whole."""
         where = self.path if line is None else f"{self.path}, line {line}"
-        return DataError(f"{where}: {what}; {self.remedy}")
+        return DataError(f"{where}: {what}; {self.fix_hint}")
 
 
 class Block(NamedTuple):
@@ -107,9 +107,9 @@ def parse(file: TextFile, block: Block) -> Columns:
     raise file.fault(what, block.first_line + index)
 
 
-def check_beginning(path: Path, remedy: str) -> None:
-    """Look at the first lines of a file. Raises DataError, ending in `remedy`, if they are not in the format."""
-    file = TextFile(path, remedy)
+def check_beginning(path: Path, fix_hint: str) -> None:
+    """Look at the first lines of a file. Raises DataError, ending in `fix_hint`, if they are not in the format."""
+    file = TextFile(path, fix_hint)
     blocks = read_blocks(file, size=_BEGINNING)
     parse(file, next(blocks))
     blocks.close()
@@ -178,7 +178,7 @@ def _first_lines(text: bytes, count: int) -> bytes:
 @contextmanager
 def _opened(file: TextFile) -> Iterator[BinaryIO]:
     """The uncompressed content. The first bytes tell whether it is compressed, not the name."""
-    with reading(file.path, file.remedy):
+    with reading(file.path, file.fix_hint):
         raw = file.path.open("rb")
     with raw:
         compressed = _read(file, raw, 2, line=1) == b"\x1f\x8b"

@@ -34,8 +34,8 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
     for file in manifest.files_in(root):
         said = "already there" if _is_good(file, root) else "downloaded"
         if said == "downloaded" and file.url is None:
-            advice = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
-            raise DataError(f"{file.place(root)} has no public address; {advice}")
+            fix_hint = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
+            raise DataError(f"{file.place(root)} has no public address; {fix_hint}")
         if said == "downloaded" and file.member is not None:
             download_member(manifest, file, root, retries, report)
         elif said == "downloaded":
@@ -46,7 +46,7 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
 
 def _is_good(file: RemoteFile, root: Path) -> bool:
     try:
-        check_file(file.place(root), file, remedy="")
+        check_file(file.place(root), file, fix_hint="")
     except DataError:
         return False
     return True

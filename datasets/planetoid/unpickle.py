@@ -147,11 +147,11 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_matrix | dict[Any, Any]:
+def load_pickle(content: bytes, path: Path, fix_hint: str) -> np.ndarray | csr_matrix | dict[Any, Any]:
     """The array, CSR matrix or dictionary that a pickle holds; time and memory are proportional to its length.
 
-    content: the pickle, of `LIMIT` bytes at most; path: named in errors; remedy: how errors end. A dictionary holds no
-    other; its lists hold, all together, no more numbers than the pickle has bytes.
+    content: the pickle, of `LIMIT` bytes at most; path: named in errors; fix_hint: how errors end. A dictionary holds
+    no other; its lists hold, all together, no more numbers than the pickle has bytes.
     Raises DataError if the pickle names a global that is not admitted (which is then neither imported nor
     called), if it is truncated or malformed, or if it holds anything else.
     """
@@ -174,11 +174,11 @@ def load_pickle(content: bytes, path: Path, remedy: str) -> np.ndarray | csr_mat
         raise
     except _MALFORMED as error:
         reason = str(error) or type(error).__name__
-        raise DataError(f"{path}: truncated or malformed pickle ({reason}); {remedy}") from error
+        raise DataError(f"{path}: truncated or malformed pickle ({reason}); {fix_hint}") from error
     if isinstance(value, dict):
         return value
     found = type(value).__name__
-    raise DataError(f"{path}: the pickle holds {found}, not an array or a dictionary; {remedy}")
+    raise DataError(f"{path}: the pickle holds {found}, not an array or a dictionary; {fix_hint}")
 
 
 def _entries(lists: dict[Any, Any]) -> int:

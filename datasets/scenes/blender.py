@@ -21,19 +21,19 @@ def camera_file(split: str) -> str:
     return f"transforms_{split}.json"
 
 
-def plan_blender(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
+def plan_blender(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePlan:
     """A scene of NeRF-Synthetic, in the coordinates of its files; white background.
 
-    Images may have any size, the same in all splits. Raises DataError, ending in `remedy`, if one is missing or its
+    Images may have any size, the same in all splits. Raises DataError, ending in `fix_hint`, if one is missing or its
     beginning damaged, or if a camera file is malformed or disagrees with another.
     """
-    files = {split: read_transforms(folder / camera_file(split), remedy) for split in SPLITS}
+    files = {split: read_transforms(folder / camera_file(split), fix_hint) for split in SPLITS}
     frames = {split: file.frames for split, file in files.items()}
     for split, file in files.items():
         file.check_axes(frames[split])
     frames["test"] = frames["test"][:: options.every_test_view]
     paths = [frame.path for split in SPLITS for frame in frames[split]]
-    form = inspect_images(paths, remedy, options.downscale, options.longest_side, folder=folder)
+    form = inspect_images(paths, fix_hint, options.downscale, options.longest_side, folder=folder)
     train, valid, test = (files[split].shots(frames[split]) for split in SPLITS)
     return ScenePlan(
         train,
@@ -46,7 +46,7 @@ def plan_blender(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
         ndc=False,
         white_background=True,
         depths=(NEAR, FAR),
-        remedy=remedy,
+        fix_hint=fix_hint,
     )
 
 

@@ -31,7 +31,7 @@ _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 
 
-def plan_capture(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
+def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePlan:
     """A capture; frames are taken by name, every `options.holdout`-th is held out (both valid and test).
 
     Intrinsics from fl_x, fl_y, cx, cy, w, h, or camera_angle_x (and camera_angle_y); the middle of the image and
@@ -39,16 +39,16 @@ def plan_capture(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
     Coordinates are moved and scaled: what the cameras look at lies in the origin, at a mean distance of 4. Bounds from
     the keys near and far (in the file's units) if it has them, else 0.5 and 12. White background if the images have
     alpha. Frames without an image are left out, with one warning that counts them; lens distortion is not modelled,
-    with a warning. Raises DataError, ending in `remedy`, for a malformed file, for more than one camera, for axes that
-    cannot be meant, for an image whose beginning is damaged, and if fewer than two images are there.
+    with a warning. Raises DataError, ending in `fix_hint`, for a malformed file, for more than one camera, for axes
+    that cannot be meant, for an image whose beginning is damaged, and if fewer than two images are there.
     """
-    file = read_transforms(folder / CAMERA_FILE, remedy)
+    file = read_transforms(folder / CAMERA_FILE, fix_hint)
     _check_one_pinhole_camera(file)
     frames = _frames_with_image(file)
     file.check_axes(frames)
     paths = [frame.path for frame in frames]
     form = inspect_images(
-        paths, remedy, options.downscale, options.longest_side, folder=folder, stated=_stated_size(file)
+        paths, fix_hint, options.downscale, options.longest_side, folder=folder, stated=_stated_size(file)
     )
     intrinsics = _intrinsics(file, form)
     frames, scale = _recentred(file, frames)
@@ -66,7 +66,7 @@ def plan_capture(folder: Path, options: SceneOptions, remedy: str) -> ScenePlan:
         ndc=False,
         white_background=form.channels == 4,
         depths=(near, far),
-        remedy=remedy,
+        fix_hint=fix_hint,
     )
 
 

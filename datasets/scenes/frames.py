@@ -52,11 +52,11 @@ class Transforms:
     path: Path
     frames: tuple[Frame, ...]
     fields: Mapping[str, Any]
-    remedy: str
+    fix_hint: str
 
     def fail(self, what: str) -> NoReturn:
         """Raise DataError about this file."""
-        _fail(self.path, what, self.remedy)
+        _fail(self.path, what, self.fix_hint)
 
     def number(self, key: str, default: float | None = None) -> float:
         """A number that the file gives, or the default.
@@ -122,23 +122,23 @@ class Transforms:
         return Shots(tuple(frame.path for frame in frames), poses, names)
 
 
-def read_transforms(path: Path, remedy: str) -> Transforms:
+def read_transforms(path: Path, fix_hint: str) -> Transforms:
     """Read and check a camera file; looks at no image.
 
-    Raises DataError, ending in `remedy`, if the file is missing, outside its folder, or no JSON (with the line), or
+    Raises DataError, ending in `fix_hint`, if the file is missing, outside its folder, or no JSON (with the line), or
     naming the frame that has no image path, one outside the folder, or a matrix that is not a rigid motion.
     """
-    check_inside(path, path.parent, remedy)
-    content = _read_json(path, remedy)
+    check_inside(path, path.parent, fix_hint)
+    content = _read_json(path, fix_hint)
     entries = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
-        _fail(path, "has no list of frames, or an empty one", remedy)
+        _fail(path, "has no list of frames, or an empty one", fix_hint)
     axes = content.get("camera_axes", "opengl")
     if not isinstance(axes, str) or axes not in _TURNS:
-        _fail(path, f"camera_axes is {shown(axes)}, not {' or '.join(_TURNS)}", remedy)
+        _fail(path, f"camera_axes is {shown(axes)}, not {' or '.join(_TURNS)}", fix_hint)
     turn = np.array([*_TURNS[axes], 1.0])  # of the columns
-    frames = tuple(_frame(path, index, entry, turn, remedy) for index, entry in enumerate(entries))
-    return Transforms(path, frames, content, remedy)
+    frames = tuple(_frame(path, index, entry, turn, fix_hint) for index, entry in enumerate(entries))
+    return Transforms(path, frames, content, fix_hint)
 
 
 def shown(value: object) -> str:
@@ -150,28 +150,28 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def _read_json(path: Path, remedy: str) -> Any:
+def _read_json(path: Path, fix_hint: str) -> Any:
     if path.is_file() and path.stat().st_size > _MOST_BYTES:
-        _fail(path, "is too large for a camera file", remedy)
-    content = read_file(path, remedy)
+        _fail(path, "is too large for a camera file", fix_hint)
+    content = read_file(path, fix_hint)
     try:
         return json.loads(content)
     except json.JSONDecodeError as error:
-        _fail(path, f"line {error.lineno}: no JSON ({error.msg})", remedy, error)
+        _fail(path, f"line {error.lineno}: no JSON ({error.msg})", fix_hint, error)
     except (ValueError, RecursionError) as error:  # not UTF-8, a number of thousands of digits, or too many brackets
-        _fail(path, "is no JSON", remedy, error)
+        _fail(path, "is no JSON", fix_hint, error)
 
 
-def _frame(path: Path, index: int, entry: Any, turn: np.ndarray, remedy: str) -> Frame:
+def _frame(path: Path, index: int, entry: Any, turn: np.ndarray, fix_hint: str) -> Frame:
     where = f"frame {index}"
     if not isinstance(entry, dict) or not isinstance(entry.get("file_path"), str):
-        _fail(path, f"{where} has no file_path", remedy)
+        _fail(path, f"{where} has no file_path", fix_hint)
     # Captures made on Windows separate folders by backslashes.
     relative = PurePosixPath(entry["file_path"].replace("\\", "/"))
     where = f"{where} ({shown(str(relative))[1:-1]})"
     if fault := _path_fault(relative):
-        _fail(path, f"{where}: {fault}", remedy)
-    return Frame(_image_path(path.parent, relative), _pose(path, where, entry, remedy) * turn, entry)
+        _fail(path, f"{where}: {fault}", fix_hint)
+    return Frame(_image_path(path.parent, relative), _pose(path, where, entry, fix_hint) * turn, entry)
 
 
 def _path_fault(relative: PurePosixPath) -> str | None:
@@ -197,20 +197,20 @@ def _image_path(folder: Path, relative: PurePosixPath) -> Path:
     return next((place for place in places if is_file(place)), places[0])
 
 
-def _pose(path: Path, where: str, entry: Mapping[str, Any], remedy: str) -> np.ndarray:
+def _pose(path: Path, where: str, entry: Mapping[str, Any], fix_hint: str) -> np.ndarray:
     try:
         matrix = np.array(entry.get("transform_matrix"), dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
     if matrix.shape not in ((4, 4), (3, 4)):
-        _fail(path, f"{where}: transform_matrix is not a 4×4 matrix of numbers", remedy)
+        _fail(path, f"{where}: transform_matrix is not a 4×4 matrix of numbers", fix_hint)
     fault = rigid_fault(matrix[:3])
     if fault is None and not np.allclose(matrix[3:], [0, 0, 0, 1], atol=RIGID):
         fault = "is not rigid: its last row is not 0 0 0 1"
     if fault:
-        _fail(path, f"{where}: transform_matrix {fault}", remedy)
+        _fail(path, f"{where}: transform_matrix {fault}", fix_hint)
     return matrix[:3]
 
 
-def _fail(path: Path, what: str, remedy: str, cause: Exception | None = None) -> NoReturn:
-    raise DataError(f"{path}: {what}; {remedy}") from cause
+def _fail(path: Path, what: str, fix_hint: str, cause: Exception | None = None) -> NoReturn:
+    raise DataError(f"{path}: {what}; {fix_hint}") from cause

@@ -64,7 +64,7 @@ class _Header:
 
 def inspect_images(
     paths: Sequence[Path],
-    remedy: str,
+    fix_hint: str,
     downscale: int = 1,
     longest_side: int | None = None,
     *,
@@ -75,21 +75,21 @@ def inspect_images(
 
     Four channels if any file has transparency. The downscale is the least one, from `downscale` on, that leaves no
     side longer than `longest_side`. folder: the scene's, which no link may lead out of. stated: width and height that
-    the camera file gives. Raises DataError, ending in `remedy`, naming the first file that is missing, unreadable,
+    the camera file gives. Raises DataError, ending in `fix_hint`, naming the first file that is missing, unreadable,
     elsewhere or of another size than the one before it; if EXIF turns an image and `stated` does not tell that the
     poses belong to the pixels as stored; or if all of them do not fit into memory.
     """
     for path in paths:
-        check_inside(path, folder or path.parent, remedy)
+        check_inside(path, folder or path.parent, fix_hint)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        headers = _in_parallel(lambda path: _header(path, remedy), paths)
+        headers = _in_parallel(lambda path: _header(path, fix_hint), paths)
     width, height = size = headers[0].size
     for path, header in zip(paths, headers, strict=True):
         if header.size != size:
             raise DataError(
                 f"{path}: {header.size[0]}×{header.size[1]} pixels where {paths[0].name} has {width}×{height}; "
-                f"all images of a scene have one size; {remedy}"
+                f"all images of a scene have one size; {fix_hint}"
             )
         _check_orientation(path, header, stated)
     channels = 4 if any(header.alpha for header in headers) else 3
@@ -103,11 +103,13 @@ def inspect_images(
     return ImageFormat(height, width, channels, downscale)
 
 
-def check_inside(path: Path, folder: Path, remedy: str) -> None:
-    """Raise DataError, ending in `remedy`, if links lead from `path` out of `folder`; the folder may be one itself."""
+def check_inside(path: Path, folder: Path, fix_hint: str) -> None:
+    """Raise DataError, ending in `fix_hint`, if links lead from `path` out of `folder`, which may be one itself."""
     real = Path(os.path.realpath(path))
     if not real.is_relative_to(os.path.realpath(folder)):
-        raise DataError(f"{path} is a link out of the scene's folder, to {real}; put a copy in its place, or {remedy}")
+        raise DataError(
+            f"{path} is a link out of the scene's folder, to {real}; put a copy in its place, or {fix_hint}"
+        )
 
 
 def is_file(path: Path) -> bool:
@@ -136,7 +138,7 @@ def _check_orientation(path: Path, header: _Header, stated: tuple[float, float] 
     )
 
 
-def decode_images(paths: Sequence[Path], form: ImageFormat, remedy: str) -> np.ndarray:
+def decode_images(paths: Sequence[Path], form: ImageFormat, fix_hint: str) -> np.ndarray:
     """(len(paths), height // downscale, width // downscale, channels) uint8, as the format says.
 
     Beside that array only the images being decoded are in memory, one a thread. A pixel is the mean of its block,
@@ -147,29 +149,29 @@ def decode_images(paths: Sequence[Path], form: ImageFormat, remedy: str) -> np.n
     images = np.empty((len(paths), rows, columns, form.channels), np.uint8)
 
     def decode(index: int) -> None:
-        images[index] = read_image(paths[index], form, remedy)
+        images[index] = read_image(paths[index], form, fix_hint)
 
     _in_parallel(decode, range(len(paths)))
     return images
 
 
-def check_pixels(paths: Sequence[Path], form: ImageFormat, remedy: str) -> None:
+def check_pixels(paths: Sequence[Path], form: ImageFormat, fix_hint: str) -> None:
     """Decode every image and keep none; errors as `decode_images`."""
 
     def check(path: Path) -> None:
-        read_image(path, form, remedy)
+        read_image(path, form, fix_hint)
 
     _in_parallel(check, paths)
 
 
-def read_image(path: Path, form: ImageFormat, remedy: str) -> Image.Image:
+def read_image(path: Path, form: ImageFormat, fix_hint: str) -> Image.Image:
     """One image in the given format, downsized; errors as `decode_images`."""
     mode = "RGBA" if form.channels == 4 else "RGB"
-    with _decoding(path, remedy), Image.open(path, formats=_FORMATS) as image:
+    with _decoding(path, fix_hint), Image.open(path, formats=_FORMATS) as image:
         image.load()
         pixels = image if image.mode == mode else image.convert(mode)
     if pixels.size != (form.width, form.height):
-        raise DataError(f"{path}: changed while it was read; {remedy}")
+        raise DataError(f"{path}: changed while it was read; {fix_hint}")
     factor = form.downscale
     if factor == 1:
         return pixels
@@ -177,11 +179,11 @@ def read_image(path: Path, form: ImageFormat, remedy: str) -> Image.Image:
     return pixels.reduce(factor, box)
 
 
-def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, remedy: str) -> None:
+def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, fix_hint: str) -> None:
     """Write a downsized copy (PNG) of every image into `folder`, under its name; errors as `decode_images`."""
 
     def shrink(path: Path) -> None:
-        read_image(path, form, remedy).save(folder / f"{path.stem}.png")
+        read_image(path, form, fix_hint).save(folder / f"{path.stem}.png")
 
     _in_parallel(shrink, paths)
 
@@ -191,12 +193,12 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
 
 
-def _header(path: Path, remedy: str) -> _Header:
-    with _decoding(path, remedy), Image.open(path, formats=_FORMATS) as image:
+def _header(path: Path, fix_hint: str) -> _Header:
+    with _decoding(path, fix_hint), Image.open(path, formats=_FORMATS) as image:
         if image.mode not in _MODES:
-            raise DataError(f"{path}: pixels of the kind {image.mode}, not 8-bit grey or RGB(A); {remedy}")
+            raise DataError(f"{path}: pixels of the kind {image.mode}, not 8-bit grey or RGB(A); {fix_hint}")
         if image.width * image.height > _MOST_PIXELS:
-            raise DataError(f"{path}: claims {image.width}×{image.height} pixels; {remedy}")
+            raise DataError(f"{path}: claims {image.width}×{image.height} pixels; {fix_hint}")
         # Not `image.getexif`, which decodes all of a PNG to look behind its pixels.
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
@@ -211,15 +213,15 @@ def _in_parallel(work: Callable[..., _Result], items: Sequence) -> list[_Result]
 
 
 @contextmanager
-def _decoding(path: Path, remedy: str) -> Iterator[None]:
+def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
     try:
         yield
     except DataError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {remedy}") from error
+        raise DataError(f"{path} is missing; {fix_hint}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not an image, or its beginning is damaged; {remedy}") from error
+        raise DataError(f"{path} is not an image, or its beginning is damaged; {fix_hint}") from error
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError(f"{path} cannot be decoded ({reason}); {remedy}") from error
+        raise DataError(f"{path} cannot be decoded ({reason}); {fix_hint}") from error

@@ -21,26 +21,26 @@ CAMERA_FILE = "poses_bounds.npy"
 _MOST_FACTOR = 64  # by which a person may have downsized photographs
 
 
-def plan_llff(folder: Path, options: SceneOptions, remedy: str, shrunk: Path) -> ScenePlan:
+def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) -> ScenePlan:
     """A forward-facing scene, in the coordinates of `scenes.llff_poses.normalised`, to be learned in NDC.
 
     Every `options.holdout`-th image is held out (both valid and test). Images come from `images_<llff_factor>`, else
-    from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `remedy`
+    from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `fix_hint`
     or in a better one, if there is neither, if the beginning of an image is damaged, if images have not the size that
     their folder's name says, or if the camera file is malformed or does not fit the images.
     """
-    cameras = read_poses_bounds(folder / CAMERA_FILE, remedy)
+    cameras = read_poses_bounds(folder / CAMERA_FILE, fix_hint)
     factor = options.llff_factor
-    images, own = _image_folder(folder, factor, remedy), remedy
+    images, own = _image_folder(folder, factor, fix_hint), fix_hint
     if factor > 1 and images.name == "images":
-        images = _shrunk_folder(folder, cameras, shrunk / f"images_{factor}", factor, remedy)
+        images = _shrunk_folder(folder, cameras, shrunk / f"images_{factor}", factor, fix_hint)
         own = f"delete the folder {images} and it is made anew"
     paths = _paths(images, cameras, folder / CAMERA_FILE, own)
     form = _sized(paths, cameras, factor, options, own)
     expected = cameras.width / factor, cameras.height / factor
     focal = cameras.focal / factor
     intrinsics = Intrinsics(focal, focal, expected[0] / 2, expected[1] / 2, form.height, form.width)
-    poses, depths = _coordinates(folder / CAMERA_FILE, cameras, remedy)
+    poses, depths = _coordinates(folder / CAMERA_FILE, cameras, fix_hint)
     every = Shots(tuple(paths), poses, tuple(f"{path.parent.name}/{path.name}" for path in paths))
     index = np.arange(len(paths))
     test = every.pick(index[:: options.holdout * options.every_test_view])
@@ -55,7 +55,7 @@ def plan_llff(folder: Path, options: SceneOptions, remedy: str, shrunk: Path) ->
         ndc=True,
         white_background=False,
         depths=depths,
-        remedy=own,
+        fix_hint=own,
     )
 
 
@@ -69,7 +69,7 @@ def _folder_name(factor: int) -> str:
     return "images" if factor == 1 else f"images_{factor}"
 
 
-def _image_folder(folder: Path, factor: int, remedy: str) -> Path:
+def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
     """`images_<factor>`, or `images`, which can be downsized, if only that is there."""
     for name in (_folder_name(factor), "images"):
         if (folder / name).is_dir():
@@ -77,32 +77,32 @@ def _image_folder(folder: Path, factor: int, remedy: str) -> Path:
     absent = " or ".join(dict.fromkeys((_folder_name(factor), "images")))
     others = [other for other in factors_in(folder) if other != factor]
     there = f" (there is {_folder_name(others[-1])}, which task.llff_factor={others[-1]} takes)" if others else ""
-    raise DataError(f"{folder}: has no folder {absent}{there}; {remedy}")
+    raise DataError(f"{folder}: has no folder {absent}{there}; {fix_hint}")
 
 
-def _paths(images: Path, cameras: PosesBounds, camera_path: Path, remedy: str) -> list[Path]:
+def _paths(images: Path, cameras: PosesBounds, camera_path: Path, fix_hint: str) -> list[Path]:
     """The images, in the order of the camera file's rows."""
     paths = list_images(images)
     if len(paths) < 2:
-        raise DataError(f"{images}: {len(paths)} images, and two are the least; {remedy}")
+        raise DataError(f"{images}: {len(paths)} images, and two are the least; {fix_hint}")
     if len(paths) != len(cameras.poses):
-        raise DataError(f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {images}; {remedy}")
+        raise DataError(f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {images}; {fix_hint}")
     return paths
 
 
-def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneOptions, remedy: str) -> ImageFormat:
+def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneOptions, fix_hint: str) -> ImageFormat:
     """The format of images that have 1/factor of the camera file's width and height, give or take a pixel."""
     folder = paths[0].parent.parent
     stated = cameras.width / factor, cameras.height / factor
-    form = inspect_images(paths, remedy, options.downscale, options.longest_side, folder=folder, stated=stated)
+    form = inspect_images(paths, fix_hint, options.downscale, options.longest_side, folder=folder, stated=stated)
     if _fits(cameras, factor, form):
         return form
     true = next((other for other in range(1, _MOST_FACTOR + 1) if _fits(cameras, other, form)), None)
     if true is not None:
-        remedy = _rename(paths[0].parent, true, options.llff_factor)
+        fix_hint = _rename(paths[0].parent, true, options.llff_factor)
     raise DataError(
         f"{paths[0]}: {form.width}×{form.height} pixels where {CAMERA_FILE} and the factor {factor} say "
-        f"{stated[0]:g}×{stated[1]:g}; {remedy}"
+        f"{stated[0]:g}×{stated[1]:g}; {fix_hint}"
     )
 
 
@@ -119,19 +119,19 @@ def _fits(cameras: PosesBounds, factor: int, form: ImageFormat) -> bool:
     return abs(cameras.width / factor - form.width) <= 1 and abs(cameras.height / factor - form.height) <= 1
 
 
-def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int, remedy: str) -> Path:
+def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int, fix_hint: str) -> Path:
     """The cache's folder of downsized images, made if it is not there; nobody ever sees half of it.
 
     The full-size images are looked at first: what is small already would be downsized once more.
     """
-    paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, remedy)
-    form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), remedy)
+    paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, fix_hint)
+    form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), fix_hint)
     if shrunk.is_dir():
         return shrunk
     draft = shrunk.with_name(f".{shrunk.name}-{uuid.uuid4().hex}")
     try:
         draft.mkdir(parents=True)
-        shrink_images(paths, draft, form, remedy)
+        shrink_images(paths, draft, form, fix_hint)
         publish(draft, shrunk)
     except OSError as error:
         raise DataError(
@@ -142,16 +142,16 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     return shrunk
 
 
-def _coordinates(path: Path, cameras: PosesBounds, remedy: str) -> tuple[np.ndarray, tuple[float, float]]:
+def _coordinates(path: Path, cameras: PosesBounds, fix_hint: str) -> tuple[np.ndarray, tuple[float, float]]:
     """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera."""
     try:
         poses, depths = normalised(cameras)
     except ValueError as error:
-        raise DataError(f"{path}: the cameras have no common view direction and upward side; {remedy}") from error
+        raise DataError(f"{path}: the cameras have no common view direction and upward side; {fix_hint}") from error
     turned = np.flatnonzero(poses[:, 2, 2] <= 0)
     if len(turned):
         raise DataError(
             f"{path}: row {turned[0]}: the camera looks away from the mean view direction, but the format is for "
-            f"forward-facing scenes; {remedy}"
+            f"forward-facing scenes; {fix_hint}"
         )
     return poses, depths

@@ -52,25 +52,25 @@ class PosesBounds:
     focal: float
 
 
-def read_poses_bounds(path: Path, remedy: str) -> PosesBounds:
-    """Read and check the file. Raises DataError, ending in `remedy`, that names the row (from 0) if one is bad."""
-    check_inside(path, path.parent, remedy)
-    table = _read_table(path, remedy)
+def read_poses_bounds(path: Path, fix_hint: str) -> PosesBounds:
+    """Read and check the file. Raises DataError, ending in `fix_hint`, that names the row (from 0) if one is bad."""
+    check_inside(path, path.parent, fix_hint)
+    table = _read_table(path, fix_hint)
     matrices, bounds = table[:, :15].reshape(-1, 3, 5), table[:, 15:]
     down, right, back, position, size = np.moveaxis(matrices, 2, 0)
     poses = np.stack([right, -down, back, position], axis=2)
     for row, pose in enumerate(poses):
         if fault := rigid_fault(pose):
-            _fail(path, f"row {row}: the pose {fault}", remedy)
+            _fail(path, f"row {row}: the pose {fault}", fix_hint)
         near, far = bounds[row]
         if not LEAST <= near < far <= MOST:
             what = f"bounds {near:g} and {far:g}, where 0 < near < far is needed (and no more than {MOST:g})"
-            _fail(path, f"row {row}: {what}", remedy)
+            _fail(path, f"row {row}: {what}", fix_hint)
         if not ((size[row] >= LEAST) & (size[row] <= MOST)).all():
             what = f"must be above 0, and no more than {MOST:g}"
-            _fail(path, f"row {row}: height, width and focal length {what}", remedy)
+            _fail(path, f"row {row}: height, width and focal length {what}", fix_hint)
         if not np.allclose(size[row], size[0]):
-            _fail(path, f"row {row}: another image size or focal length than row 0; one camera is supported", remedy)
+            _fail(path, f"row {row}: another image size or focal length than row 0; one camera is supported", fix_hint)
     height, width, focal = map(float, size[0])
     return PosesBounds(poses, bounds, height, width, focal)
 
@@ -90,24 +90,24 @@ def normalised(cameras: PosesBounds) -> tuple[np.ndarray, tuple[float, float]]:
     return moved, (scale * float(cameras.bounds.min()), scale * float(cameras.bounds.max()))
 
 
-def _read_table(path: Path, remedy: str) -> np.ndarray:
+def _read_table(path: Path, fix_hint: str) -> np.ndarray:
     """(n, 17) float64."""
     try:
         if path.stat().st_size > _MOST_BYTES:
-            _fail(path, "is too large for a table of cameras", remedy)
+            _fail(path, "is too large for a table of cameras", fix_hint)
         # Mapped, so that a header cannot ask for more memory than there are bytes in the file.
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; {remedy}") from error
+        raise DataError(f"{path} is missing; {fix_hint}") from error
     except _BAD_ARRAY as error:
-        raise DataError(f"{path}: is truncated or no array in numpy's format; {remedy}") from error
+        raise DataError(f"{path}: is truncated or no array in numpy's format; {fix_hint}") from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
-        _fail(path, "does not hold an array of numbers", remedy)
+        _fail(path, "does not hold an array of numbers", fix_hint)
     if table.ndim != 2 or table.shape[1] != _COLUMNS or not len(table):
-        _fail(path, f"has the shape {table.shape} where (views, {_COLUMNS}) is expected", remedy)
+        _fail(path, f"has the shape {table.shape} where (views, {_COLUMNS}) is expected", fix_hint)
     with np.errstate(over="ignore"):  # of longer types; what becomes infinite is found by row
         return np.array(table, dtype=np.float64)
 
 
-def _fail(path: Path, what: str, remedy: str) -> NoReturn:
-    raise DataError(f"{path}: {what}; {remedy}")
+def _fail(path: Path, what: str, fix_hint: str) -> NoReturn:
+    raise DataError(f"{path}: {what}; {fix_hint}")

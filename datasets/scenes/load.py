@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datasets.core.errors import DataError
 from datasets.core.roots import cache_root
-from datasets.core.source import Source, prepare, remedy
+from datasets.core.source import Source, fix_hint, prepare
 from datasets.scenes.blender import plan_blender
 from datasets.scenes.capture import plan_capture
 from datasets.scenes.llff import plan_llff
@@ -24,16 +24,16 @@ __all__ = ["Scene", "SceneOptions", "Views", "composite", "load_scene", "turn_ar
 
 
 def _blender(source: Source, options: SceneOptions) -> ScenePlan:
-    return plan_blender(source.folder, options, remedy(source))
+    return plan_blender(source.folder, options, fix_hint(source))
 
 
 def _llff(source: Source, options: SceneOptions) -> ScenePlan:
     shrunk = cache_root() / "scenes" / f"{source.name}-{source.fingerprint}"
-    return plan_llff(source.folder, options, remedy(source), shrunk)
+    return plan_llff(source.folder, options, fix_hint(source), shrunk)
 
 
 def _capture(source: Source, options: SceneOptions) -> ScenePlan:
-    return plan_capture(source.folder, options, remedy(source))
+    return plan_capture(source.folder, options, fix_hint(source))
 
 
 # By the first part of a dataset's name: `nerf_synthetic/lego`.
@@ -48,7 +48,7 @@ def load_scene(source: Source, options: SceneOptions) -> Scene:
     """Load the scene of a source; a stand-in is generated first if it is not there yet.
 
     Memory: the uint8 images (`Scene`), and while loading one decoded file a thread. Raises DataError, one line with
-    file and remedy, if anything in the files is missing, damaged or at odds with the rest; see the formats' plans.
+    file and fix_hint, if anything in the files is missing, damaged or at odds with the rest; see the formats' plans.
     """
     plan = _PLANS.get(source.name.partition("/")[0])
     if plan is None:

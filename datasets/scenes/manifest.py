@@ -32,7 +32,7 @@ _ADDRESS = "https://drive.google.com/drive/folders/128yBriW1IG_3NJ5Rp7APSTZsJqdJ
 _BYTES = 200_000_000  # of a published scene, an estimate: Lego at half its width takes 51 MB
 
 Plan = Callable[[], "ScenePlan"]
-Plans = Callable[[Path, str], list[Plan]]  # of a folder and a remedy: what runs make of it, one for each set of images
+Plans = Callable[[Path, str], list[Plan]]  # of a folder and a hint: what runs make of it, one for each set of images
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SceneManifest(Manifest):
     whole, and files are never mixed: the published one, else the largest.
     """
 
-    plans: Plans = lambda folder, remedy: []
+    plans: Plans = lambda folder, fix_hint: []
     bytes_about: int = 0
     sized: bool = False
 
@@ -138,27 +138,27 @@ def capture_manifest(name: str) -> CaptureManifest:
 # What makes plans is imported when one is made: it needs PyTorch, which the table of datasets can do without.
 
 
-def _capture_plans(folder: Path, remedy: str) -> list[Plan]:
+def _capture_plans(folder: Path, fix_hint: str) -> list[Plan]:
     from datasets.scenes.capture import plan_capture
     from datasets.scenes.types import SceneOptions
 
-    return [partial(plan_capture, folder, SceneOptions(), remedy)]
+    return [partial(plan_capture, folder, SceneOptions(), fix_hint)]
 
 
-def _synthetic_plans(folder: Path, remedy: str) -> list[Plan]:
+def _synthetic_plans(folder: Path, fix_hint: str) -> list[Plan]:
     from datasets.scenes.blender import plan_blender
     from datasets.scenes.types import SceneOptions
 
-    return [partial(plan_blender, folder, SceneOptions(), remedy)]
+    return [partial(plan_blender, folder, SceneOptions(), fix_hint)]
 
 
-def _real_plans(folder: Path, remedy: str) -> list[Plan]:
+def _real_plans(folder: Path, fix_hint: str) -> list[Plan]:
     """One for each folder of images, which reads that folder: nothing is downsized."""
     from datasets.scenes.llff import factors_in, plan_llff
     from datasets.scenes.types import SceneOptions
 
     options = [SceneOptions(llff_factor=factor) for factor in factors_in(folder)] or [SceneOptions()]
-    return [partial(plan_llff, folder, of_folder, remedy, folder) for of_folder in options]
+    return [partial(plan_llff, folder, of_folder, fix_hint, folder) for of_folder in options]
 
 
 def _image_sizes(folder: Path) -> list[tuple[str, int]]:
@@ -167,8 +167,8 @@ def _image_sizes(folder: Path) -> list[tuple[str, int]]:
 
 
 def _files(folder: str, names: tuple[str, ...], plans: Plans) -> tuple[RemoteFile, ...]:
-    def check(path: Path, remedy: str) -> None:
-        for plan in plans(path.parent, remedy):
+    def check(path: Path, fix_hint: str) -> None:
+        for plan in plans(path.parent, fix_hint):
             plan()
 
     # Sizes are not known.

@@ -32,7 +32,7 @@ class Shots:
 
 @dataclass(frozen=True)
 class ScenePlan:
-    """What `Scene` has, before any pixel is read. remedy: what to do about a bad image, as the end of a message.
+    """What `Scene` has, before any pixel is read. fix_hint: what to do about a bad image, as the end of a message.
 
     intrinsics: of the images as they lie in the files. Where valid is test, there is one selection for both.
     """
@@ -47,7 +47,7 @@ class ScenePlan:
     ndc: bool
     white_background: bool
     depths: tuple[float, float]
-    remedy: str
+    fix_hint: str
 
     def load(self) -> Scene:
         """The scene. Raises DataError naming the file, if an image is damaged or truncated."""
@@ -67,8 +67,8 @@ class ScenePlan:
     def check_pixels(self) -> None:
         """Decode every image and keep none. Raises DataError as `load` does."""
         paths = {path for shots in (self.train, self.valid, self.test) for path in shots.paths}
-        check_pixels(sorted(paths), self.form, self.remedy)
+        check_pixels(sorted(paths), self.form, self.fix_hint)
 
     def _views(self, shots: Shots) -> Views:
-        images = decode_images(shots.paths, self.form, self.remedy)
+        images = decode_images(shots.paths, self.form, self.fix_hint)
         return Views(torch.from_numpy(images), torch.from_numpy(shots.poses.astype(np.float32)), shots.names)

@@ -13,7 +13,7 @@ from datasets.core.errors import DataError
 from datasets.core.manifest import RemoteFile, check_file
 from datasets.core.roots import cache_root, data_root
 from datasets.core.sole_writer import sole_writer
-from datasets.core.source import Source, prepare, remedy
+from datasets.core.source import Source, fix_hint, prepare
 from datasets.wikitext.corpus import WikiText
 from datasets.wikitext.encode import ENCODER, encode, open_encoded
 from datasets.wikitext.format import SPLITS, file_name
@@ -76,16 +76,16 @@ def _make(source: Source, tokenization: Tokenization, folder: Path) -> None:
 
 def _checked_texts(source: Source) -> dict[str, TextFile]:
     """The text of each split, whose files agree with their checksums if they have one."""
-    advice = remedy(source)
+    fix_hint = fix_hint(source)
     if source.kind == "real":
-        advice = source.dataset.manifest.advice_in(data_root())
+        fix_hint = source.dataset.manifest.advice_in(data_root())
         for path, expected in _published(source):
             if expected.sha256 is not None:  # else all there is to check is the text, which will be read to its end
-                check_file(path, expected, advice)
+                check_file(path, expected, fix_hint)
     if source.folder.is_file():
         folder = source.dataset.manifest.folder
-        return {split: TextFile(source.folder, advice, f"{folder}/{file_name(split)}") for split in SPLITS}
-    return {split: TextFile(source.folder / file_name(split), advice) for split in SPLITS}
+        return {split: TextFile(source.folder, fix_hint, f"{folder}/{file_name(split)}") for split in SPLITS}
+    return {split: TextFile(source.folder / file_name(split), fix_hint) for split in SPLITS}
 
 
 def _published(source: Source) -> list[tuple[Path, RemoteFile]]:
@@ -98,4 +98,4 @@ def _published(source: Source) -> list[tuple[Path, RemoteFile]]:
 def _floors(source: Source, tokenization: Tokenization) -> dict[str, float] | None:
     if source.kind != "stand-in" or tokenization.end_of_line == "drop":
         return None
-    return read_floors(source.folder, remedy(source))
+    return read_floors(source.folder, fix_hint(source))

@@ -37,7 +37,7 @@ class WikiTextManifest(Manifest):
 
     def faults(self, root: Path) -> list[str]:
         """As the base class; where files are missing, those."""
-        absent = [f"{file.place(root)} is missing; {self.advice('complete it')}" for file in self.missing(root)]
+        absent = [f"{file.place(root)} is missing; {self.fix_hint('complete it')}" for file in self.missing(root)]
         return absent or super().faults(root)
 
     def advice_in(self, root: Path) -> str:

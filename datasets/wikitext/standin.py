@@ -45,14 +45,14 @@ def write_wikitext(folder: Path, settings: WikiTextSettings) -> None:
     (folder / FLOOR).write_text(json.dumps(floor, indent=1) + "\n")
 
 
-def read_floors(folder: Path, remedy: str) -> dict[str, float]:
-    """Nats per word by split. Raises DataError, ending in `remedy`, if the file is missing or damaged."""
+def read_floors(folder: Path, fix_hint: str) -> dict[str, float]:
+    """Nats per word by split. Raises DataError, ending in `fix_hint`, if the file is missing or damaged."""
     path = folder / FLOOR
-    floor = read_json(path, remedy)
+    floor = read_json(path, fix_hint)
     try:
         return {split: _floor(split, floor[split]["nats"], floor[split]["words"]) for split in SPLITS}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+        raise DataError(f"{path} is damaged ({error}); {fix_hint}") from error
 
 
 def _floor(split: str, nats: object, words: object) -> float:

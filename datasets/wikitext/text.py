@@ -34,18 +34,18 @@ _BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, R
 class TextFile:
     """A split's text. path: a file; with `member`, a zip archive that holds it under this name.
 
-    remedy: what to do if the text is bad, as the end of a message.
+    fix_hint: what to do if the text is bad, as the end of a message.
     """
 
     path: Path
-    remedy: str
+    fix_hint: str
     member: str | None = None
 
     def fault(self, what: str, line: int | None = None) -> DataError:
         """The error to raise about a line, counted from 1, or about the text as a whole."""
         where = str(self.path) if self.member is None else f"{self.path}, {self.member}"
         where = where if line is None else f"{where}, line {line}"
-        return DataError(f"{where}: {what}; {self.remedy}")
+        return DataError(f"{where}: {what}; {self.fix_hint}")
 
 
 class Block(NamedTuple):
@@ -101,9 +101,9 @@ def read_words(file: TextFile, lowercase: bool, size: int = BLOCK) -> Iterator[l
         yield words
 
 
-def check_text(path: Path, remedy: str) -> None:
-    """Read a file to its end. Raises DataError, ending in `remedy`, for what `read_words` refuses."""
-    for _ in read_words(TextFile(path, remedy), lowercase=False):
+def check_text(path: Path, fix_hint: str) -> None:
+    """Read a file to its end. Raises DataError, ending in `fix_hint`, for what `read_words` refuses."""
+    for _ in read_words(TextFile(path, fix_hint), lowercase=False):
         pass
 
 

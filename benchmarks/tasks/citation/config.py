@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmarks.settings.architectures import Architecture
-from benchmarks.settings.schema import Sizes, TaskConfig
+from benchmarks.settings.schema import ModelConfig, TaskConfig
 
 #: Of the smallest graph, PubMed.
 FEATURES = 500
@@ -28,7 +28,7 @@ class CitationConfig(TaskConfig):
 
 
 @dataclass
-class GCNConfig(Sizes):
+class GCNConfig(ModelConfig):
     """Two-layer GCN."""
 
     hidden: int = 16
@@ -39,7 +39,7 @@ class GCNConfig(Sizes):
 
 
 @dataclass
-class ChebConfig(Sizes):
+class ChebConfig(ModelConfig):
     """Two-layer Chebyshev network."""
 
     hidden: int = 16
@@ -54,10 +54,10 @@ class ChebConfig(Sizes):
 
 
 @dataclass
-class SplineConfig(Sizes):
+class SplineConfig(ModelConfig):
     """Two-layer spline network."""
 
-    least: ClassVar[dict[str, int]] = {"kernel_size": 2}
+    minimum: ClassVar[dict[str, int]] = {"kernel_size": 2}
 
     hidden: int = 16
     kernel_size: int = 2
@@ -68,7 +68,7 @@ class SplineConfig(Sizes):
 
 
 @dataclass
-class GATConfig(Sizes):
+class GATConfig(ModelConfig):
     """Two-layer GAT."""
 
     hidden: int = 8  # per head
@@ -82,7 +82,7 @@ class GATConfig(Sizes):
 
 
 @dataclass
-class DNAConfig(Sizes):
+class DNAConfig(ModelConfig):
     """DNA network."""
 
     hidden: int = 128
@@ -111,7 +111,7 @@ class DNAConfig(Sizes):
 
 
 @dataclass
-class GAEConfig(Sizes):
+class GAEConfig(ModelConfig):
     """Graph autoencoder."""
 
     hidden: int = 32

@@ -50,9 +50,9 @@ class AFN(nn.Module):
         self.head = nn.Linear(config.hidden, 1)
         self.tap = ErrorTap(1)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Logits of ``rows (batch, fields)``, ``(batch,)``."""
-        e = self.embedding_point(self.embedding(rows))  # (batch, fields, embedding)
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        """Logits of ``feature_ids (batch, fields)``, ``(batch,)``."""
+        e = self.embedding_point(self.embedding(feature_ids))  # (batch, fields, embedding)
         products = self.logarithmic_point(self.logarithmic(e))  # (batch, embedding · neurons)
-        logit = self.linear(rows) + self.head(self.mlp(products))
+        logit = self.linear(feature_ids) + self.head(self.mlp(products))
         return self.tap(logit).squeeze(1)

@@ -39,12 +39,12 @@ class AutoInt(nn.Module):
         self.head = nn.Linear(config.hidden, 1)
         self.tap = ErrorTap(1)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Logits of ``rows (batch, fields)``, ``(batch,)``."""
-        e = self.embedding_point(self.embedding(rows))  # (batch, fields, embedding)
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        """Logits of ``feature_ids (batch, fields)``, ``(batch,)``."""
+        e = self.embedding_point(self.embedding(feature_ids))  # (batch, fields, embedding)
         x = self.project_point(self.project(e))  # (batch, fields, attention)
         for layer, point in zip(self.attention, [*self.attention_points, nn.Identity()], strict=True):
             x = point(layer(x, x, x, need_weights=False)[0])
         x = self.cross_point(F.relu(x + self.residual(e)).flatten(1))  # (batch, fields · attention)
-        logit = self.linear(rows) + self.cross_head(x) + self.head(self.mlp(e.flatten(1)))
+        logit = self.linear(feature_ids) + self.cross_head(x) + self.head(self.mlp(e.flatten(1)))
         return self.tap(logit).squeeze(1)

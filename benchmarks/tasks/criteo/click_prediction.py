@@ -60,8 +60,8 @@ class ClickPrediction(Task):
         return self._training_batches(epoch, self.config.batch_size, start)
 
     def loss(self, batch: Batch) -> Tensor:
-        rows, labels = (part.to(self._device) for part in batch)
-        return F.binary_cross_entropy_with_logits(self.model(rows), labels)
+        feature_ids, labels = (part.to(self._device) for part in batch)
+        return F.binary_cross_entropy_with_logits(self.model(feature_ids), labels)
 
     def samples(self, batch: Batch) -> int:
         return batch.labels.numel()
@@ -91,7 +91,7 @@ class ClickPrediction(Task):
         end = 0
         for batch in batches(self.data, part, self.config.eval_batch_size, order_seed=None):
             start, end = end, end + self.samples(batch)
-            logits[start:end] = self.model(batch.rows.to(self._device))
+            logits[start:end] = self.model(batch.feature_ids.to(self._device))
             labels[start:end] = batch.labels
         if not logits.isfinite().all():  # the run has diverged
             return {"auc": math.nan, "log_loss": math.nan}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 from benchmarks.settings.architectures import Architecture
-from benchmarks.settings.schema import Sizes, TaskConfig
+from benchmarks.settings.schema import ModelConfig, TaskConfig
 from datasets.criteo.format import FIELDS
 
 
@@ -29,7 +29,7 @@ class CriteoConfig(TaskConfig):
 
 
 @dataclass
-class TableConfig(Sizes):
+class TableConfig(ModelConfig):
     """The embedding tables."""
 
     embedding: int = 10  # width

@@ -42,9 +42,9 @@ class DCN(nn.Module):
         self.head = nn.Linear(width + config.hidden, 1)
         self.tap = ErrorTap(1)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Logits of ``rows (batch, fields)``, ``(batch,)``."""
-        x0 = self.embedding_point(self.embedding(rows).flatten(1))  # (batch, fields · embedding)
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        """Logits of ``feature_ids (batch, fields)``, ``(batch,)``."""
+        x0 = self.embedding_point(self.embedding(feature_ids).flatten(1))  # (batch, fields · embedding)
         x = x0
         for layer, point in zip(self.cross, [*self.cross_points, nn.Identity()], strict=True):
             x = point(layer(x0, x))

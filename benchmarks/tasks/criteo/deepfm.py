@@ -26,9 +26,9 @@ class DeepFM(nn.Module):
         self.head = nn.Linear(config.hidden, 1)
         self.tap = ErrorTap(1)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Logits of ``rows (batch, fields)``, ``(batch,)``."""
-        e = self.embedding(rows)  # (batch, fields, embedding)
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        """Logits of ``feature_ids (batch, fields)``, ``(batch,)``."""
+        e = self.embedding(feature_ids)  # (batch, fields, embedding)
         deep = self.head(self.mlp(self.to_mlp(e).flatten(1)))  # (batch, 1)
-        logit = self.linear(rows) + pairwise_interactions(e) + deep
+        logit = self.linear(feature_ids) + pairwise_interactions(e) + deep
         return self.tap(logit).squeeze(1)

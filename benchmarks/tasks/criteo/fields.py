@@ -17,18 +17,18 @@ from torch import Tensor, nn
 class Fields:
     """What a model has to know of the data.
 
-    count: values of a sample. rows: rows of an embedding table. sparse: a table's gradient holds the rows that a
+    count: values of a sample. num_embeddings: rows of the embedding table. sparse: its gradient holds the rows that a
     batch touches and no others, for an optimizer that updates these alone.
     """
 
     count: int
-    rows: int
+    num_embeddings: int
     sparse: bool = False
 
 
 def embedding_table(fields: Fields, width: int) -> nn.Embedding:
     """``(batch, fields)`` indices → ``(batch, fields, width)``; initialised by Xavier's rule over the whole table."""
-    table = nn.Embedding(fields.rows, width, sparse=fields.sparse)
+    table = nn.Embedding(fields.num_embeddings, width, sparse=fields.sparse)
     nn.init.xavier_uniform_(table.weight)
     return table
 
@@ -42,12 +42,12 @@ class LinearTerms(nn.Module):
 
     def __init__(self, fields: Fields, std: float) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(fields.rows, 1, mode="sum", sparse=fields.sparse)
+        self.table = nn.EmbeddingBag(fields.num_embeddings, 1, mode="sum", sparse=fields.sparse)
         nn.init.normal_(self.table.weight, std=std)
         self.bias = nn.Parameter(torch.zeros(1))
 
-    def forward(self, rows: Tensor) -> Tensor:
-        return self.table(rows) + self.bias
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        return self.table(feature_ids) + self.bias
 
 
 class Detach(nn.Module):

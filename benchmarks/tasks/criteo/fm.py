@@ -18,9 +18,9 @@ class FM(nn.Module):
         self.linear = LinearTerms(fields, config.linear_std)
         self.tap = ErrorTap(1)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Logits of ``rows (batch, fields)``, ``(batch,)``."""
-        logit = self.linear(rows) + pairwise_interactions(self.embedding(rows))
+    def forward(self, feature_ids: Tensor) -> Tensor:
+        """Logits of ``feature_ids (batch, fields)``, ``(batch,)``."""
+        logit = self.linear(feature_ids) + pairwise_interactions(self.embedding(feature_ids))
         return self.tap(logit).squeeze(1)
 
 

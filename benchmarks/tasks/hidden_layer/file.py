@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.records.inputs import MOST_BYTES, BadInput, read_bytes
 
 SUFFIX = "embedding.npz"
-_REMEDY = "move the record away and run the task again"
+_FIX_HINT = "move the record away and run the task again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,12 @@ def read(path: Path) -> Embedding:
     Raises:
         BadInput: there is none, or it is not what `packed` wrote; one line.
     """
-    content = read_bytes(path, _REMEDY)
+    content = read_bytes(path, _FIX_HINT)
     try:
         return _embedding(content)
     except (OSError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error) or type(error).__name__
-        raise BadInput(path, f"not an embedding ({reason})", _REMEDY) from error
+        raise BadInput(path, f"not an embedding ({reason})", _FIX_HINT) from error
 
 
 def _embedding(content: bytes) -> Embedding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 from benchmarks.settings.architectures import Architecture
-from benchmarks.settings.schema import Sizes, TaskConfig
+from benchmarks.settings.schema import ModelConfig, TaskConfig
 
 
 @dataclass
@@ -32,7 +32,7 @@ class LanguageConfig(TaskConfig):
 
 
 @dataclass
-class TransformerConfig(Sizes):
+class TransformerConfig(ModelConfig):
     """A decoder-only Transformer: as published by default (arXiv:2006.12878, section 3.4).
 
     The placement decides where a feedback method cuts the network. It changes neither parameters nor initial values,

@@ -128,7 +128,7 @@ class Block(nn.Module):
     def feed_forward(self, x: Tensor) -> Tensor:
         """``(batch, time, width)`` → the same, each token by itself."""
         # Behind dropout, as in the released code: what a step drops gets no signal in it.
-        h = self.hidden_point(self.dropout.of_relu(self.enter(x)))  # (batch, time, hidden)
+        h = self.hidden_point(self.dropout.relu_then_dropout(self.enter(x)))  # (batch, time, hidden)
         return self.leave(h)
 
 

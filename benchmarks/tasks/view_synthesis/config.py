@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 from benchmarks.settings.architectures import Architecture
-from benchmarks.settings.schema import Sizes, TaskConfig
+from benchmarks.settings.schema import ModelConfig, TaskConfig
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ViewSynthesisConfig(TaskConfig):
 
 
 @dataclass
-class NeRFConfig(Sizes):
+class NeRFConfig(ModelConfig):
     """A radiance field: as published by default.
 
     depth 4, width 128 and feature_relu are what the paper's released checkpoints hold (84,548 parameters a field); such
@@ -56,9 +56,9 @@ class NeRFConfig(Sizes):
     density_bias: float = 0.0  # added to PyTorch's initial value
     feature_relu: bool = False  # a ReLU between the feature layer and its feedback point
 
-    least: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
+    minimum: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
     #: Frequencies double. In fp32, the sine of a larger angle says nothing, and that of 2**128 is not a number.
-    most: ClassVar[dict[str, int]] = {"position_frequencies": 24, "direction_frequencies": 24}
+    maximum: ClassVar[dict[str, int]] = {"position_frequencies": 24, "direction_frequencies": 24}
 
     def least_parameters(self) -> int:
         return self.width * ((self.depth - 1) * self.width + 6 * self.position_frequencies)

@@ -50,17 +50,17 @@ class RadianceField(nn.Module):
         d = self.encode_direction(directions).unsqueeze(1)  # (rays, 1, 27): once a ray, not once a sample
         h = x
         for layer, point, joins in zip(self.layers, self.points, self.joins, strict=True):
-            h = joined(layer, h, x) if joins else layer(h)
+            h = linear_of_concat(layer, h, x) if joins else layer(h)
             # Not in place: h is a view, and autograd would copy it twice in the backward pass.
             h = point(F.relu(h))  # (rays, samples, width)
         density = self.density(h)  # (rays, samples, 1)
         feature = self.feature(h)  # (rays, samples, width)
         feature = self.feature_point(F.relu(feature) if self.feature_relu else feature)
-        view = self.direction_point(F.relu(joined(self.direction, feature, d)))  # (rays, samples, width / 2)
+        view = self.direction_point(F.relu(linear_of_concat(self.direction, feature, d)))  # (rays, samples, width / 2)
         return self.tap(torch.cat([self.colour(view), density], dim=-1))
 
 
-def joined(layer: nn.Linear, h: Tensor, extra: Tensor) -> Tensor:
+def linear_of_concat(layer: nn.Linear, h: Tensor, extra: Tensor) -> Tensor:
     """``layer(cat([extra, h]))`` without the copy, ``(…, width)``; ``extra`` may broadcast over h's samples.
 
     Then its share is computed once for all samples of a ray. The weight's first columns are those of `extra`.

@@ -115,12 +115,12 @@ class NeRF(nn.Module):
             rays.origins, options.near, options.far, options.coarse_samples, random, generator
         )  # (rays, coarse samples)
         noise = options.density_noise if random else 0.0
-        coarse = see(self.coarse, rays, coarse_t, options.background, noise, generator)
+        coarse = render_field(self.coarse, rays, coarse_t, options.background, noise, generator)
         fine_t = hierarchical(coarse_t, coarse.weights, options.fine_samples, random, generator)
-        return coarse, see(self.fine, rays, fine_t, options.background, noise, generator)
+        return coarse, render_field(self.fine, rays, fine_t, options.background, noise, generator)
 
 
-def see(
+def render_field(
     field: RadianceField,
     rays: Rays,
     t: Tensor,

@@ -1,0 +1,176 @@
+"""The settings that a hash leaves out: a table decides it, which only grows; so old records stay what they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks.records.packs import is_pack, read_pack, unpack
+from benchmarks.records.record import hash_config
+from benchmarks.settings import neutral
+from benchmarks.settings.architectures import architectures
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.neutral import ADDED, FIRST_RELEASE, without_neutral
+from benchmarks.settings.schema import OptimConfig
+from benchmarks.tasks.citation.config import CitationConfig, GCNConfig
+from benchmarks.training import run as runs
+from benchmarks.training.run import Run
+from benchmarks.workers.plan import Selection, plan
+from datasets.core.source import Source
+from datasets.registry import find_dataset
+from tests import REPOSITORY
+
+GCN = ("task=citation/gcn_cora", "method=dfa", "profile=smoke")
+EVIDENCE = REPOSITORY / "results" / "evidence"
+PACKS = sorted(str(path.relative_to(EVIDENCE)) for path in EVIDENCE.rglob("*") if is_pack(path))
+#: Runs of a pack that have the settings as shipped: a sweep finds them done. The others are variants, or of settings
+#: that were shipped once. Who changes shipped settings on purpose changes the number, and says so.
+SHIPPED = {
+    "citation_paper.jsonl": 549,
+    "criteo_10k_long.jsonl": 75,
+    "criteo_standin_quick.jsonl": 75,
+    "language_long.jsonl": 10,
+    "language_rates.jsonl": 0,
+    "tune/citation_gcn_cora_tuned.jsonl.gz": 6,
+    "view_synthesis_long.jsonl": 0,  # of the field without a ReLU behind its feature layer
+    "view_synthesis_rates.jsonl": 0,
+}
+GCN_ARCHITECTURE = architectures()["gcn"]
+#: Settings of the first release's methods, all of which enter the hash.
+METHODS = {"bp": {"name"}, "shallow": {"name"}, "dfa": {"name", "feedback", "scaling", "scale"}}
+
+
+def test_the_first_release_is_never_edited():
+    """An edited entry gives the records of one setting the hash of another, and no other test would see it."""
+    text = json.dumps(FIRST_RELEASE, sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest()[:12] == "a37b7516ea22"
+
+
+def test_an_addition_has_one_entry_and_names_what_exists():
+    """A typo in an entry would orphan every record there is, in silence."""
+    pairs = [(owner, key) for owner, key, _ in ADDED]
+    assert len(set(pairs)) == len(pairs)
+    for owner, key in pairs:
+        assert key not in FIRST_RELEASE.get(owner, {}) and key in existing(owner), f"{owner}.{key}"
+
+
+def existing(owner: str) -> set[str]:
+    """The settings of a dataclass of the schema, or of a shipped method."""
+    if owner in options("method"):
+        return set(compose([f"method={owner}"]).method)
+    bases = {b for a in architectures().values() for c in (a.task_config, a.model_config) for b in c.__mro__}
+    (schema,) = {b for b in bases if b.__name__ == owner}
+    return {field.name for field in dataclasses.fields(schema)}
+
+
+@pytest.mark.parametrize("name", sorted(architectures()))
+def test_a_new_setting_needs_its_neutral_value(name):
+    """Without one, it enters every hash of its tasks: months of computing would not count as done any more."""
+    architecture = architectures()[name]
+    for schema in (architecture.task_config, architecture.model_config):
+        values = OmegaConf.to_container(OmegaConf.structured(schema))
+        known = set(neutral._neutral_of(schema)) | runs._WITHOUT_EFFECT | {"optim"}
+        missing = [key for key, value in values.items() if key not in known and value != "???"]
+        assert not missing, (
+            f"{schema.__name__}.{missing[0]}: give its neutral value in benchmarks/settings/neutral.py, ADDED"
+        )
+    optim = OmegaConf.to_container(OmegaConf.structured(OptimConfig))
+    assert set(optim) - set(neutral._neutral("OptimConfig")) == {"lr"}
+
+
+def test_a_new_setting_of_a_method_needs_its_neutral_value():
+    """The same for dfa's keywords, which lie in `conf/method`."""
+    for method, known in METHODS.items():
+        found = set(compose([f"method={method}"]).method)
+        assert found - set(neutral._neutral(method)) == known, f"{method}: give the neutral value in neutral.ADDED"
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """``later(default)``: the GCN's schema with another setting, `fresh`."""
+
+    def of(default: bool) -> None:
+        fields = [("fresh", bool, dataclasses.field(default=default))]
+        schema = dataclasses.make_dataclass("Later", fields, bases=(CitationConfig,))
+        monkeypatch.setitem(architectures(), "gcn", dataclasses.replace(GCN_ARCHITECTURE, task_config=schema))
+        load_plugins([])  # forgets what was composed
+
+    yield of
+    monkeypatch.undo()
+    load_plugins([])
+
+
+def hash_of(*overrides: str) -> str:
+    return Run.plan([*GCN, *overrides]).config_hash
+
+
+def test_a_setting_that_is_added_keeps_old_hashes(folder, later, monkeypatch):
+    """Otherwise every new option with a harmless default would orphan the records there are."""
+    before = hash_of()
+    later(False)
+    assert hash_of() != before  # no entry yet
+    monkeypatch.setattr(neutral, "ADDED", (("Later", "fresh", False),))
+    assert hash_of() == before != hash_of("task.fresh=true")
+
+
+def test_a_setting_of_a_method_that_is_added_keeps_old_hashes(folder, monkeypatch):
+    """The same for a method's settings: `method.scale=1.0` stands for one that came later."""
+    record = runs.determining(compose(GCN), Source("real", find_dataset("cora"), Path(), "f"))
+    monkeypatch.setattr(neutral, "ADDED", (("dfa", "scale", 1.0),))
+    assert "scale" not in without_neutral(record)["method"]
+    other = {**record, "method": {**record["method"], "scale": 2.0}}
+    assert without_neutral(other)["method"]["scale"] == 2.0
+
+
+def test_another_default_is_another_hash(folder, later, monkeypatch):
+    """The fault that the table is for: yesterday's records must not pass for runs of today's default."""
+    monkeypatch.setattr(neutral, "ADDED", (("Later", "fresh", False),))
+    later(False)
+    old = hash_of()
+    later(True)  # the default changes
+    assert hash_of() != old == hash_of("task.fresh=false")
+
+
+def test_a_changed_default_of_the_first_release_is_another_hash(folder, monkeypatch):
+    """As above, with a setting that has always been there: the GCN's width."""
+    old = hash_of()
+
+    @dataclasses.dataclass
+    class Wider(GCNConfig):
+        hidden: int = 32
+
+    monkeypatch.setitem(architectures(), "gcn", dataclasses.replace(GCN_ARCHITECTURE, model_config=Wider))
+    load_plugins([])
+    try:
+        assert hash_of() != old == hash_of("task.model.hidden=16")
+    finally:
+        monkeypatch.undo()
+        load_plugins([])
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_committed_hashes_follow_from_the_settings_in_the_records(name):
+    """A record whose hash is not that of its settings belongs to no configuration that anybody can name."""
+    for record in read_pack(EVIDENCE / name):
+        assert hash_config(without_neutral(record.config)) == record.config_hash, record.run_id
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_the_planner_finds_committed_evidence_done(name, folder, monkeypatch):
+    """Else a sweep would train for weeks what is known, and tables would put two settings into one cell."""
+    records = read_pack(EVIDENCE / name)
+    unpack(EVIDENCE / name, Path("results/records"))
+    sources = {
+        r.dataset: Source(r.data["source"], find_dataset(r.dataset), Path(), r.data["fingerprint"]) for r in records
+    }
+    monkeypatch.setattr(runs, "resolve", lambda dataset, *rest: sources[dataset])
+    methods = sorted({record.config["method"]["name"] for record in records})
+    seeds = sorted({record.seed for record in records})
+    (profile,) = {record.profile for record in records}
+    planned = plan(Selection(profile, sorted({record.task for record in records}), methods, seeds))
+    assert sum(run.recorded for run in planned) == SHIPPED[name]

@@ -1,0 +1,161 @@
+"""A method of the user's own, in one file, goes everywhere that a method goes; a broken file says what is broken."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import run as run_command
+from benchmarks import sweep as sweep_command
+from benchmarks.records.record import iterate_records
+from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.overrides import plugins_named_in, with_list_of_plugins
+from benchmarks.settings.schema import entry_for
+from benchmarks.training.run import Run
+from dfa_core import make_method, measure_alignment
+from tests import REPOSITORY
+from tests.helpers.engine_nets import Net
+
+EXAMPLE = REPOSITORY / "examples" / "random_direction.py"
+TINY = """
+from dfa_core import DFA, register
+
+@register("tiny")
+class Tiny(DFA):
+    "{comment}"
+    def __init__(self, model, *, rank: int{default}, act=print, feedback_seed=0):
+        super().__init__(model, feedback_seed=feedback_seed)
+"""
+
+
+@pytest.fixture
+def example(own_methods, folder):
+    load_plugins([str(EXAMPLE)])
+
+
+def test_the_example_does_what_it_says(example):
+    """Each sample's signal has the error's length and a new direction; otherwise it would be another control."""
+    torch.manual_seed(0)
+    net = Net(4, 9, 7, 3)
+    method = make_method("random_direction", net, scale=2.0)
+    activation, error = torch.randn(20, 9), torch.randn(20, 3)
+    first, second = (method.signal("points.0", activation, error) for _ in range(2))
+    torch.testing.assert_close(first.norm(dim=1), 2 * error.norm(dim=1))
+    assert first.shape == activation.shape and not torch.allclose(first, second)
+    found = measure_alignment(method, lambda: net(torch.randn(4000, 4)).square().mean())
+    assert abs(found.deepest.mean()) < 0.05  # random: no alignment with backprop
+    assert len(EXAMPLE.read_text().splitlines()) < 45
+
+
+def test_a_plugin_is_a_choice_like_any_other(example):
+    """Its keywords are settings with their types, a typo in it is found, and dfa's published settings apply."""
+    assert options("method") == ["bp", "dfa", "random_direction", "shallow"]
+    config = compose(["method=random_direction", "method.scale=0.5", "profile=smoke"])
+    assert config.method.scale == 0.5 and config.task.model.dropout == 0.1
+    for wrong, said in (
+        ("method=random_directon", "did you mean random_direction"),
+        ("method.scal=1", "did you mean method.scale"),
+        ("method.scale=big", "must be of type float"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            compose(["method=random_direction", wrong] if "=random" not in wrong else [wrong])
+
+
+def test_a_sweep_puts_the_plugin_into_every_table(command, own_methods):
+    """`make bench-all PLUGINS=…`: the suite itself stays untouched, and the tables have one more column."""
+    done = command(sweep_command.main)(
+        "profile=smoke", "tasks=citation/gcn_cora", "methods=bp,random_direction", f"plugins=[{EXAMPLE}]",
+        "jobs=1", "results=out", "alignment=true",
+    )  # fmt: skip
+    assert done.code == 0, done
+    assert {r.method: r.status for r in iterate_records(Path("out/records"))} == {"bp": "ok", "random_direction": "ok"}
+    tables = Path("out/tables")
+    with (tables / "all_results.csv").open(newline="") as file:
+        methods = {row["method"] for row in csv.DictReader(file) if row["metric"] == "accuracy"}
+    assert methods == {"bp", "random_direction"}
+    written = [path for path in tables.rglob("*.md") if path.parent != tables]
+    assert written and all("random_direction" in path.read_text() for path in written)
+    assert "random_direction" in done.out and "\x1b" not in done.out  # plain lines: this is no terminal
+    assert "[2/2] citation/gcn_cora random_direction seed 0: accuracy" in done.out
+    assert "citation/gcn_cora  " in done.out  # the task's table row
+
+
+def test_a_plugin_is_named_and_skipped_like_dfa(example):
+    """Under one name, two placements would be averaged; on a network without feedback points it would be backprop."""
+    named = {
+        (task, method): Run.plan([f"task={task}", f"method={method}", "profile=smoke"])
+        for task in ("wikitext2/macro", "wikitext2/micro", "criteo/fm", "citation/gcn_cora")
+        for method in ("bp", "dfa", "shallow", "random_direction")
+    }
+    assert [named["wikitext2/micro", method].method for method in ("bp", "dfa", "shallow", "random_direction")] == [
+        "bp", "dfa_micro", "shallow", "random_direction_micro"
+    ]  # fmt: skip
+    assert named["wikitext2/macro", "random_direction"].method == "random_direction_macro"
+    assert named["citation/gcn_cora", "random_direction"].method == "random_direction"
+    assert "no hidden layer" in entry_for("random_direction", named["criteo/fm", "bp"].config.task.skip)
+    assert entry_for("bp", named["criteo/fm", "bp"].config.task.skip) is None
+
+
+def test_plugins_need_no_brackets():
+    """A shell may take them for a pattern of file names; a sweep does without them, too."""
+    assert with_list_of_plugins("plugins=a.py,b") == with_list_of_plugins("plugins=[a.py,b]") == "plugins=[a.py,b]"
+    assert with_list_of_plugins("task=x") == "task=x"
+
+
+def test_an_edited_plugin_is_another_configuration(folder, own_methods, monkeypatch):
+    """Otherwise the next sweep would take the old code's records for results of the new code."""
+    ids = []
+    for comment in ("first", "second", "first"):
+        Path("tiny.py").write_text(TINY.format(comment=comment, default="=3"))
+        with monkeypatch.context() as fresh:  # each time as in a new process
+            fresh.setattr("dfa_core.registry._METHODS", {})
+            fresh.setattr("benchmarks.settings.plugins._loaded", set())
+            load_plugins(["tiny.py"])
+            ids.append(Run.plan(["method=tiny", "task=citation/gcn_cora", "profile=smoke"]).id)
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
+    """It must neither be lost nor reach the constructor as OmegaConf's `???`; unsuitable defaults stay in the class."""
+    Path("tiny.py").write_text(TINY.format(comment="", default=""))
+    load_plugins(["tiny.py"])
+    with pytest.raises(ValueError, match=r"method.rank: needs a value; give method.rank=\.\.\."):
+        compose(["method=tiny"])
+    settings = compose(["method=tiny", "method.rank=4"]).method
+    assert dict(settings) == {"name": "tiny", "rank": 4, "code": settings.code}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "plugin mine.py: no such file"),
+        ("x = 1\n", "plugin mine.py registers no method: decorate a class with @dfa_core.register(name)"),
+        ("x = 1\ndef broken(:\n", "plugin mine.py: line 2: invalid syntax"),
+        ("x = 1\n\nx / 0\n", "plugin mine.py: line 3: ZeroDivisionError: division by zero"),
+        ("import no_such_thing\n", "plugin mine.py: No module named 'no_such_thing'"),
+        (
+            TINY.replace('"tiny"', '"../x"').format(comment="", default=""),
+            "plugin mine.py: @dfa_core.register('../x'): '../x' is no name",
+        ),
+        (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
+    ],
+)
+@pytest.mark.parametrize("main", [run_command.main, sweep_command.main])
+def test_a_broken_plugin_is_one_line(main, content, said, command, own_methods):
+    """A traceback through Hydra would hide which line of the user's file is wrong."""
+    if content is not None:
+        Path("mine.py").write_text(content)
+    done = command(main)("plugins=[mine.py]", "profile=smoke", "results=out")
+    assert done.code == 2 and done.out == ""
+    assert done.err.count("\n") == 1 and said in done.err
+
+
+def test_where_plugins_are_named(folder, monkeypatch):
+    """On the command line with or without brackets and quotes, and in the environment; each once."""
+    monkeypatch.setenv("DFA_PLUGINS", "a.py,package.module")
+    assert plugins_named_in(["seed=1", "plugins=['b c.py', a.py]"]) == ["a.py", "package.module", "b c.py"]
+    assert plugins_named_in(["plugins=b.py"]) == ["a.py", "package.module", "b.py"]
+    assert plugins_named_in([]) == ["a.py", "package.module"]
