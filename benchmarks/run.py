@@ -17,7 +17,7 @@ from benchmarks.settings import flags
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import expanded, plugins_named_in, with_list_of_plugins
-from benchmarks.settings.schema import register_schema
+from benchmarks.settings.store import fill_store
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.interrupt import Interrupted, stop_signal
@@ -60,7 +60,7 @@ def _checked(given: flags.Flags) -> list[str]:
 
     Returns the overrides as Hydra is to see them.
     """
-    register_schema()
+    fill_store()
     load_plugins(plugins_named_in(given.overrides))
     check_overrides(given.overrides)
     overrides = expanded(given.overrides, options) if given.multirun else given.overrides

@@ -15,7 +15,7 @@ from dfa_core.registry import register
 from dfa_core.step import Signals
 
 
-@register("bp")
+@register("bp", colour="#0072B2", order=0)
 class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
 
@@ -28,7 +28,7 @@ class Backprop(Method):
         return loss
 
 
-@register("shallow")
+@register("shallow", colour="#009E73", order=20)
 class Shallow(FeedbackMethod):
     """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
 
@@ -43,7 +43,7 @@ class Shallow(FeedbackMethod):
         return {}
 
 
-@register("dfa")
+@register("dfa", colour="#D55E00", order=10)
 class DFA(FeedbackMethod):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
 

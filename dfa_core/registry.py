@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.method import Method
 
-_METHODS: dict[str, type[Method]] = {}
+
+class Registration(NamedTuple):
+    """A method and how it is shown: see :func:`register`."""
+
+    method: type[Method]
+    title: str
+    colour: str
+    order: int
+
+
+_METHODS: dict[str, Registration] = {}
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str) -> Callable[[M], M]:
-    """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``."""
+def register(name: str, *, title: str = "", colour: str = "", order: int = 1000) -> Callable[[M], M]:
+    """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
+
+    Args:
+        title: how the method reads where it is shown; its name by default.
+        colour: ``#RRGGBB`` in charts; one that is free by default.
+        order: methods are listed in this order, and by name where it is the same.
+    """
 
     def add(method: M) -> M:
         if name in _METHODS:
-            raise FeedbackError(
-                f"a method named '{name}' is already registered ({_METHODS[name].__qualname__}): choose another name"
-            )
-        _METHODS[name] = method
+            taken = _METHODS[name].method.__qualname__
+            raise FeedbackError(f"a method named '{name}' is already registered ({taken}): choose another name")
+        _METHODS[name] = Registration(method, title or name, colour, order)
         return method
 
     return add
@@ -39,11 +54,16 @@ def make_method(name: str, model: nn.Module, **options: Any) -> Method:
         near = difflib.get_close_matches(name, _METHODS, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise FeedbackError(f"unknown method '{name}': {hint}registered are {', '.join(sorted(_METHODS))}")
-    return _METHODS[name](model, **options)
+    return _METHODS[name].method(model, **options)
 
 
 def method_class(name: str) -> type[Method]:
     """The class registered as ``name`` (``KeyError`` if none is)."""
+    return _METHODS[name].method
+
+
+def registration(name: str) -> Registration:
+    """The class registered as ``name`` and how it is shown (``KeyError`` if none is)."""
     return _METHODS[name]
 
 

@@ -15,8 +15,9 @@ PACKAGES = ("benchmarks", "datasets", "dfa_core")
 #: What each wing may import, besides itself, `dfa_core`, and what those that it may import may.
 MAY_KNOW = {
     "benchmarks.terminal": (),
-    "benchmarks.records": ("benchmarks.terminal",),
-    "benchmarks.settings": ("benchmarks.terminal",),
+    "benchmarks.catalogue": (),
+    "benchmarks.records": ("benchmarks.terminal", "benchmarks.catalogue"),
+    "benchmarks.settings": ("benchmarks.terminal", "benchmarks.catalogue"),
     "benchmarks.statistics": ("benchmarks.records",),
     "benchmarks.wandb_logging": ("benchmarks.records",),
     "benchmarks.tasks": ("benchmarks.settings", "datasets"),

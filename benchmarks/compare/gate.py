@@ -79,7 +79,7 @@ def smallest_seed_change(pair: Pair, rules: Rules) -> Difference | None:
         return None
     value, seed = min(((move, seed) for move, seed in zip(pair.by_seed, pair.shared, strict=True)), key=_size)
     before = pair.before
-    allowed = rules.rerun * tolerance(before.domain, before.architecture, before.values[seed])
+    allowed = rules.rerun * tolerance(before.architecture, before.values[seed])
     return Difference(value, NAN, allowed, "every seed") if abs(value) > allowed else None
 
 

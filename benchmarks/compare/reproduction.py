@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import OnBad, refuse
@@ -31,16 +32,13 @@ from benchmarks.records.run_history import History
 
 #: The metric's name.
 MEAN_LOSS = "train_loss_mean"
-#: Relative tolerances of domains whose runs hardly amplify rounding; the metric's own is for the others.
-_STEADY = {"geometric": 1e-4}
-#: The same of architectures that amplify it more than any other.
-_ROUGH = {"afn": 1e-2}
 
 
-def tolerance(domain: str, architecture: str, value: float) -> float:
-    """How far the mean loss of a run may be from ``value`` on another machine."""
-    if (relative := _ROUGH.get(architecture, _STEADY.get(domain))) is not None:
-        return relative * abs(value)
+def tolerance(architecture: str, value: float) -> float:
+    """How far the mean loss of a run may be from ``value`` on another machine: as the catalogue says, or the metric."""
+    known = architectures().get(architecture)
+    if known is not None and known.loss_tolerance is not None:
+        return known.loss_tolerance * abs(value)
     return metrics.lookup(MEAN_LOSS).tolerance("rerun_tolerance", value)
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from benchmarks.catalogue.methods import entry_behind, known_methods
 from benchmarks.curves.chart import Chart, Panel, Series
 
 WIDTH = 7.3  # inches of 72 points, 96 pixels: 700 pixels
@@ -57,13 +58,8 @@ class _Look(NamedTuple):
 # Not (0, ()) for a solid line: it becomes an empty dash array in the file, which some viewers do not draw.
 _SOLID, _DASHED, _LONG = "solid", (0, (5, 1.6)), (0, (9, 2))
 _DOTTED, _MIXED = (0, (1.2, 1.2)), (0, (5, 1.4, 1.2, 1.4))
-_METHODS = {
-    "bp": _Look("#0072B2", _SOLID),
-    "dfa": _Look("#D55E00", _DASHED),
-    "dfa_macro": _Look("#E69F00", _LONG),
-    "dfa_micro": _Look("#CC79A7", _MIXED),
-    "shallow": _Look("#009E73", _DOTTED),
-}
+#: Of the methods that have a colour of their own, in their order.
+_DASHES = (_SOLID, _DASHED, _DOTTED, _LONG, _MIXED)
 #: For other methods and for variants, in turn.
 _OTHERS = [
     _Look(colour, dashes) for dashes in (_MIXED, _SOLID, _DASHED) for colour in ("#000000", "#56B4E9", "#8c8c8c")
@@ -187,9 +183,24 @@ def _line(axes: Axes, panel: Panel, series: Series, colour: object, dashes: Dash
 def _looks(names: Iterable[str]) -> dict[str, _Look]:
     """A method looks the same in every chart; what has no look of its own takes the others in turn."""
     names = list(names)
-    others = [name for name in names if name not in _METHODS]
+    known = {name: look for name in names if (look := _look_of(name)) is not None}
+    others = [name for name in names if name not in known]
     turns = {name: _OTHERS[number % len(_OTHERS)] for number, name in enumerate(others)}
-    return {name: _METHODS.get(name) or turns[name] for name in names}
+    return {name: known.get(name) or turns[name] for name in names}
+
+
+def _look_of(name: str) -> _Look | None:
+    """The colour that a method registered with; placements of it differ in their dashes."""
+    coloured = [entry.name for entry in known_methods().values() if entry.colour]
+    entry = entry_behind(name)
+    if not entry.colour:
+        return None
+    place = coloured.index(entry.name)
+    return _Look(entry.colour, _DASHES[place % len(_DASHES)] if name == entry.name else _placed(name))
+
+
+def _placed(name: str) -> Dashes:
+    return _LONG if name.endswith("_macro") else _MIXED
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

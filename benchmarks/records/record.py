@@ -79,7 +79,7 @@ class Record:
     __pydantic_config__: ClassVar[ConfigDict] = valid.CLOSED
 
     task: valid.Task  # "citation/gcn_cora"
-    domain: valid.Domain  # as in results/paper/reference.csv: "geometric", …
+    domain: valid.Domain  # its name in the catalogue: "citation", …
     architecture: valid.Architecture
     dataset: valid.Dataset
     method: valid.Method

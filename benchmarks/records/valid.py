@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar
 import pydantic_core
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
+from benchmarks.catalogue.discovery import current_domain
 from benchmarks.terminal.names import problem_of_hash, problem_of_name, problem_of_seed, shown
 
 T = TypeVar("T")
@@ -77,9 +78,11 @@ def _problem_of_json(value: Any, levels: int) -> str | None:
     return f"{shown(value)}" if isinstance(value, int) and value.bit_length() > 63 else None
 
 
-Profile, Task, Method, Architecture, Dataset, Domain, DataSource, Artefact = map(
-    _name, ("profile", "task", "method", "architecture", "dataset", "domain", "data source", "artefact")
+Profile, Task, Method, Architecture, Dataset, DataSource, Artefact = map(
+    _name, ("profile", "task", "method", "architecture", "dataset", "data source", "artefact")
 )
+#: Records of earlier versions have other words for some.
+Domain = Annotated[_name("domain"), AfterValidator(current_domain)]
 Hash = Annotated[str, Strict(), _rule(problem_of_hash)]
 Seed = Annotated[int, Strict(), _rule(problem_of_seed)]
 #: A seed where it is the key of an object.

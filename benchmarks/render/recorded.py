@@ -10,8 +10,8 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, artefact_path, read_record
-from benchmarks.settings.architectures import architectures
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
 from benchmarks.tasks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
 from benchmarks.tasks.view_synthesis.rendering import NeRF

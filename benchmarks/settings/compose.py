@@ -20,7 +20,8 @@ from yaml import YAMLError
 from benchmarks.settings import overrides as typed
 from benchmarks.settings import rules
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
-from benchmarks.settings.schema import Config, TaskConfig, register_schema
+from benchmarks.settings.schema import Config, TaskConfig
+from benchmarks.settings.store import fill_store
 from benchmarks.terminal import arguments, names
 from benchmarks.terminal.errors import UsageError, nearest
 
@@ -87,7 +88,7 @@ def load_plugins(specifications: Iterable[str]) -> None:
 
     for specification in specifications:
         load(specification)
-    for cached in (options, _compose, _by_hydra, _choice, _keys, _register_schema):
+    for cached in (options, _compose, _by_hydra, _choice, _keys, _fill_store):
         cached.cache_clear()
 
 
@@ -197,7 +198,7 @@ def _method_problem(config: DictConfig) -> str | None:
 
 @cache
 def _keys(groups: tuple[str, ...]) -> set[str]:
-    return set(typed.flat(OmegaConf.to_container(_compose(groups))))
+    return {key for key in typed.flat(OmegaConf.to_container(_compose(groups))) if not key.startswith("task.published")}
 
 
 def _walk(group: str) -> Iterable[str]:
@@ -214,11 +215,11 @@ def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
 
 def _hydra() -> Any:
     GlobalHydra.instance().clear()
-    _register_schema()
+    _fill_store()
     return initialize_config_dir(str(CONF), version_base="1.3", job_name="benchmarks")
 
 
 @cache
-def _register_schema() -> None:
+def _fill_store() -> None:
     """Once is enough: it takes as long as composing, and a sweep composes for every task and method."""
-    register_schema()
+    fill_store()

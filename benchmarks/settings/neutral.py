@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.settings.architectures import architectures
+from benchmarks.catalogue.discovery import architectures
 
 #: Settings that came after the first release: (dataclass of the schema, or method; setting; neutral value).
 ADDED: tuple[tuple[str, str, Any], ...] = (("NeRFConfig", "feature_relu", False),)

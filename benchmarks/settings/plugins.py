@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from benchmarks.catalogue.methods import MethodEntry, add_method
 from benchmarks.terminal.names import problem_of_name
 
 _loaded: set[str] = set()
@@ -30,6 +30,7 @@ def load(specification: str) -> None:
         ValueError: there is no such file or module, it does not import, or it registers no method.
     """
     import dfa_core
+    from dfa_core.registry import registration
 
     key = str(Path(specification).resolve()) if specification.endswith(".py") else specification
     if key in _loaded:
@@ -47,8 +48,9 @@ def load(specification: str) -> None:
             raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
     code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
     for name in new:
-        settings = {"name": name, **_keywords(dfa_core.method_class(name)), "code": code}
-        ConfigStore.instance().store(group="method", name=name, node=settings)
+        settings = {**_keywords(dfa_core.method_class(name)), "code": code}
+        _, title, colour, order = registration(name)
+        add_method(MethodEntry(name, settings, title, colour, order))
     _loaded.add(key)
 
 

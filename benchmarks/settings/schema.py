@@ -11,29 +11,59 @@ so a command-line override replaces the whole choice, and `--cfg job --resolve` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING
+
+from benchmarks.settings.limits import (
+    COUNT,
+    DATA,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PRECISION,
+    SEED,
+    Limit,
+    between,
+    first_problem,
+    limited,
+    name_of,
+    one_of,
+    some_of,
+)
+from benchmarks.terminal.arguments import MOST_SEEDS
+from benchmarks.terminal.names import one_line
 
 PROFILES = ("smoke", "quick", "long", "paper")
+
+
+BETAS = Limit(
+    lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value), "must be two numbers from 0 to below 1"
+)
+#: Without the characters that Weights & Biases does not take in the name of a project.
+PROJECT = Limit(
+    lambda value: re.fullmatch(r"[^/\\#?%:]{1,128}", value) is not None,
+    r"must have 1 to 128 characters, none of / \ # ? % :",
+)
+FOLDER = Limit(lambda value: value == one_line(value) != "", "must name a folder, in characters that can be shown")
 
 
 @dataclass
 class OptimConfig:
     """Adam and what surrounds it."""
 
-    lr: float = MISSING
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    decay: str = "all"  # which parameters decay: all | first_layer
-    clip_norm: Optional[float] = None  # noqa: UP045  (OmegaConf reads Optional)
-    schedule: str = "constant"  # constant | exponential | noam | plateau
-    schedule_steps: int = 0  # exponential: steps per factor; noam: warm-up steps; plateau: patience in evaluations
-    schedule_factor: float = 1.0  # exponential, plateau: the factor
+    lr: float = limited(POSITIVE)
+    betas: list[float] = limited(BETAS, (0.9, 0.999))
+    eps: float = limited(NOT_NEGATIVE, 1e-8)
+    weight_decay: float = limited(NOT_NEGATIVE, 0.0)
+    decay: str = limited(one_of("all", "first_layer"), "all")  # which parameters decay
+    clip_norm: Optional[float] = limited(POSITIVE, None)  # noqa: UP045  (OmegaConf reads Optional)
+    schedule: str = limited(one_of("constant", "exponential", "noam", "plateau"), "constant")
+    #: exponential: steps per factor; noam: warm-up steps; plateau: patience in evaluations
+    schedule_steps: int = limited(NOT_NEGATIVE, 0)
+    schedule_factor: float = limited(POSITIVE, 1.0)  # exponential, plateau: the factor
 
 
 @dataclass
@@ -42,27 +72,27 @@ class TaskConfig:
 
     cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")  # in which all operations of the networks exist
-    datasets: ClassVar[tuple[str, ...]] = ("*",)  # patterns of the names that the builder can load
 
-    suite: str = MISSING  # folder of the task's config, first part of its name
-    domain: str = MISSING  # as in results/paper/reference.csv
+    suite: str = limited(name_of("suite"))  # folder of the task's config, first part of its name
+    domain: str = limited(name_of("domain"))  # its name in the catalogue
     architecture: str = MISSING
-    dataset: str = MISSING
-    name: str = "${.suite}/${.architecture}_${.dataset}"
+    dataset: str = limited(name_of("dataset"))
+    name: str = limited(name_of("task"), "${.suite}/${.architecture}_${.dataset}")
     metric: str = MISSING  # the test metric that stands in the tables
     model: Any = MISSING
     optim: OptimConfig = field(default_factory=OptimConfig)
-    epochs: Optional[int] = None  # noqa: UP045  exactly one of epochs and steps is set
-    steps: Optional[int] = None  # noqa: UP045
-    eval_every: int = 1  # epochs, or steps
-    patience: Optional[int] = None  # noqa: UP045  evaluations without a better one before stopping early
-    alignment_every: int = 0  # evaluations between measurements of the alignment while training; 0: at the end only
-    precision: str = "fp32"  # that of the shipped settings, see HardwareConfig
+    epochs: Optional[int] = limited(COUNT, None)  # noqa: UP045  exactly one of epochs and steps is set
+    steps: Optional[int] = limited(COUNT, None)  # noqa: UP045
+    eval_every: int = limited(COUNT, 1)  # epochs, or steps
+    patience: Optional[int] = limited(COUNT, None)  # noqa: UP045  evaluations without a better one before stopping early
+    alignment_every: int = limited(NOT_NEGATIVE, 0)  # evaluations between measurements of the alignment; 0: at the end
+    precision: str = limited(PRECISION, "fp32")  # that of the shipped settings, see HardwareConfig
     method_names: dict[str, str] = field(default_factory=dict)  # see entry_for: in records and tables; {} for its name
     skip: dict[str, str] = field(default_factory=dict)  # see entry_for: why this task does not have the method
-    profiles: list[str] = field(default_factory=lambda: list(PROFILES))  # whose sweeps include it unasked
-    max_seeds: Optional[int] = None  # noqa: UP045  for runs too long to repeat as often as the profile asks
-    cost: float = 1.0  # relative length of a run, for planning only
+    profiles: list[str] = limited(some_of(*PROFILES), PROFILES)  # whose sweeps include it unasked
+    max_seeds: Optional[int] = limited(COUNT, None)  # noqa: UP045  for runs too long to repeat as often as asked
+    cost: float = limited(POSITIVE, 1.0)  # relative length of a run, for planning only
+    published: Any = "${published:}"  # the paper's numbers: metric, method, value; no setting, only shown
 
     def least_activations(self) -> int:
         """How many numbers a training step holds at once at least, whatever the data."""
@@ -75,11 +105,7 @@ def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
 
 
 class ModelConfig:
-    """Base of the networks' settings: every whole number among them is a size, and has a least value."""
-
-    minimum: ClassVar[dict[str, int]] = {}  # where it is not 1
-    maximum: ClassVar[dict[str, int]] = {}  # where memory is not what limits it
-    choices: ClassVar[dict[str, tuple[str, str]]] = {}  # of settings that are words
+    """Base of the networks' settings: every whole number among them is a size, 1 or more where it has no limit."""
 
     def least_parameters(self) -> int:
         """A number of parameters that the network has at least, from its sizes alone: absurd ones are refused."""
@@ -90,42 +116,35 @@ class ModelConfig:
         return 1
 
     def __post_init__(self) -> None:
-        for name, (one, other) in self.choices.items():
-            if (word := getattr(self, name)) not in (one, other):
-                raise ValueError(f"task.model.{name}={word}: choose {one} or {other}")
-        for setting in fields(self):  # type: ignore[arg-type]
-            value, least = getattr(self, setting.name), self.minimum.get(setting.name, 1)
-            if isinstance(value, int) and not isinstance(value, bool) and value < least:
-                raise ValueError(f"task.model.{setting.name}={value}: must be {least} or more")
-            if (most := self.maximum.get(setting.name)) is not None and value > most:
-                raise ValueError(f"task.model.{setting.name}={value}: must be {most} or less")
+        if found := first_problem(type(self), vars(self), "task.model.", COUNT):
+            raise ValueError(found)
 
 
 @dataclass
 class ProfileConfig:
     """How much work: see `conf/profile/`."""
 
-    name: str = MISSING
-    seeds: int = MISSING
-    data: str = "auto"
+    name: str = limited(name_of("profile"))
+    seeds: int = limited(between(1, MOST_SEEDS))
+    data: str = limited(DATA, "auto")
 
 
 @dataclass
 class HardwareConfig:
     """Where a run takes place. Threads do not enter the record's hash, device and precision do."""
 
-    device: str = "cpu"
-    precision: str = "${task.precision}"  # fp32 | bf16 (autocast)
-    threads: int = 1
+    device: str = limited(one_of("cpu", "cuda"), "cpu")
+    precision: str = limited(PRECISION, "${task.precision}")  # bf16: autocast
+    threads: int = limited(COUNT, 1)
 
 
 @dataclass
 class LoggerConfig:
     """What is written besides the record and its history, which always are."""
 
-    name: str = "none"  # none | wandb
-    mode: str = "offline"  # wandb: offline | online
-    project: str = "dfa-benchmarks"
+    name: str = limited(one_of("none", "wandb"), "none")
+    mode: str = limited(one_of("offline", "online"), "offline")  # of wandb
+    project: str = limited(PROJECT, "dfa-benchmarks")
 
 
 @dataclass
@@ -137,48 +156,9 @@ class Config:
     profile: ProfileConfig = MISSING
     hardware: HardwareConfig = MISSING
     logger: LoggerConfig = MISSING
-    seed: int = 0
-    feedback_seed: int = "${seed}"  # type: ignore[assignment]
-    data: str = "${profile.data}"  # auto | real | standin
+    seed: int = limited(SEED, 0)
+    feedback_seed: int = limited(SEED, "${seed}")
+    data: str = limited(DATA, "${profile.data}")
     alignment: bool = True  # measure the alignment at the end of a run with feedback
-    results: str = "results"
+    results: str = limited(FOLDER, "results")
     plugins: list[str] = field(default_factory=list)  # files or modules that register methods of your own
-
-
-def _chosen(choices: DictConfig, key: str, what: str, fallback: str | None) -> Any:
-    if key in choices:
-        return choices[key]
-    if fallback is not None and fallback in choices:
-        return choices[fallback]
-    raise ValueError(f"no setting for {what} '{key}': the choice has {', '.join(map(str, choices))}")
-
-
-def by_method(choices: DictConfig, *, _root_: DictConfig) -> Any:
-    """The entry for the run's method; a method without published settings takes those of `dfa`."""
-    return _chosen(choices, _root_.method.name, "method", "dfa")
-
-
-def by_profile(choices: DictConfig, *, _root_: DictConfig) -> Any:
-    """The entry for the run's profile; `long` without one of its own takes that of `paper`."""
-    profile = _root_.profile.name
-    return _chosen(choices, profile, "profile", "paper" if profile == "long" else None)
-
-
-def by_dataset(choices: DictConfig, *, _root_: DictConfig) -> Any:
-    """The entry for the task's dataset, or `default`."""
-    return _chosen(choices, _root_.task.dataset, "dataset", "default")
-
-
-def register_schema() -> None:
-    """Make schema and resolvers known to Hydra; may be called more than once."""
-    from benchmarks.settings.architectures import architectures
-
-    for resolver in (by_method, by_profile, by_dataset):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
-    store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
-    store.store(group="profile", name="schema", node=ProfileConfig)
-    for name, architecture in architectures().items():
-        node = OmegaConf.structured(architecture.task_config)
-        node.model = OmegaConf.structured(architecture.model_config)
-        store.store(group="schema", name=name, node=node)

@@ -28,7 +28,7 @@ from benchmarks.tables.gap import gap_table
 from benchmarks.tables.headline import NAME as HEADLINE
 from benchmarks.tables.headline import headline_table
 from benchmarks.tables.reference import beside
-from benchmarks.tables.specs import SPECS, method_order
+from benchmarks.tables.specs import method_order, table_specs
 from benchmarks.tables.text import Table, comma_separated, for_terminal, latex, markdown
 from benchmarks.terminal.names import inside
 
@@ -79,7 +79,7 @@ def rebuild(results: Path, on_bad: OnBad = refuse) -> list[Path]:
 def tables_of(found: CellSet, profile: str, shown_only: bool = False) -> list[Table]:
     """The tables of one profile, real data before stand-ins."""
     sources = sorted({cell.key.data_source for cell in found.cells if cell.key.profile == profile})
-    specs = [spec for spec in SPECS if spec.shown or not shown_only]
+    specs = [spec for spec in table_specs() if spec.shown or not shown_only]
     built = [build(spec, found.cells, profile, source) for source in sources for spec in specs]
     built += [variants_table(found.cells, profile, source) for source in sources]
     built += [gap_table(found.cells, profile, source) for source in sources]
@@ -139,7 +139,7 @@ def _texts(table: Table) -> list[tuple[str, str]]:
 
 def _remove_former(folder: Path, written: set[Path]) -> None:
     """Delete tables of ours whose records are gone; files under any other name are left alone."""
-    names = {spec.name for spec in SPECS} | {"variants", GAP, COST, HEADLINE}
+    names = {spec.name for spec in table_specs()} | {"variants", GAP, COST, HEADLINE}
     for path in [*folder.glob("*/*"), *folder.glob(f"{HEADLINE}.*")]:
         stem = path.stem if path.stem in names else path.stem.rpartition("_")[0]
         if path.suffix in SUFFIXES and stem in names and path not in written:

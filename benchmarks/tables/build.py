@@ -12,7 +12,7 @@ from benchmarks.tables.data_source import data_markdown, suffix_of
 from benchmarks.tables.places import Column, TableCell, places_of
 from benchmarks.tables.reference import Key, published
 from benchmarks.tables.scenes import scenes_of
-from benchmarks.tables.specs import NONEXISTENT, QUOTED, TableSpec, method_order, title
+from benchmarks.tables.specs import TableSpec, is_impossible, is_quoted, method_order, title
 from benchmarks.tables.text import Table
 
 NOT_RUN, NONE = "…", "–"
@@ -72,7 +72,7 @@ def _grid(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
     paper_rows = {
         (key.dataset, key.architecture)
         for key in wanted
-        if real or (key.dataset in {dataset for dataset, _ in run} and key.architecture not in QUOTED)
+        if real or (key.dataset in {dataset for dataset, _ in run} and not is_quoted(key.architecture))
     }
     rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
     methods = {key.method for key in wanted} | {column.method for _, column in places}
@@ -156,7 +156,7 @@ def text_of(cell: ResultCell, usual: int, decimals: int | None = None) -> str:
 
 def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
     """Why nothing of ours stands here: it does not exist, its runs ended badly, or it was not run."""
-    if row[1] in QUOTED or (row[1], column.method) in NONEXISTENT:
+    if is_quoted(row[1]) or is_impossible(row[1], column.method):
         return NONE
     siblings = [
         place.cell

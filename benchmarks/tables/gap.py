@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.statistics import Comparison, average, compare, scale_of
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
@@ -29,7 +30,7 @@ from benchmarks.tables.gap_text import (
     text_row,
 )
 from benchmarks.tables.places import fullest
-from benchmarks.tables.reference import RECIPES, Key, Published, paper_order, published
+from benchmarks.tables.reference import Key, Published, paper_order, published
 from benchmarks.tables.specs import method_order, network, title
 from benchmarks.tables.text import Table
 
@@ -69,7 +70,13 @@ def _rows(tasks: Sequence[dict[str, ResultCell]], real: bool) -> list[Row]:
 
 def _tasks(cells: Iterable[ResultCell], profile: str, source: str) -> list[dict[str, ResultCell]]:
     here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    return primary_by_task([cell for cell in here if cell.architecture not in RECIPES.values()])
+    return primary_by_task([cell for cell in here if not _is_recipe(cell.architecture)])
+
+
+def _is_recipe(architecture: str) -> bool:
+    """Whether it is another recipe, published for DFA alone: there is nothing to compare it with."""
+    known = architectures().get(architecture)
+    return known is not None and bool(known.recipe_of)
 
 
 def primary_by_task(cells: Iterable[ResultCell]) -> list[dict[str, ResultCell]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, artefact_path, write_atomically, write_record
-from benchmarks.settings.architectures import architectures
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import one_line
 from benchmarks.training import machine

@@ -12,6 +12,7 @@ from typing import Protocol, TextIO
 
 from omegaconf import DictConfig
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, write_atomically
 from benchmarks.records.run_history import Row
 
@@ -110,9 +111,11 @@ class ConsoleLogger:
 
     def finish(self, record: Record | None) -> None:
         if record is not None:
-            shown = {"accuracy", "auc", "average_precision", record.primary_metric, "alignment_cosine_mean"}
-            metrics = "  ".join(f"{k} {v:.4g}" for k, v in record.metrics.items() if k in shown)
-            _say(f"  {record.status}: {metrics}  in {record.train_seconds:.1f} s of training")
+            known = architectures().get(record.architecture)
+            tests = {name for name in (known.metrics if known else ()) if not name.startswith("valid_")}
+            shown = {*tests, record.primary_metric, "alignment_cosine_mean"}
+            scores = "  ".join(f"{k} {v:.4g}" for k, v in record.metrics.items() if k in shown)
+            _say(f"  {record.status}: {scores}  in {record.train_seconds:.1f} s of training")
 
 
 def make_loggers(config: DictConfig, stem: Path, console: bool) -> Loggers:

@@ -12,8 +12,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
-from benchmarks.settings.architectures import architectures
 from benchmarks.settings.compose import GROUPS, compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.schema import entry_for
@@ -22,7 +22,8 @@ from datasets.core.source import Source
 from datasets.registry import resolve
 
 #: Settings that do not change a result, so they do not enter the configuration's hash.
-_WITHOUT_EFFECT = {"name", "max_seeds", "cost", "skip", "profiles", "suite", "domain", "precision", "method_names"}
+_WITHOUT_EFFECT = {"name", "suite", "domain", "skip", "profiles", "max_seeds", "cost", "precision", "method_names"}
+_WITHOUT_EFFECT |= {"published"}
 #: Overrides that choose among what is shipped.
 _NOT_A_VARIANT = {"task", "method", "profile", "seed", "results", "data", "plugins"}
 

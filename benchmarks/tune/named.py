@@ -15,9 +15,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
-from benchmarks.settings.compose import compose, load_plugins
+from benchmarks.settings.compose import compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.schema import entry_for
 from benchmarks.tables.specs import TUNED
@@ -42,12 +43,14 @@ def check(search: Search, name: str) -> None:
     path = config_path(search, name)
     if path.exists() and _MARK not in path.read_text(encoding="utf-8"):
         raise UsageError(f"write={name}: {path.name} exists and is not of a search; choose another name")
+    if not path.exists() and _task(search, name) in options("task"):
+        raise UsageError(f"write={name}: there is a task {_task(search, name)}; choose another name")
     beyond = [key for method in search.methods for key in search.space.of(method) if not key.startswith("task.")]
     if beyond:
         raise UsageError(f"write={name}: space '{search.space.name}' searches {beyond[0]}, which no task config holds")
     skip = compose([f"task={search.task}"]).task.skip
-    shipped = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
-    if missing := [method for method in shipped if method not in search.methods and entry_for(method, skip) is None]:
+    has = [method for method in sorted(shipped_methods()) if entry_for(method, skip) is None]
+    if missing := [method for method in has if method not in search.methods]:
         raise UsageError(f"write={name}: a task has settings for all its methods; search {', '.join(missing)} as well")
 
 

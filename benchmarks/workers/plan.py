@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from yaml import YAMLError
 
+from benchmarks.catalogue.discovery import tasks
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.settings.schema import PROFILES
@@ -87,11 +88,11 @@ def matching_tasks(patterns: Sequence[str]) -> list[str]:
 
 def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None]) -> list[str]:
     """The tasks that were asked for; unasked, those that the profile includes."""
-    tasks = matching_tasks(selection.tasks)
+    matching = matching_tasks(selection.tasks)
     if selection.tasks:
-        return tasks
+        return matching
     chosen = []
-    for task in tasks:
+    for task in matching:
         try:
             chosen += [task] if _is_in_profile(task, selection) else []
         except BrokenFileError as error:
@@ -108,8 +109,11 @@ def _is_in_profile(task: str, selection: Selection) -> bool:
 
 
 def _profiles_in_file(task: str) -> Sequence[str]:
-    """The profiles that a task's own file names, or all: saves composing the tasks that are for other profiles."""
+    """The profiles that a task's own entry names, or all: saves composing the tasks that are for other profiles."""
     path = CONF / "task" / f"{task}.yaml"
+    if task in tasks() and not path.exists():
+        found: Sequence[str] = tasks()[task].settings.get("profiles", PROFILES)
+        return found
     try:
         own = OmegaConf.load(path)
     except YAMLError as error:

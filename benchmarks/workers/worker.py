@@ -11,8 +11,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, write_atomically
-from benchmarks.settings.architectures import architectures
 from benchmarks.settings.compose import load_plugins
 from benchmarks.settings.overrides import results_named_in
 from benchmarks.terminal.errors import one_line

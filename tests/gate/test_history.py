@@ -17,7 +17,7 @@ from benchmarks.history.trend import DRIFT, STEP, trends
 from benchmarks.records.cells import aggregate
 from tests.helpers.results_samples import record, save
 
-LINE = Line("geometric", "gcn", "dfa")
+LINE = Line("citation", "gcn", "dfa")
 
 
 def snapshot(mean, number=0, settings="s", metric="accuracy", **fields):
@@ -74,9 +74,7 @@ def test_a_written_baseline_adds_one_line_and_the_same_one_none(tmp_path, capsys
     def write(**fields):
         save(results, [smoke(seed=seed, **fields) for seed in (0, 1)])
         assert baseline.main(["write", "--results", str(results)]) == 0
-        return [
-            (one.commit, one.date[:10], one.levels[Line("geometric", "gcn", "bp")].mean) for one in file.read(lines)
-        ]
+        return [(one.commit, one.date[:10], one.levels[Line("citation", "gcn", "bp")].mean) for one in file.read(lines)]
 
     assert write(value=80.0) == [("c0", "2026-01-01", 80.0)]
     text = lines.read_bytes()

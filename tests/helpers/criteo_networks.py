@@ -10,8 +10,10 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from benchmarks.settings.compose import compose
-from benchmarks.tasks.criteo.click_prediction import NETWORKS
 from benchmarks.tasks.criteo.fields import Fields
+from tests.helpers.networks import networks_of
+
+NETWORKS = networks_of("recommendation")
 
 N, F = 30, 5  # embedding rows and fields of the samples here
 SIZES = {  # small, and different wherever the formulas tell them apart

@@ -68,7 +68,7 @@ def filled(results: Path) -> Path:
     columns = "step,epoch,train_loss,lr,valid_accuracy,train_seconds"
     for one in made[:4]:
         history(results, one, [(10, 1, 2.0, 0.1, 60.0, 1.0), (20, 2, 1.0, 0.1, 75.0, 2.0)], columns)
-    scene = record(20.0, architecture="nerf", dataset="nerf_synthetic/lego", domain="neural_view_synthesis",
+    scene = record(20.0, architecture="nerf", dataset="nerf_synthetic/lego", domain="view_synthesis",
                    metric="psnr", artefacts=["sheet.png", "weights.pt"])  # fmt: skip
     text = record(60.0, architecture="transformer", dataset="wikitext2", domain="language", metric="valid_perplexity",
                   artefacts=["samples.txt"])  # fmt: skip

@@ -28,7 +28,7 @@ def record(
     dataset: str = "cora",
     metric: str = "accuracy",
     source: str = "real",
-    domain: str = "geometric",
+    domain: str = "citation",
     config_hash: str = "aaaa",
     **fields: Any,
 ) -> Record:

@@ -14,7 +14,7 @@ SENTINEL = 12345.6  # in place of a test metric: a number that cannot be anythin
 
 
 def record(trial, seed=0, status="ok", method="bp", **metrics):
-    return Record("t", "geometric", "gcn", "cora", method, "smoke", seed, {}, f"{trial:012x}", status=status,
+    return Record("t", "citation", "gcn", "cora", method, "smoke", seed, {}, f"{trial:012x}", status=status,
                   metrics=metrics, primary_metric="accuracy")  # fmt: skip
 
 

@@ -63,7 +63,7 @@ _TEXTS = [
         "skipped",
         "citation/gcn_cora",
         "a/b",
-        "geometric",
+        "citation",
         "gcn",
         "2026-05-05",
         "",

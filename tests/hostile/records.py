@@ -184,7 +184,7 @@ def _nerf(results: Path) -> None:
     """A scene's record with its weights: what can be rendered."""
     source = resolve("nerf_synthetic/lego", "standin", "smoke")
     task = {"model": MODEL, "chunk": 100, "downscale": 1, "coarse_samples": 4, "fine_samples": 4}
-    scene = record(20.0, architecture="nerf", dataset="nerf_synthetic/lego", domain="neural_view_synthesis",
+    scene = record(20.0, architecture="nerf", dataset="nerf_synthetic/lego", domain="view_synthesis",
                    metric="psnr", profile="smoke", artefacts=["weights.pt"],
                    data={"source": "stand-in", "fingerprint": source.fingerprint})  # fmt: skip
     scene = replace(scene, task="nerf_synthetic/lego", config={"task": task})

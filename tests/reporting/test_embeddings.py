@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from benchmarks.tasks.citation.classification import NETWORKS
 from benchmarks.tasks.hidden_layer import file as files
 from benchmarks.tasks.hidden_layer.activation import copied_weights, hidden_layer
 from benchmarks.tasks.hidden_layer.file import Embedding, packed, read
 from benchmarks.tasks.hidden_layer.separation import MOST_NODES, separation, some_of
 from tests.helpers.citation_samples import normalized_adjacency, randomize, sample_graph
+from tests.helpers.networks import networks_of
 from tests.helpers.runs import build
+
+NETWORKS = networks_of("citation")
 
 in_a_folder = pytest.mark.usefixtures("folder")
 

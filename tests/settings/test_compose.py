@@ -12,7 +12,7 @@ from benchmarks.settings import compose as compose_module
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import flat
-from benchmarks.settings.schema import by_dataset, by_method, by_profile
+from benchmarks.settings.store import by_dataset, by_method, by_profile
 from benchmarks.terminal.errors import UsageError
 
 GCN = ("task=citation/gcn_cora", "profile=smoke")

@@ -69,7 +69,7 @@ def determining() -> dict[str, object]:
     found = {}
     for key in flat({"task": config["task"], "method": config["method"]}):
         value = OmegaConf.select(OmegaConf.create(config), key)
-        leaf = not OmegaConf.is_dict(value)
+        leaf = not OmegaConf.is_dict(value) and not key.startswith("task.published")
         if leaf and key not in ELSEWHERE and not any(o.startswith(f"{key}=") for o in WITHOUT_EFFECT):
             found[key] = value
     return found

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.packs import is_pack, read_pack, unpack
 from benchmarks.records.record import hash_config
 from benchmarks.settings import neutral
-from benchmarks.settings.architectures import architectures
 from benchmarks.settings.compose import compose, load_plugins, options
 from benchmarks.settings.neutral import ADDED, FIRST_RELEASE, without_neutral
 from benchmarks.settings.schema import OptimConfig
@@ -41,8 +41,16 @@ SHIPPED = {
     "view_synthesis_rates.jsonl": 0,
 }
 GCN_ARCHITECTURE = architectures()["gcn"]
+
 #: Settings of the first release's methods, all of which enter the hash.
 METHODS = {"bp": {"name"}, "shallow": {"name"}, "dfa": {"name", "feedback", "scaling", "scale"}}
+
+
+def gcn_with(**classes):
+    """The GCN's entry with other classes than those that it names."""
+    one = dataclasses.replace(GCN_ARCHITECTURE)
+    vars(one).update(classes)
+    return one
 
 
 def test_the_first_release_is_never_edited():
@@ -84,7 +92,7 @@ def test_a_new_setting_needs_its_neutral_value(name):
 
 
 def test_a_new_setting_of_a_method_needs_its_neutral_value():
-    """The same for dfa's keywords, which lie in `conf/method`."""
+    """The same for dfa's keywords."""
     for method, known in METHODS.items():
         found = set(compose([f"method={method}"]).method)
         assert found - set(neutral._neutral(method)) == known, f"{method}: give the neutral value in neutral.ADDED"
@@ -97,7 +105,7 @@ def later(monkeypatch):
     def of(default: bool) -> None:
         fields = [("fresh", bool, dataclasses.field(default=default))]
         schema = dataclasses.make_dataclass("Later", fields, bases=(CitationConfig,))
-        monkeypatch.setitem(architectures(), "gcn", dataclasses.replace(GCN_ARCHITECTURE, task_config=schema))
+        monkeypatch.setitem(architectures(), "gcn", gcn_with(task_config=schema))
         load_plugins([])  # forgets what was composed
 
     yield of
@@ -144,7 +152,7 @@ def test_a_changed_default_of_the_first_release_is_another_hash(folder, monkeypa
     class Wider(GCNConfig):
         hidden: int = 32
 
-    monkeypatch.setitem(architectures(), "gcn", dataclasses.replace(GCN_ARCHITECTURE, model_config=Wider))
+    monkeypatch.setitem(architectures(), "gcn", gcn_with(model_config=Wider))
     load_plugins([])
     try:
         assert hash_of() != old == hash_of("task.model.hidden=16")

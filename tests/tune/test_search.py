@@ -17,6 +17,7 @@ from benchmarks.records.packs import read_pack
 from benchmarks.records.record import iterate_records
 from benchmarks.settings import compose as compose_module
 from benchmarks.settings import conf_files
+from benchmarks.settings import store as store_module
 from benchmarks.settings.compose import compose, load_plugins, options
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
@@ -36,7 +37,7 @@ def conf(tmp_path_factory, monkeypatch):
     """A copy of `conf/`, to declare spaces and write tasks in."""
     copy = tmp_path_factory.mktemp("copy") / "conf"
     shutil.copytree(conf_files.CONF, copy)
-    for module in (compose_module, plan_module, space, named):
+    for module in (compose_module, plan_module, store_module, space, named):
         monkeypatch.setattr(module, "CONF", copy)
     load_plugins([])  # forgets what was composed before
     yield copy
@@ -120,7 +121,7 @@ def test_the_written_config_is_the_winning_run(conf, tune):
         assert len(trials) == 3 and now.config_hash == best.config_hash and now.config.task.epochs == 3
         assert now.config.task.name == "citation/gcn_cora_mine" and not now.variant
         assert f"{method} {best.metrics['valid_accuracy']:.1f} (" in text
-    assert now.config.task.profiles == [] and now.config.task.domain == "tuned_geometric"
+    assert now.config.task.profiles == [] and now.config.task.domain == "tuned_citation"
     lines = text.splitlines()
     assert "# python -m benchmarks.run task=citation/gcn_cora_mine method=dfa profile=smoke" in lines
     (search_line,) = [line for line in lines if line.startswith("# Search: ")]

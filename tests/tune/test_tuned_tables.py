@@ -20,7 +20,7 @@ def both():
     """A shipped task, and the same network on the same data with the settings of a search, as `tune` names it."""
     shipped = runs([80.0] * 2, [70.0] * 2, [40.0] * 2)
     searched = runs([80.0] * 2, [78.0] * 2, [40.0] * 2)
-    return shipped + [replace(one, domain="tuned_geometric", task="citation/gcn_cora_best") for one in searched]
+    return shipped + [replace(one, domain="tuned_citation", task="citation/gcn_cora_best") for one in searched]
 
 
 def test_gap_and_cost_name_the_search():
@@ -32,7 +32,7 @@ def test_gap_and_cost_name_the_search():
     differing = [replace(one, code={"commit": one.method + one.task}) for one in both()]
     notes = cost_table(aggregate(differing).cells, "paper", "real").notes
     assert any("GCN on Cora (dfa, shallow), GCN (tuned) on Cora (dfa, shallow)" in note for note in notes)
-    lonely = [one for one in both() if one.domain == "geometric" or one.method == "bp"]
+    lonely = [one for one in both() if one.domain == "citation" or one.method == "bp"]
     assert "no method to compare: GCN (tuned) on Cora" in table(lonely).notes
 
 
@@ -40,8 +40,8 @@ def test_a_mean_over_searched_tasks_is_named_once():
     """Else the mean over a searched domain would read like that of the shipped one."""
     second = [replace(one, architecture="gat", task=f"{one.task}_gat") for one in both()]
     names = [row[1] for row in table([*both(), *second]).rows if row[0].startswith("mean")]
-    assert names == ["geometric", "geometric (tuned)"]
-    assert title("tuned_geometric") == "geometric (tuned)"
+    assert names == ["citation networks", "citation networks (tuned)"]
+    assert title("tuned_citation") == "citation networks (tuned)"
 
 
 def test_result_tables_hold_shipped_tasks_alone():
@@ -56,7 +56,7 @@ def test_the_headline_leaves_searches_out(tmp_path):
     """Else a reader of the README would take the better of two GCNs for ours."""
     (row,) = headline_table(aggregate(both()).cells).rows
     assert row[0] == "GCN" and "75.0 [75.0, 75.0]" in row
-    alone = [one for one in both() if one.domain != "geometric"]
+    alone = [one for one in both() if one.domain != "citation"]
     assert headline_table(aggregate(alone).cells) is None
     rebuild(save(tmp_path, alone))
     index = (tmp_path / "tables" / "README.md").read_text()
@@ -71,7 +71,7 @@ def test_overridden_runs_and_figures_name_the_search():
     probed = [replace(one, alignment={"points": POINTS}) for one in both() if one.method == "dfa"]
     figures = list(depth_figures(aggregate(probed).cells, Provenance(probed, {}), {}))
     assert [figure.title for figure in figures] == [
-        "geometric: alignment over depth",
-        "geometric (tuned): alignment over depth",
+        "citation networks: alignment over depth",
+        "citation networks (tuned): alignment over depth",
     ]
     assert figures[1].groups[0].title.startswith("GCN (tuned) on Cora")

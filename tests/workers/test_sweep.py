@@ -130,7 +130,7 @@ def test_a_terminal_sees_bars_and_a_pipe_plain_lines():
 
 
 def record_of(accuracy):
-    return Record("task", "geometric", "gcn", "cora", "bp", "smoke", 1, {}, "hash", metrics={"accuracy": accuracy},
+    return Record("task", "citation", "gcn", "cora", "bp", "smoke", 1, {}, "hash", metrics={"accuracy": accuracy},
                   primary_metric="accuracy")  # fmt: skip
 
 

@@ -10,13 +10,9 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.tasks.citation.cheb import Cheb
-from benchmarks.tasks.citation.config import ChebConfig, CitationConfig, DNAConfig, GATConfig, GCNConfig, SplineConfig
-from benchmarks.tasks.citation.dna import DNA
-from benchmarks.tasks.citation.gat import GAT
-from benchmarks.tasks.citation.gcn import GCN
+from benchmarks.catalogue.discovery import architectures
+from benchmarks.tasks.citation.config import CitationConfig
 from benchmarks.tasks.citation.graph import Graph
-from benchmarks.tasks.citation.spline import Spline
 from benchmarks.tasks.hidden_layer import file
 from benchmarks.tasks.hidden_layer.activation import copied_weights, hidden_layer
 from benchmarks.tasks.hidden_layer.separation import separation, some_of
@@ -24,13 +20,6 @@ from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.planetoid.load import load_citation
 
-NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
-    "gcn": (GCN, GCNConfig),
-    "cheb": (Cheb, ChebConfig),
-    "spline": (Spline, SplineConfig),
-    "gat": (GAT, GATConfig),
-    "dna": (DNA, DNAConfig),
-}
 load_once = lru_cache(maxsize=3)(load_citation)  # a worker runs many seeds and methods on the same graph
 
 
@@ -46,8 +35,9 @@ class NodeClassification(Task):
         data = load_once(source)
         self.graph = Graph.of(data, config.normalize)
         self.train, self.valid, self.held_out = _split(data, config.split, seed)
-        network, model_config = NETWORKS[config.architecture]
-        self.model = network(model_config(**config.model), self.graph.x.width, self.graph.classes)
+        architecture = architectures()[config.architecture]
+        settings = architecture.model_config(**config.model)
+        self.model = architecture.network_class(settings, self.graph.x.width, self.graph.classes)
         self._initial_weights = copied_weights(self.model)
         self._shown = some_of(self.held_out)
         # A tap that wraps log-softmax hands out log-probabilities: a second log-softmax would restore the error.

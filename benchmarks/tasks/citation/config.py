@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.settings.architectures import Architecture
+from benchmarks.settings.limits import PROBABILITY, at_least, limited, one_of
 from benchmarks.settings.schema import ModelConfig, TaskConfig
 
 #: Of the smallest graph, PubMed.
@@ -18,12 +18,12 @@ class CitationConfig(TaskConfig):
 
     cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)  # PyTorch has no sparse products of bf16
-    datasets: ClassVar[tuple[str, ...]] = ("cora", "citeseer", "pubmed")
 
     suite: str = "citation"
-    domain: str = "geometric"
+    domain: str = "citation"
     metric: str = "accuracy"
-    split: str = "public"  # public | folds (5 stratified: 1 train, 1 validation, 3 test; drawn by the seed)
+    #: folds: 5 stratified ones, drawn by the seed; 1 for training, 1 for validation, 3 for the test
+    split: str = limited(one_of("public", "folds"), "public")
     normalize: bool = True  # rows of the bag-of-words features sum to one
 
 
@@ -32,7 +32,7 @@ class GCNConfig(ModelConfig):
     """Two-layer GCN."""
 
     hidden: int = 16
-    dropout: float = 0.5
+    dropout: float = limited(PROBABILITY, 0.5)
 
     def least_parameters(self) -> int:
         return FEATURES * self.hidden
@@ -44,7 +44,7 @@ class ChebConfig(ModelConfig):
 
     hidden: int = 16
     order: int = 2  # K: polynomials T_0 … T_{K−1}
-    dropout: float = 0.5
+    dropout: float = limited(PROBABILITY, 0.5)
 
     def least_parameters(self) -> int:
         return FEATURES * self.hidden * self.order
@@ -57,11 +57,9 @@ class ChebConfig(ModelConfig):
 class SplineConfig(ModelConfig):
     """Two-layer spline network."""
 
-    minimum: ClassVar[dict[str, int]] = {"kernel_size": 2}
-
     hidden: int = 16
-    kernel_size: int = 2
-    dropout: float = 0.5  # on the input and on the hidden layer
+    kernel_size: int = limited(at_least(2), 2)
+    dropout: float = limited(PROBABILITY, 0.5)  # on the input and on the hidden layer
 
     def least_parameters(self) -> int:
         return FEATURES * self.hidden * self.kernel_size
@@ -73,9 +71,9 @@ class GATConfig(ModelConfig):
 
     hidden: int = 8  # per head
     heads: int = 8
-    dropout: float = 0.6  # on the input and on the hidden layer
-    attention_dropout: float = 0.6  # first layer
-    attention_dropout_out: float = 0.6  # second layer
+    dropout: float = limited(PROBABILITY, 0.6)  # on the input and on the hidden layer
+    attention_dropout: float = limited(PROBABILITY, 0.6)  # first layer
+    attention_dropout_out: float = limited(PROBABILITY, 0.6)  # second layer
 
     def least_parameters(self) -> int:
         return FEATURES * self.hidden * self.heads
@@ -89,11 +87,10 @@ class DNAConfig(ModelConfig):
     layers: int = 5
     heads: int = 8
     groups: int = 16
-    dropout: float = 0.5  # after the input layer and before the output layer
-    attention_dropout: float = 0.8
-    tap: str = "scores"  # "log_softmax" repeats the released code, whose "error" is the constant −onehot/n
-
-    choices: ClassVar[dict[str, tuple[str, str]]] = {"tap": ("scores", "log_softmax")}
+    dropout: float = limited(PROBABILITY, 0.5)  # after the input layer and before the output layer
+    attention_dropout: float = limited(PROBABILITY, 0.8)
+    #: log_softmax repeats the released code, whose "error" is the constant −onehot/n
+    tap: str = limited(one_of("scores", "log_softmax"), "scores")
 
     def least_parameters(self) -> int:
         return self.hidden * (FEATURES + self.layers * self.hidden // self.groups)
@@ -119,18 +116,3 @@ class GAEConfig(ModelConfig):
 
     def least_parameters(self) -> int:
         return self.hidden * (FEATURES + self.embedding)
-
-
-_NODES = "benchmarks.tasks.citation.classification:NodeClassification"
-_LINKS = "benchmarks.tasks.citation.gae:LinkPrediction"
-_OF_NODES = ("accuracy", "valid_accuracy", "silhouette", "knn_accuracy")
-_OF_LINKS = ("auc", "average_precision", "valid_auc", "valid_average_precision")
-
-ARCHITECTURES = {
-    "gcn": Architecture(CitationConfig, GCNConfig, _NODES, _OF_NODES),
-    "cheb": Architecture(CitationConfig, ChebConfig, _NODES, _OF_NODES),
-    "spline": Architecture(CitationConfig, SplineConfig, _NODES, _OF_NODES),
-    "gat": Architecture(CitationConfig, GATConfig, _NODES, _OF_NODES),
-    "dna": Architecture(CitationConfig, DNAConfig, _NODES, _OF_NODES),
-    "gae": Architecture(CitationConfig, GAEConfig, _LINKS, _OF_LINKS),
-}

@@ -9,27 +9,16 @@ from functools import lru_cache
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.tasks.criteo.afn import AFN
-from benchmarks.tasks.criteo.autoint import AutoInt
-from benchmarks.tasks.criteo.config import AFNConfig, AutoIntConfig, CriteoConfig, DCNConfig, DeepFMConfig, FMConfig
-from benchmarks.tasks.criteo.dcn import DCN
-from benchmarks.tasks.criteo.deepfm import DeepFM
+from benchmarks.catalogue.discovery import architectures
+from benchmarks.tasks.criteo.config import CriteoConfig
 from benchmarks.tasks.criteo.fields import Fields, dense_gradients
-from benchmarks.tasks.criteo.fm import FM
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.criteo.load import Batch, CriteoData, Preprocessing, batches, load_criteo
 
-NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
-    "fm": (FM, FMConfig),
-    "deepfm": (DeepFM, DeepFMConfig),
-    "dcn": (DCN, DCNConfig),
-    "autoint": (AutoInt, AutoIntConfig),
-    "afn": (AFN, AFNConfig),
-}
 ALIGNMENT_SAMPLES = 512  # as in the paper
 load_once = lru_cache(maxsize=2)(load_criteo)  # a worker runs many seeds and methods on the same rows
 
@@ -53,8 +42,9 @@ class ClickPrediction(Task):
         self.split = data.split(config.split_seed)
         self._check()
         sparse, sizes = config.embedding_update == "sparse", data.field_sizes
-        network, model_config = NETWORKS[config.architecture]
-        self.model = network(model_config(**config.model), Fields(len(sizes), sum(sizes), sparse))
+        architecture = architectures()[config.architecture]
+        settings = architecture.model_config(**config.model)
+        self.model = architecture.network_class(settings, Fields(len(sizes), sum(sizes), sparse))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return self._training_batches(epoch, self.config.batch_size, start)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Optional
 
-from benchmarks.settings.architectures import Architecture
+from benchmarks.settings.limits import COUNT, NOT_NEGATIVE, PROBABILITY, SEED, at_least, limited, one_of
 from benchmarks.settings.schema import ModelConfig, TaskConfig
 from datasets.criteo.format import FIELDS
 
@@ -14,18 +14,17 @@ from datasets.criteo.format import FIELDS
 class CriteoConfig(TaskConfig):
     """Click prediction on Criteo's data. `rows`, `threshold` and `split_seed` decide which AUCs may be compared."""
 
-    datasets: ClassVar[tuple[str, ...]] = ("criteo", "criteo_10k")
-
     suite: str = "${.dataset}"
     domain: str = "recommendation"
     name: str = "${.suite}/${.architecture}"
     metric: str = "auc"
-    rows: Optional[int] = None  # noqa: UP045  only the first rows of the file
-    threshold: int = 10  # values seen fewer times in their field share one embedding
-    split_seed: int = 0  # of the split 80/10/10, the same for all seeds of a run
-    batch_size: int = 2048
-    eval_batch_size: int = 8192
-    embedding_update: str = "sparse"  # sparse (the rows that a batch touches) | dense (Adam on all rows)
+    rows: Optional[int] = limited(COUNT, None)  # noqa: UP045  only the first rows of the file
+    threshold: int = limited(COUNT, 10)  # values seen fewer times in their field share one embedding
+    split_seed: int = limited(SEED, 0)  # of the split 80/10/10, the same for all seeds of a run
+    batch_size: int = limited(at_least(2), 2048)  # batch norm needs two
+    eval_batch_size: int = limited(COUNT, 8192)
+    #: sparse: of the rows that a batch touches; dense: Adam on all rows
+    embedding_update: str = limited(one_of("sparse", "dense"), "sparse")
 
 
 @dataclass
@@ -42,7 +41,9 @@ class TableConfig(ModelConfig):
 class LinearConfig:
     """The linear terms."""
 
-    linear_std: float = 0.0  # of their initial values; 1 repeats the code that the paper builds on
+    linear_std: float = limited(
+        NOT_NEGATIVE, 0.0
+    )  # of their initial values; 1 repeats the code that the paper builds on
 
 
 @dataclass
@@ -51,7 +52,7 @@ class MLPConfig:
 
     hidden: int = 400
     layers: int = 3
-    dropout: float = 0.0
+    dropout: float = limited(PROBABILITY, 0.0)
 
     def least_parameters(self) -> int:
         return super().least_parameters() + (self.layers - 1) * self.hidden**2  # type: ignore[misc]
@@ -114,15 +115,3 @@ class AFNConfig(MLPConfig, LinearConfig, TableConfig):
 
     def least_parameters(self) -> int:
         return super().least_parameters() + self.neurons * (FIELDS + self.embedding * self.hidden)
-
-
-_CLICKS = "benchmarks.tasks.criteo.click_prediction:build"
-_METRICS = ("auc", "log_loss", "valid_auc", "valid_log_loss")
-
-ARCHITECTURES = {
-    "fm": Architecture(CriteoConfig, FMConfig, _CLICKS, _METRICS),
-    "deepfm": Architecture(CriteoConfig, DeepFMConfig, _CLICKS, _METRICS),
-    "dcn": Architecture(CriteoConfig, DCNConfig, _CLICKS, _METRICS),
-    "autoint": Architecture(CriteoConfig, AutoIntConfig, _CLICKS, _METRICS),
-    "afn": Architecture(CriteoConfig, AFNConfig, _CLICKS, _METRICS),
-}

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Optional
 
-from benchmarks.settings.architectures import Architecture
+from benchmarks.settings.limits import COUNT, NOT_NEGATIVE, at_least, at_most, first_problem, limited
 from benchmarks.settings.schema import ModelConfig, TaskConfig
+
+#: Of a ray, for a distribution to be drawn from.
+SAMPLES = at_least(3)
 
 
 @dataclass
 class ViewSynthesisConfig(TaskConfig):
     """Learning one scene. What the image sizes and test views depend on decides which PSNRs may be compared."""
 
-    datasets: ClassVar[tuple[str, ...]] = ("nerf_synthetic/*", "llff_real/*", "capture/*")
-
     suite: str = "view_synthesis"
-    domain: str = "neural_view_synthesis"
+    domain: str = "view_synthesis"
     name: str = "${.dataset}"
     metric: str = "psnr"
-    rays: int = 1024  # a step
-    coarse_samples: int = 64  # a ray
-    fine_samples: int = 128  # a ray, besides the coarse ones
-    density_noise: float = 0.0  # standard deviation, in training
-    downscale: int = 1  # width and height are divided by it
-    longest_side: Optional[int] = None  # noqa: UP045  and by more, if needed for no side to be longer
-    every_test_view: int = 1  # only every n-th test view is scored
-    holdout: int = 8  # LLFF and captures: every n-th view is a test view
-    llff_factor: int = 8  # LLFF: which folder of images, 4 is images_4
-    valid_views: int = 2  # rendered at an evaluation during training
-    chunk: int = 4096  # rays rendered at once, outside training
+    rays: int = limited(COUNT, 1024)  # a step
+    coarse_samples: int = limited(SAMPLES, 64)  # a ray
+    fine_samples: int = limited(COUNT, 128)  # a ray, besides the coarse ones
+    density_noise: float = limited(NOT_NEGATIVE, 0.0)  # standard deviation, in training
+    downscale: int = limited(COUNT, 1)  # width and height are divided by it
+    longest_side: Optional[int] = limited(COUNT, None)  # noqa: UP045  and by more, if needed for no side to be longer
+    every_test_view: int = limited(COUNT, 1)  # only every n-th test view is scored
+    holdout: int = limited(at_least(2), 8)  # LLFF and captures: every n-th view is a test view
+    llff_factor: int = limited(COUNT, 8)  # LLFF: which folder of images, 4 is images_4
+    valid_views: int = limited(COUNT, 2)  # rendered at an evaluation during training
+    chunk: int = limited(COUNT, 4096)  # rays rendered at once, outside training
 
     def least_activations(self) -> int:
         return self.rays * (2 * self.coarse_samples + self.fine_samples) * self.model.depth * self.model.width
@@ -49,16 +50,15 @@ class NeRFConfig(ModelConfig):
     """
 
     depth: int = 8  # layers on the position
-    width: int = 256  # of each; the layer that sees the direction has half of it
-    skip: int = 4  # the position enters again after this layer, counted from 0, unless that is the last one
-    position_frequencies: int = 10
-    direction_frequencies: int = 4
+    width: int = limited(at_least(2), 256)  # of each; the layer that sees the direction has half of it
+    skip: int = limited(
+        NOT_NEGATIVE, 4
+    )  # the position enters again after this layer, counted from 0, unless that is the last one
+    #: Frequencies double. In fp32, the sine of a larger angle says nothing, and that of 2**128 is not a number.
+    position_frequencies: int = limited(at_most(24), 10)
+    direction_frequencies: int = limited(at_most(24), 4)
     density_bias: float = 0.0  # added to PyTorch's initial value
     feature_relu: bool = False  # a ReLU between the feature layer and its feedback point
-
-    minimum: ClassVar[dict[str, int]] = {"width": 2, "skip": 0}
-    #: Frequencies double. In fp32, the sine of a larger angle says nothing, and that of 2**128 is not a number.
-    maximum: ClassVar[dict[str, int]] = {"position_frequencies": 24, "direction_frequencies": 24}
 
     def least_parameters(self) -> int:
         return self.width * ((self.depth - 1) * self.width + 6 * self.position_frequencies)
@@ -83,23 +83,13 @@ class RenderOptions:
 
     near: float
     far: float
-    coarse_samples: int = 64
-    fine_samples: int = 128
-    density_noise: float = 0.0
+    coarse_samples: int = limited(SAMPLES, 64)
+    fine_samples: int = limited(COUNT, 128)
+    density_noise: float = limited(NOT_NEGATIVE, 0.0)
     background: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.near < self.far:
             raise ValueError(f"near={self.near}, far={self.far}: near must be less than far")
-        for name, least in {"coarse_samples": 3, "fine_samples": 1, "density_noise": 0}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: must be {least} or more")
-
-
-_RECONSTRUCTION = "benchmarks.tasks.view_synthesis.reconstruction:build"
-_METRICS = ("psnr", "ssim", "valid_psnr")
-
-ARCHITECTURES = {
-    "nerf": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION, _METRICS),
-    "nerf_8x256": Architecture(ViewSynthesisConfig, NeRFConfig, _RECONSTRUCTION, _METRICS),
-}
+        if found := first_problem(RenderOptions, vars(self)):
+            raise ValueError(found)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.catalogue.discovery import architectures, domains
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF
-from benchmarks.tasks.citation.config import ARCHITECTURES
 
 METHODS = ("bp", "dfa", "shallow")
 REFERENCE = CONF.parent / "results" / "paper" / "reference.csv"
@@ -65,7 +65,7 @@ def test_task_composes_for_every_method(task, profile):
     for method in METHODS:
         config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
         assert not OmegaConf.missing_keys(config)
-        assert config.task.name == task and config.task.domain in ("geometric", "tuned_geometric")
+        assert config.task.name == task and config.task.domain in ("citation", "tuned_citation")
         assert (config.task.epochs is None) != (config.task.steps is None)
 
 
@@ -85,10 +85,10 @@ def test_settings_are_the_published_ones(task):
         assert config.metric == ("auc" if config.architecture == "gae" else "accuracy")
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", [one.name for one in domains()["citation"].architectures])
 def test_sizes_of_zero_are_refused(architecture):
     """Without it a network without layers would train something else, or end in somebody else's error."""
-    config = ARCHITECTURES[architecture].model_config
+    config = architectures()[architecture].model_config
     sizes = [field.name for field in fields(config) if isinstance(field.default, int)]
     assert sizes
     for name in sizes:

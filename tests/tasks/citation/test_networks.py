@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.settings.compose import compose
-from benchmarks.tasks.citation.classification import NETWORKS, NodeClassification
+from benchmarks.tasks.citation.classification import NodeClassification
 from benchmarks.tasks.citation.config import GAEConfig, GATConfig, GCNConfig
 from benchmarks.tasks.citation.gae import GAE
 from benchmarks.tasks.citation.gat import GAT
@@ -17,7 +17,10 @@ from benchmarks.tasks.citation.gcn import GCN
 from benchmarks.tasks.citation.graph import Graph
 from dfa_core import make_method
 from tests.helpers.citation_samples import adjacency, normalized_adjacency, randomize, sample_data, sample_graph
+from tests.helpers.networks import networks_of
 from tests.helpers.runs import build
+
+NETWORKS = networks_of("citation")
 
 GRAPHS = {"cora": (1433, 7), "citeseer": (3703, 6), "pubmed": (500, 3)}  # features, classes of the real graphs
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.tasks.criteo.click_prediction import NETWORKS
 from dfa_core import FeedbackPoint, make_method, measure_alignment
 from tests.helpers.criteo_networks import HYBRIDS, deepfm, pairs, published, sample, small
+from tests.helpers.networks import networks_of
+
+NETWORKS = networks_of("recommendation")
 
 
 @pytest.mark.parametrize("architecture", HYBRIDS)

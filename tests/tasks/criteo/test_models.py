@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.tasks.criteo.click_prediction import NETWORKS
 from benchmarks.tasks.criteo.fields import Fields
 from tests.helpers.criteo_networks import BY_HAND, SIZES, published, sample, small
+from tests.helpers.networks import networks_of
+
+NETWORKS = networks_of("recommendation")
 
 
 def mlp_parameters(inputs: int, hidden: int, layers: int) -> int:

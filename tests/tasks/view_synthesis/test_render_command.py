@@ -55,7 +55,7 @@ def a_record(dataset: str = LEGO) -> Record:
     """As a run on the stand-in would have left it, apart from what rendering does not ask for."""
     return Record(
         task=dataset,
-        domain="neural_view_synthesis",
+        domain="view_synthesis",
         architecture="nerf",
         dataset=dataset,
         method="bp",

@@ -1,0 +1,55 @@
+"""The catalogues of all domains: a package of `benchmarks.tasks` that has a module `catalogue` is one."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+from benchmarks.catalogue.domain import Architecture, Domain, Task
+
+#: What `benchmarks.tune` puts before the domain of a task with the settings that it found.
+TUNED = "tuned_"
+_TASKS = Path(__file__).parents[1] / "tasks"
+
+
+@cache
+def domains() -> dict[str, Domain]:
+    """All domains by name, in alphabetical order.
+
+    Raises:
+        ValueError: two domains, or two architectures, share a name.
+    """
+    found: dict[str, Domain] = {}
+    for path in sorted(_TASKS.glob("*/catalogue.py")):
+        domain: Domain = importlib.import_module(f"benchmarks.tasks.{path.parent.name}.catalogue").DOMAIN
+        if domain.name in found:
+            raise ValueError(f"{path}: there is a domain {domain.name!r} already; choose another name")
+        found[domain.name] = domain
+    return dict(sorted(found.items()))
+
+
+@cache
+def architectures() -> dict[str, Architecture]:
+    """All architectures by name, domain by domain."""
+    found: dict[str, Architecture] = {}
+    for domain in domains().values():
+        for one in domain.architectures:
+            if one.name in found:
+                raise ValueError(f"{domain.name}: there is an architecture {one.name!r} already; choose another name")
+            found[one.name] = one
+    return found
+
+
+@cache
+def tasks() -> dict[str, Task]:
+    """The tasks that need no file in conf/task, by name."""
+    return {task.name: task for domain in domains().values() for task in domain.tasks}
+
+
+@cache
+def current_domain(name: str) -> str:
+    """The domain that a record of an earlier version calls ``name``; with its prefix, that of a search."""
+    if name.startswith(TUNED):
+        return TUNED + current_domain(name.removeprefix(TUNED))
+    return next((domain.name for domain in domains().values() if name in domain.former_names), name)

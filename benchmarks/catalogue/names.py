@@ -1,0 +1,35 @@
+"""How architectures, datasets and domains read in a table; what no catalogue knows stands under its own name."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from benchmarks.catalogue.discovery import TUNED, domains
+
+
+def is_tuned(domain: str) -> bool:
+    """Whether it is that of tasks with the settings of a search, which are no rows of the shipped tasks' tables."""
+    return domain.startswith(TUNED)
+
+
+def title(name: str) -> str:
+    """How ``name`` (an architecture, a dataset, a scene, a domain) reads in a table."""
+    if is_tuned(name):
+        return f"{title(name.removeprefix(TUNED))} (tuned)"
+    known, (family, slash, scene) = _titles(), name.partition("/")
+    return known.get(name) or known.get(family, family) + (f" {scene}" if slash else "")
+
+
+def network(domain: str, architecture: str) -> str:
+    """How an architecture of ``domain`` reads: that of a searched task is told apart from the shipped one."""
+    return title(f"{TUNED}{architecture.removeprefix(TUNED)}" if is_tuned(domain) else architecture)
+
+
+@cache
+def _titles() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for domain in domains().values():
+        found |= {name.removesuffix("/*"): title for name, title in domain.datasets.items()}
+        found |= {one.name: one.title for one in domain.architectures} | dict(domain.quoted)
+        found[domain.name] = domain.title
+    return found
