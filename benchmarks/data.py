@@ -17,13 +17,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from benchmarks.tasks.data_sources import find_dataset, known_datasets, resolve
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest
 from datasets.core.roots import data_root
 from datasets.fetch.files import fetch
-from datasets.registry import find_dataset, known_datasets, resolve
 
 _COLUMNS = ("dataset", "folder", "files", "size", "licence", "origin", "data=auto uses")
 

@@ -1,50 +1,59 @@
 """The datasets there are, and which data a run uses: the published files, or a stand-in in the cache.
 
-To add a dataset, write a module with its manifest, one with its stand-in and one with its loader, and add the former
-two to `_MANIFESTS` and `_STANDINS` under one name; sources, downloads and the data commands then know it.
+A dataset is a package here that exports ``DATASET``: a `Dataset`, or a `Collection` of several. Sources, downloads and
+the data commands then know it.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from datasets.core.errors import AbsentError, DataError
 from datasets.core.files import obstacle
 from datasets.core.roots import cache_root, data_root
-from datasets.core.source import Dataset, Source
-from datasets.criteo.manifest import MANIFESTS as CRITEO_MANIFESTS
-from datasets.criteo.standin import STANDINS as CRITEO_STANDINS
-from datasets.planetoid.manifest import MANIFESTS as PLANETOID_MANIFESTS
-from datasets.planetoid.standin import STANDINS as CITATION_STANDINS
-from datasets.scenes.manifest import CAPTURE, capture_manifest
-from datasets.scenes.manifest import MANIFESTS as SCENE_MANIFESTS
-from datasets.scenes.standin import STANDINS as SCENE_STANDINS
-from datasets.scenes.standin import capture_standin
-from datasets.wikitext.manifest import MANIFESTS as WIKITEXT_MANIFESTS
-from datasets.wikitext.standin import STANDINS as WIKITEXT_STANDINS
+from datasets.core.source import Collection, Dataset, Source
 
 CHOICES = ("auto", "real", "standin")
 
 
-_MANIFESTS = PLANETOID_MANIFESTS | CRITEO_MANIFESTS | SCENE_MANIFESTS | WIKITEXT_MANIFESTS
-_STANDINS = CITATION_STANDINS | CRITEO_STANDINS | SCENE_STANDINS | WIKITEXT_STANDINS
-_DATASETS = {name: Dataset(manifest, _STANDINS[name]) for name, manifest in _MANIFESTS.items()}
+def _collections() -> Iterator[Collection]:
+    """What the packages export."""
+    for path in sorted(Path(__file__).parent.glob("*/__init__.py")):
+        exported = getattr(importlib.import_module(f"datasets.{path.parent.name}"), "DATASET", None)
+        if exported is not None:
+            yield exported if isinstance(exported, Collection) else Collection((exported,))
+
+
+_COLLECTIONS = list(_collections())
+_DATASETS = {one.name: one for collection in _COLLECTIONS for one in collection.datasets}
+
+
+def add(dataset: Dataset) -> None:
+    """Make a dataset known that lies elsewhere; the same one may be added again.
+
+    Raises ValueError if another one has its name.
+    """
+    if _DATASETS.setdefault(dataset.name, dataset) != dataset:
+        raise ValueError(f"there is a dataset {dataset.name!r} already; choose another name")
 
 
 def known_datasets() -> list[str]:
-    """Names of all datasets, in the order in which tables list them."""
+    """Names of all datasets, package by package."""
     return list(_DATASETS)
 
 
 def find_dataset(name: str) -> Dataset:
-    """The dataset of this name; `capture/<folder>` is a capture of one's own (`scenes.manifest`).
+    """The dataset of this name, which may be one of the user's own (`capture/<folder>`).
 
     Raises DataError with the nearest valid names if there is none.
     """
     if name in _DATASETS:
         return _DATASETS[name]
-    if name.startswith(CAPTURE):
-        return Dataset(capture_manifest(name), capture_standin(name))
+    if (own := next(filter(None, (collection.own(name) for collection in _COLLECTIONS)), None)) is not None:
+        return own
     near = difflib.get_close_matches(name.lower(), _DATASETS, n=3, cutoff=0.5) or known_datasets()
     raise DataError(f"unknown dataset {name!r}; did you mean {' or '.join(near)}?")
 

@@ -12,11 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, artefact_path, read_record
+from benchmarks.tasks.data_sources import resolve
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
 from benchmarks.tasks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
 from benchmarks.tasks.view_synthesis.rendering import NeRF
 from datasets.core.source import Source
-from datasets.registry import resolve
 from datasets.scenes.load import Scene, load_scene
 
 #: The most of each setting that is rendered; published are 64 and 128 samples, and chunks of 4096 rays.

@@ -17,9 +17,9 @@ from benchmarks.records.record import DONE, Record, hash_config, read_record, ru
 from benchmarks.settings.compose import GROUPS, compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.schema import entry_for
+from benchmarks.tasks.data_sources import resolve
 from benchmarks.terminal.errors import UsageError
 from datasets.core.source import Source
-from datasets.registry import resolve
 
 #: Settings that do not change a result, so they do not enter the configuration's hash.
 _WITHOUT_EFFECT = {"name", "suite", "domain", "skip", "profiles", "max_seeds", "cost", "precision", "method_names"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datasets.core.manifest import Manifest
 from datasets.core.standin import StandIn
@@ -20,6 +22,22 @@ class Dataset:
     def name(self) -> str:
         """The word used in configurations and commands, e.g. `cora`."""
         return self.manifest.name
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The datasets of one package, which share format and loader.
+
+    own: makes a dataset of a user's own out of its name (a capture, say), or gives None if the name is none of its.
+    """
+
+    datasets: tuple[Dataset, ...]
+    own: Callable[[str], Dataset | None] = lambda name: None
+
+    @classmethod
+    def of(cls, manifests: Mapping[str, Manifest], standins: Mapping[str, StandIn], **more: Any) -> Collection:
+        """Manifests and stand-ins by name, one of each for every dataset."""
+        return cls(tuple(Dataset(manifest, standins[name]) for name, manifest in manifests.items()), **more)
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ def prepare(source: Source) -> None:
         source.dataset.standin.generate(source.folder, source.fingerprint)
 
 
-def fix_hint(source: Source) -> str:
+def hint_for(source: Source) -> str:
     """What to do about a bad file of this source, as the end of an error message."""
     if source.kind == "stand-in":
         return f"delete the folder {source.folder} and it is generated anew"

@@ -16,7 +16,7 @@ from datasets.core.files import is_file, read_json
 from datasets.core.manifest import check_file, sampled_digest
 from datasets.core.roots import cache_root
 from datasets.core.sole_writer import sole_writer
-from datasets.core.source import Source, fix_hint, prepare
+from datasets.core.source import Source, hint_for, prepare
 from datasets.criteo.batches import CriteoData
 from datasets.criteo.format import FIELD_NAMES, FIELDS, FILE, GZIP_FILE
 from datasets.criteo.preprocess import ABOUT, ENCODER, LABELS, ROWS, Preprocessing, preprocess
@@ -72,11 +72,11 @@ def _checked_file(source: Source) -> TextFile:
     paths = [source.folder / name for name in (FILE, GZIP_FILE)]
     path = next((path for path in paths if is_file(path)), paths[0])
     if source.kind != "real":
-        return TextFile(path, fix_hint(source))
+        return TextFile(path, hint_for(source))
     expected = source.dataset.manifest.files[0]
     if expected.sha256 is not None:
-        check_file(path, expected, fix_hint(source))
-    return TextFile(path, fix_hint(source), limit=_SIZE_MARGIN * expected.size)
+        check_file(path, expected, hint_for(source))
+    return TextFile(path, hint_for(source), limit=_SIZE_MARGIN * expected.size)
 
 
 def _open(folder: Path) -> CriteoData:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, issparse
 from datasets.core.errors import DataError, shown
 from datasets.core.files import read_file
 from datasets.core.manifest import read_checked
-from datasets.core.source import Source, fix_hint
+from datasets.core.source import Source, hint_for
 from datasets.planetoid.manifest import file_name
 from datasets.planetoid.unpickle import LIMIT, load_pickle
 
@@ -53,15 +53,15 @@ class RawFiles:
 
     def fail(self, part: str, what: str) -> NoReturn:
         """Raise DataError about a part."""
-        raise DataError(f"{self.path(part)}: {what}; {fix_hint(self.source)}")
+        raise DataError(f"{self.path(part)}: {what}; {hint_for(self.source)}")
 
     def content(self, part: str) -> bytes:
         """The bytes of a part; of real data only once they agree with the published checksum."""
         path = self.path(part)
         if self.source.kind == "real":
             expected = self.source.dataset.manifest.find(path.name)
-            return read_checked(path, expected, fix_hint(self.source))
-        return read_file(path, fix_hint(self.source), LIMIT)
+            return read_checked(path, expected, hint_for(self.source))
+        return read_file(path, hint_for(self.source), LIMIT)
 
 
 def read_raw(source: Source) -> RawGraph:
@@ -80,7 +80,7 @@ def read_raw(source: Source) -> RawGraph:
 
 
 def _unpickle(files: RawFiles, part: str) -> np.ndarray | csr_matrix | dict:
-    return load_pickle(files.content(part), files.path(part), fix_hint(files.source))
+    return load_pickle(files.content(part), files.path(part), hint_for(files.source))
 
 
 def _read_features(files: RawFiles, part: str) -> csr_matrix:

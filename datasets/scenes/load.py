@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datasets.core.errors import DataError
 from datasets.core.roots import cache_root
-from datasets.core.source import Source, fix_hint, prepare
+from datasets.core.source import Source, hint_for, prepare
 from datasets.scenes.blender import plan_blender
 from datasets.scenes.capture import plan_capture
 from datasets.scenes.llff import plan_llff
@@ -24,16 +24,16 @@ __all__ = ["Scene", "SceneOptions", "Views", "composite", "load_scene", "turn_ar
 
 
 def _blender(source: Source, options: SceneOptions) -> ScenePlan:
-    return plan_blender(source.folder, options, fix_hint(source))
+    return plan_blender(source.folder, options, hint_for(source))
 
 
 def _llff(source: Source, options: SceneOptions) -> ScenePlan:
     shrunk = cache_root() / "scenes" / f"{source.name}-{source.fingerprint}"
-    return plan_llff(source.folder, options, fix_hint(source), shrunk)
+    return plan_llff(source.folder, options, hint_for(source), shrunk)
 
 
 def _capture(source: Source, options: SceneOptions) -> ScenePlan:
-    return plan_capture(source.folder, options, fix_hint(source))
+    return plan_capture(source.folder, options, hint_for(source))
 
 
 # By the first part of a dataset's name: `nerf_synthetic/lego`.

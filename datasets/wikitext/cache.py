@@ -13,7 +13,7 @@ from datasets.core.errors import DataError
 from datasets.core.manifest import RemoteFile, check_file
 from datasets.core.roots import cache_root, data_root
 from datasets.core.sole_writer import sole_writer
-from datasets.core.source import Source, fix_hint, prepare
+from datasets.core.source import Source, hint_for, prepare
 from datasets.wikitext.corpus import WikiText
 from datasets.wikitext.encode import ENCODER, encode, open_encoded
 from datasets.wikitext.format import SPLITS, file_name
@@ -76,7 +76,7 @@ def _make(source: Source, tokenization: Tokenization, folder: Path) -> None:
 
 def _checked_texts(source: Source) -> dict[str, TextFile]:
     """The text of each split, whose files agree with their checksums if they have one."""
-    fix_hint = fix_hint(source)
+    fix_hint = hint_for(source)
     if source.kind == "real":
         fix_hint = source.dataset.manifest.advice_in(data_root())
         for path, expected in _published(source):
@@ -98,4 +98,4 @@ def _published(source: Source) -> list[tuple[Path, RemoteFile]]:
 def _floors(source: Source, tokenization: Tokenization) -> dict[str, float] | None:
     if source.kind != "stand-in" or tokenization.end_of_line == "drop":
         return None
-    return read_floors(source.folder, fix_hint(source))
+    return read_floors(source.folder, hint_for(source))

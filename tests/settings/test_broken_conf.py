@@ -96,6 +96,7 @@ def test_a_sweep_over_all_leaves_it_out_and_one_that_names_it_ends(conf, command
     assert [task for task, _ in said] == ["citation/gat_cora"] and "line 2: not readable" in said[0][1]
     done = command(sweep.main)("profile=smoke", "tasks=citation", "results=out")
     assert done.code == 2 and done.err.count("\n") == 1 and "gat_cora.yaml, line 2" in done.err
+    (conf / "method").mkdir(exist_ok=True)
     (conf / "method/dfa.yaml").write_text(BROKEN)
     with pytest.raises(BrokenFileError, match=r"dfa\.yaml, line 2"):  # no task's fault
         plan(Selection("smoke"), lambda task, reason: None)

@@ -19,7 +19,7 @@ def data(n_rows: int = N_ROWS) -> CriteoData:
 
 def numbers(found) -> list[int]:
     """The rows that batches hold."""
-    return [number for batch in found for number in batch.rows[:, 7].tolist()]
+    return [number for batch in found for number in batch.feature_ids[:, 7].tolist()]
 
 
 def test_the_parts_of_a_split_are_disjoint_and_all_there_is() -> None:
@@ -54,8 +54,8 @@ def test_batches_hold_every_chosen_row_once(order_seed: int | None) -> None:
     assert [len(batch.labels) for batch in found] == [25, 25, 25, 25, 3]
     assert sorted(numbers(found)) == chosen.tolist()
     for batch in found:
-        assert batch.rows.dtype == torch.int32 and batch.rows.shape == (len(batch.labels), 39)
-        assert batch.labels.dtype == torch.float32 and batch.labels.equal((batch.rows[:, 0] % 2).float())
+        assert batch.feature_ids.dtype == torch.int32 and batch.feature_ids.shape == (len(batch.labels), 39)
+        assert batch.labels.dtype == torch.float32 and batch.labels.equal((batch.feature_ids[:, 0] % 2).float())
 
 
 def test_without_a_seed_the_order_is_kept() -> None:
