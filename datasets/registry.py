@@ -85,6 +85,8 @@ def _standin_source(entry: Dataset, profile: str) -> Source:
 
 def _require_files(entry: Dataset) -> None:
     manifest, root = entry.manifest, data_root()
+    if not manifest.files:
+        raise AbsentError(f"{entry.name}: is generated and has no published files; use data=standin")
     missing = manifest.missing(root)
     if not missing:
         return

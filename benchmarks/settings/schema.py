@@ -73,8 +73,8 @@ class TaskConfig:
     cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")  # in which all operations of the networks exist
 
-    suite: str = limited(name_of("suite"))  # folder of the task's config, first part of its name
     domain: str = limited(name_of("domain"))  # its name in the catalogue
+    suite: str = limited(name_of("suite"), "${.domain}")  # first part of the task's name
     architecture: str = MISSING
     dataset: str = limited(name_of("dataset"))
     name: str = limited(name_of("task"), "${.suite}/${.architecture}_${.dataset}")

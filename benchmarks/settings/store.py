@@ -28,7 +28,7 @@ def fill_store() -> None:
     for name, architecture in architectures().items():
         node = OmegaConf.structured(architecture.task_config)
         node.model = OmegaConf.structured(architecture.model_config)
-        node.skip = dict(architecture.skip)
+        node.architecture, node.skip = name, dict(architecture.skip)
         store.store(group="schema", name=name, node=node)
     for task in tasks().values():
         _store_choice(f"task/{task.name}", _task(task))
@@ -44,9 +44,11 @@ def _store_choice(path: str, node: dict[str, Any]) -> None:
 
 
 def _task(task: Task) -> dict[str, Any]:
-    """What the task's file would hold."""
-    files = [f"/architecture/{base}@_here_" for base in (task.architecture, *task.bases)]
-    return {"defaults": [*files, "_self_"], "dataset": task.dataset, **task.settings}
+    """What the task's file would hold; an architecture without a file has its values in its dataclasses."""
+    has_file = (CONF / "architecture" / f"{task.architecture}.yaml").exists()
+    bases = [f"{'architecture' if has_file else 'schema'}/{task.architecture}"]
+    bases += [f"architecture/{base}" for base in task.bases]
+    return {"defaults": [*(f"/{base}@_here_" for base in bases), "_self_"], "dataset": task.dataset, **task.settings}
 
 
 def _chosen(choices: DictConfig, key: str, what: str, fallback: str | None) -> Any:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 import re
+from itertools import product
 
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.catalogue.discovery import architectures, tasks
+from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.settings import compose as compose_module
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import flat
+from benchmarks.settings.schema import PROFILES
 from benchmarks.settings.store import by_dataset, by_method, by_profile
 from benchmarks.terminal.errors import UsageError
 
@@ -38,7 +43,7 @@ def keys(task: str, method: str) -> list[str]:
 @pytest.mark.parametrize("task", ["citation/gcn_cora", "citation/dna_pubmed", "citation/gat_citeseer"])
 def test_a_typo_in_any_key_names_the_right_one(task):
     """Otherwise a misspelt setting could be ignored: the run would be recorded as something that it is not."""
-    for key in keys(task, "dfa"):
+    for key in [key for key in keys(task, "dfa") if not key.startswith("task.published")]:
         typo = key[:-2] + key[-1]  # a letter is missing
         with pytest.raises(UsageError, match="unknown setting") as caught:
             check_overrides([f"task={task}", "method=dfa", f"{typo}=1"])
@@ -158,11 +163,55 @@ def test_an_override_beats_the_setting_by_method(method):
     assert config.task.model.dropout == 0.3 and config.task.optim.weight_decay == 0
 
 
-def test_every_task_composes():
-    """A task that does not compose would be noticed only when somebody asks for it."""
-    for task in options("task"):
-        config = compose([f"task={task}", "profile=smoke"])
+def with_own_choices() -> list[str]:
+    """Every task that has a file, and of those without one the first of each architecture and kind of settings."""
+    generated = {(one.architecture, one.bases, str(one.settings)): name for name, one in reversed(tasks().items())}
+    return sorted({*generated.values(), *(task for task in options("task") if task not in tasks())})
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_choice_has_an_entry_for_every_profile_and_method(profile):
+    """Without one, a run would fail hours into a sweep, or when somebody asks for the task."""
+    asked = with_own_choices()
+    assert {compose([f"task={task}"]).task.architecture for task in asked} == set(architectures())
+    for task, method in product(asked, shipped_methods()):
+        config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
         assert config.task.name == task and not OmegaConf.missing_keys(config)
+        assert (config.task.epochs is None) != (config.task.steps is None)
+
+
+def test_a_task_shows_the_papers_numbers():
+    """They come from the file of published numbers, so that none can be mistyped beside a task."""
+    table = pd.read_csv(CONF.parent / "results" / "paper" / "reference.csv")
+    for task, metric in (("citation/gae_pubmed", "auc"), ("criteo/dcn", "log_loss"), ("nerf_synthetic/drums", "psnr")):
+        settings = compose([f"task={task}", "profile=paper"]).task
+        rows = table[(table.architecture == settings.architecture) & (table.dataset == settings.dataset)]
+        rows = rows[rows.metric == metric]
+        assert len(rows) and settings.published[metric] == dict(zip(rows.method, rows.value.astype(float), strict=True))
+    noam, best = (compose([f"task=wikitext103/macro{end}", "profile=paper"]).task for end in ("_noam", ""))
+    assert noam.published.valid_perplexity == {"dfa_macro": 95.0, "dfa_micro": 182.0, "bp": 34.4}
+    assert best.published.valid_perplexity == {"dfa_macro": 52.0, "dfa_micro": 93.3, "bp": 29.8, "shallow": 428.0}
+    assert compose(["task=criteo_10k/dcn", "profile=long"]).task.published == {}
+
+
+def test_commands_in_the_tasks_files_can_be_given():
+    """Without it the command in a file could be that of the file it was copied from."""
+    lines = [line for path in (CONF / "task").rglob("*.yaml") for line in path.read_text().splitlines()]
+    commands = [line.partition("benchmarks.run ")[2] for line in lines if "benchmarks.run " in line]
+    assert len(commands) >= 14
+    for command in commands:
+        if "<folder>" not in command:
+            compose(command.split())
+
+
+def test_no_file_repeats_what_needs_none():
+    """A file that says what the catalogue says would be a second place for one thing."""
+    for path in (CONF / "task").rglob("*.yaml"):
+        name = path.relative_to(CONF / "task").with_suffix("").as_posix()
+        if name in tasks():
+            one, content = tasks()[name], OmegaConf.to_container(OmegaConf.load(path))
+            said = {key: value for key, value in content.items() if key not in ("defaults", "dataset")}
+            assert said != dict(one.settings) or "# At published size" in path.read_text(), f"{name}: remove the file"
 
 
 def test_a_multirun_is_checked_run_by_run():

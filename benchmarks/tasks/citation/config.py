@@ -19,8 +19,8 @@ class CitationConfig(TaskConfig):
     cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)  # PyTorch has no sparse products of bf16
 
-    suite: str = "citation"
     domain: str = "citation"
+    suite: str = "citation"
     metric: str = "accuracy"
     #: folds: 5 stratified ones, drawn by the seed; 1 for training, 1 for validation, 3 for the test
     split: str = limited(one_of("public", "folds"), "public")

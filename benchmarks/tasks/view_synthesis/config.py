@@ -16,8 +16,8 @@ SAMPLES = at_least(3)
 class ViewSynthesisConfig(TaskConfig):
     """Learning one scene. What the image sizes and test views depend on decides which PSNRs may be compared."""
 
-    suite: str = "view_synthesis"
     domain: str = "view_synthesis"
+    suite: str = "view_synthesis"
     name: str = "${.dataset}"
     metric: str = "psnr"
     rays: int = limited(COUNT, 1024)  # a step

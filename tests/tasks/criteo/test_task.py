@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from benchmarks.settings.compose import compose, options
-from benchmarks.settings.conf_files import CONF
 from benchmarks.tasks.criteo.click_prediction import ALIGNMENT_SAMPLES
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.execute import execute
@@ -190,41 +186,6 @@ def test_fm_has_its_published_settings():
     """FM is the baseline of all four."""
     config = compose(["task=criteo/fm", "method=bp", "profile=paper"]).task
     assert (config.model.embedding, config.optim.lr, config.batch_size, config.epochs) == (16, 1e-4, 2048, 15)
-
-
-@pytest.mark.parametrize("profile", ["smoke", "quick", "long", "paper"])
-@pytest.mark.parametrize("task", TASKS)
-def test_task_composes_for_every_method(task, profile):
-    """Without it a choice without an entry for some profile or method would fail hours into a sweep."""
-    for method in METHODS:
-        config = compose([f"task={task}", f"method={method}", f"profile={profile}"]).task
-        assert config.name == task and config.domain == "recommendation" and config.metric == "auc"
-        assert config.suite == config.dataset == task.split("/")[0]
-        assert config.profiles == (["long"] if config.dataset == "criteo_10k" else ["smoke", "quick", "long", "paper"])
-
-
-def header(task: str) -> list[str]:
-    lines = (CONF / "task" / f"{task}.yaml").read_text(encoding="utf-8").splitlines()
-    return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_header_gives_the_command(task):
-    """Without it the command in the file could be that of the file it was copied from."""
-    method = "bp" if task.endswith("/fm") else "dfa"
-    profile = "long" if task.startswith("criteo_10k/") else "paper"
-    assert f"python -m benchmarks.run task={task} method={method} profile={profile}" in header(task)
-
-
-@pytest.mark.parametrize("task", [task for task in TASKS if task.startswith("criteo/")])
-def test_header_gives_the_papers_numbers(task):
-    """Without it a number mistyped in a comment would be what readers compare with."""
-    table = pd.read_csv(CONF.parent / "results" / "paper" / "reference.csv")
-    rows = table[(table.architecture == task.split("/")[1]) & (table.dataset == "criteo") & (table.metric == "auc")]
-    paper = dict(zip(rows.method, rows.value.astype(float), strict=True))
-    (line,) = (line for line in header(task) if line.startswith("Paper (test AUC"))
-    said = {method: float(value) for method, value in re.findall(r"(\w+) ([\d.]+)(?:,|$)", line.split(": ")[1])}
-    assert said == paper and paper
 
 
 def test_every_architecture_has_both_tasks():
