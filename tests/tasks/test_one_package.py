@@ -32,12 +32,7 @@ def tree(tmp_path_factory) -> Path:
 
 def python(place: Path, *arguments: str) -> str:
     """What a command says that runs in the copy, and not in the tree of this test."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(place),
-        "DFA_CACHE_DIR": str(place / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
+    folders = {"PYTHONPATH": str(place), "DFA_CACHE_DIR": str(place / "cache")}
     command = [sys.executable, *arguments]
     done = subprocess.run(command, cwd=place, env=os.environ | folders, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,7 +73,5 @@ def test_the_gate_judges_it(tree):
 def test_conformance_takes_it_up(tree):
     """The snapshot of its points is generated; gradients, steps and equal starts are checked as of every network."""
     python(tree, "-m", "tests.tasks.points", "spiral_mlp")
-    said = python(
-        tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/tasks/test_conformance.py", "-k", "spirals"
-    )
+    asked = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/tasks/test_conformance.py", "-k", "spirals")
     assert "7 passed" in python(tree, *asked)
