@@ -75,3 +75,62 @@ def test_conformance_takes_it_up(tree):
     python(tree, "-m", "tests.tasks.points", "spiral_mlp")
     asked = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/tasks/test_conformance.py", "-k", "spirals")
     assert "7 passed" in python(tree, *asked)
+
+
+NETWORK = '''"""A GCN whose hidden layer keeps what it was projected from."""
+
+from torch.nn import functional as F
+
+from benchmarks.tasks.citation.gcn import GCN
+
+
+class ResidualGCN(GCN):
+    """Two graph convolutions, the first beside the identity."""
+
+    def hidden(self, graph):
+        projected = self.project(graph.x)
+        return F.relu(projected + self.conv1(projected, graph.edge_index))
+'''
+GRAPH = '''"""A citation graph of one's own, in the format of the others."""
+
+from dataclasses import replace
+
+from datasets.core.manifest import Manifest
+from datasets.core.source import Dataset
+from datasets.planetoid.standin import STANDINS, write_citation
+
+_CORA = STANDINS["cora"]
+_SETTINGS = {"default": replace(_CORA.settings["smoke"], name="villages", nodes=800)}
+_FILES = tuple(name.replace("cora", "villages") for name in _CORA.files)
+DATASET = Dataset(
+    Manifest("villages", "villages", licence="mine", origin="mine", files=()),
+    replace(_CORA, name="villages", files=_FILES, settings=_SETTINGS, write=write_citation),
+)
+'''
+ENTRY = """    Architecture(
+        "residual_gcn",
+        "Residual GCN",
+        f"{_CONFIG}:GCNConfig",
+        "benchmarks.tasks.citation.residual_gcn:ResidualGCN",
+    ),
+)
+
+TABLES = ("""
+VALUES = "defaults: [/schema/residual_gcn@_here_, _self_]\nepochs: 30\noptim: {lr: 0.01}\n"
+
+
+def test_an_architecture_and_a_dataset_join_a_domain(tree):
+    """A model file, its entry and its values; a package with DATASET, and its name in the catalogue. Nothing else."""
+    citation, catalogue = tree / "benchmarks/tasks/citation", tree / "benchmarks/tasks/citation/catalogue.py"
+    (citation / "residual_gcn.py").write_text(NETWORK)
+    (tree / "conf/architecture/residual_gcn.yaml").write_text(VALUES)
+    (tree / "datasets/villages").mkdir()
+    (tree / "datasets/villages/__init__.py").write_text(GRAPH)
+    text = catalogue.read_text()
+    changed = text.replace(")\n\nTABLES = (", ENTRY, 1).replace("GRAPHS = {", 'GRAPHS = {"villages": "Villages", ', 1)
+    catalogue.write_text(changed)
+    task = "citation/residual_gcn_villages"
+    python(tree, "-m", "benchmarks.sweep", f"tasks={task}", "methods=bp,dfa", "profile=smoke")
+    rows = (tree / "results/tables/smoke/overview_citation_standin.md").read_text().splitlines()
+    assert [row.split("|")[1:3] for row in rows if "Residual" in row] == [[" Villages  ", " Residual GCN   "]]
+    assert "villages" in python(tree, "-m", "benchmarks.data", "status")
