@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dfa_core import FeedbackMethod, register
 
 
-@register("random_direction")
+@register("random_direction", colour="#56B4E9", order=50)
 class RandomDirection(FeedbackMethod):
     """For each sample a direction drawn anew, with the norm of the sample's error."""
 
