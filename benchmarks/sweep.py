@@ -57,9 +57,7 @@ def main() -> None:
         if tally.stopped_by:
             console.print(_STOPPED)
             raise SystemExit(tally.stopped_by.exit_code)
-        _show_tables(arguments, console)
-        if logger and logger.name == "wandb":
-            _send_tables(arguments, logger)
+        _show_tables(arguments, console, logger)
     except ValueError as error:  # settings, data, records, plugins: one line each
         guard.fail(error)
     except KeyboardInterrupt:
@@ -96,20 +94,21 @@ class TaskRows:
             display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, unsaid))
 
 
-def _show_tables(arguments: Arguments, console: Console) -> None:
+def _show_tables(arguments: Arguments, console: Console, logger: DictConfig | None) -> None:
+    from benchmarks.records.result_set import ResultSet
     from benchmarks.tables import rebuild, show
+    from benchmarks.tables.table_set import TableSet
 
     with LeftOut() as left_out:
-        written = rebuild(arguments.results, left_out.add)
-    show(arguments.results, arguments.selection.profile, console, unsaid)
+        tables = TableSet(ResultSet.load(arguments.results, left_out.add))
+        written = rebuild(tables)
+    show(tables, arguments.selection.profile, console)
     folders = sorted({str(path.parent) for path in written})
     console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
+    if logger and logger.name == "wandb":
+        from benchmarks.tables.wandb import send_tables
 
-
-def _send_tables(arguments: Arguments, logger: DictConfig) -> None:
-    from benchmarks.tables.wandb import send_tables
-
-    send_tables(arguments.results, arguments.selection.profile, logger)
+        send_tables(tables, arguments.selection.profile, logger)
 
 
 if __name__ == "__main__":
