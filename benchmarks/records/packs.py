@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
-from benchmarks.records.record import Record, iterate_records, record_from, write_atomically, write_record
+from benchmarks.records.record import Record, record_from, write_atomically, write_record
 from benchmarks.records.run_history import History, from_json, to_json, write_history
 from benchmarks.terminal import names
 

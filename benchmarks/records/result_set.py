@@ -12,7 +12,7 @@ Each record and each pack is read once, and gathered into cells once; `ResultSet
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +39,7 @@ class ResultSet:
     folder: Path
     runs: tuple[Run, ...]
     found: CellSet
-    left_out: int  # inputs that could not be used
+    left_out: int = 0  # inputs that could not be used
     on_bad: OnBad = refuse  # gets histories that are not readable, once they are asked for
 
     @classmethod
@@ -61,8 +61,14 @@ class ResultSet:
             left_out += 1
             on_bad(error)
 
-        runs = tuple(runs_of(folder / RECORDS, packs_in(folder), note))
-        return cls(folder, runs, aggregate(run.record for run in runs), left_out, on_bad)
+        found = cls.of(folder, runs_of(folder / RECORDS, packs_in(folder), note), on_bad)
+        return replace(found, left_out=left_out)
+
+    @classmethod
+    def of(cls, folder: Path, runs: Iterable[Run], on_bad: OnBad = refuse) -> ResultSet:
+        """``runs`` of the results folder ``folder``, gathered into cells; their metrics are all known."""
+        runs = tuple(runs)
+        return cls(folder, runs, aggregate(run.record for run in runs), on_bad=on_bad)
 
     @property
     def records(self) -> list[Record]:
@@ -119,4 +125,3 @@ class ResultSet:
     def artefact(self, run_id: str, name: str) -> Path:
         """Where the artefact ``name`` of a run lies, if it is here: artefacts are local."""
         return artefact_path(self.folder / RECORDS / run_id, name)
-

@@ -20,12 +20,10 @@ from benchmarks.report.gather import Material
 from benchmarks.report.grid import Grid, grid
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import Picture
-from benchmarks.tables import tables_of
-from benchmarks.tables.data_source import data_title
-from benchmarks.tables.headline import headline_rows, headline_table
+from benchmarks.tables.data_source import REAL, data_title
 from benchmarks.tables.reference import paper_place
 from benchmarks.tables.specs import title
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import Table, TableKind
 
 _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
 _HEADLINE = (
@@ -82,7 +80,7 @@ def sections_of(material: Material) -> list[Section]:
     drawn = {chart.name for _, chart in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
-        Section("tables", "Tables", _TABLES, tuple(_by_domain(material, [t for t in tables if not _is_cost(t[1])]))),
+        Section("tables", "Tables", _TABLES, tuple(_by_domain(material, tables))),
         Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
         Section("cost", "Cost", _COST, tuple(_cost(material, tables))),
         Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
@@ -95,44 +93,35 @@ def sections_of(material: Material) -> list[Section]:
     return [section for section in made if any(group.blocks for group in section.groups)]
 
 
-def _tables(material: Material) -> list[tuple[str, Table]]:
-    """Every table with its profile: real data first, then the best profile."""
-    found = [(profile, table) for profile in material.profiles for table in tables_of(material.found, profile)]
-    return sorted(found, key=lambda pair: not pair[1].subtitle.startswith("real data"))
-
-
-def _is_cost(table: Table) -> bool:
-    return table.name.startswith("cost")
-
-
-def _is_variants(table: Table) -> bool:
-    return table.name.startswith("variants")
+def _tables(material: Material) -> list[Table]:
+    """Every table: real data first, then the best profile."""
+    found = [table for profile in material.profiles for table in material.tables.of(profile)]
+    return sorted(found, key=lambda table: table.source != REAL)
 
 
 def _headline(material: Material) -> Iterator[Group]:
-    figure = headline_figure(headline_rows(material.cells), material.provenance)
-    table = headline_table(material.cells)
-    if figure and table:
-        yield Group("", (_drawing(figure), grid(table, "all", material.provenance)))
+    figure = headline_figure(material.tables.picks, material.provenance)
+    if figure and material.tables.headline:
+        yield Group("", (_drawing(figure), grid(material.tables.headline, material.provenance)))
 
 
 def _drawing(figure: Forest) -> Drawing:
     return Drawing(Markup(svg(figure, linked=True)))
 
 
-def _by_domain(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
+def _by_domain(material: Material, tables: Sequence[Table]) -> Iterator[Group]:
     """Tables over several domains, those of each domain, and at the end runs with overrides."""
-    shipped = [pair for pair in tables if not _is_variants(pair[1])]
-    domains = sorted({table.domain for _, table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
+    shipped = [table for table in tables if table.kind in (TableKind.RESULTS, TableKind.GAP)]
+    domains = sorted({table.domain for table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
     for domain in domains:
-        blocks = tuple(_grid(material, *pair) for pair in shipped if pair[1].domain == domain)
+        blocks = _grids(material, [table for table in shipped if table.domain == domain])
         yield Group(title(domain).capitalize() if domain else "All domains", blocks)
-    if variants := tuple(_grid(material, *pair) for pair in tables if _is_variants(pair[1])):
+    if variants := _grids(material, [table for table in tables if table.kind is TableKind.VARIANTS]):
         yield Group("Variants", variants)
 
 
-def _grid(material: Material, profile: str, table: Table) -> Grid:
-    return grid(table, profile, material.provenance)
+def _grids(material: Material, tables: Sequence[Table]) -> tuple[Grid, ...]:
+    return tuple(grid(table, material.provenance) for table in tables)
 
 
 def _learning(runs: TaskRuns) -> Chart | None:
@@ -170,9 +159,8 @@ def _picture(material: Material, runs: TaskRuns, chart: Chart, rank: int) -> Pic
     return pictures.of_chart(chart, anchor, rank)
 
 
-def _cost(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
-    blocks = tuple(_grid(material, *pair) for pair in tables if _is_cost(pair[1]))
-    if blocks:
+def _cost(material: Material, tables: Sequence[Table]) -> Iterator[Group]:
+    if blocks := _grids(material, [table for table in tables if table.kind is TableKind.COST]):
         yield Group("", blocks)
     for group in _charts(material, _drawn(material, _over_seconds), _SECONDS):
         yield Group(f"{group.title}: quality against training time", group.blocks)
@@ -186,7 +174,9 @@ def _depth(material: Material) -> Iterator[Group]:
         for history in line.histories
         if history.points
     }
-    yield from (Group("", (_drawing(figure),)) for figure in depth_figures(material.cells, material.provenance, orders))
+    yield from (
+        Group("", (_drawing(figure),)) for figure in depth_figures(material.results.cells, material.provenance, orders)
+    )
 
 
 def _files(blocks: Iterator[Any]) -> Iterator[Group]:

@@ -23,16 +23,11 @@ from benchmarks.report.forest import LEFT, RIGHT, Forest, Group, Line, Mark, svg
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import of_chart, of_file
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables import rebuild
-from benchmarks.tables.headline import headline_rows, headline_table
+from benchmarks.tables.headline import headline_table
 from tests.helpers.report_samples import BP, DFA, SHALLOW, citation, noise, picture, standins
-from tests.helpers.results_samples import record, runs, save
+from tests.helpers.results_samples import picks, rebuild, record, runs, save
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def picks(made):
-    return headline_rows(aggregate(made).cells)
 
 
 def names(made):
@@ -95,7 +90,7 @@ def test_the_headline_table_comes_and_goes_with_its_records(tmp_path):
     rebuild(tmp_path)
     assert not list((tmp_path / "tables").glob("headline*"))
     assert "headline" not in (tmp_path / "tables" / "README.md").read_text()
-    assert headline_table(aggregate([record(80.0)]).cells) is None
+    assert headline_table(picks([record(80.0)])) is None
 
 
 def circles(text):

@@ -6,8 +6,8 @@ from benchmarks.records.cells import aggregate
 from benchmarks.tables.build import build
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.specs import SPECS
-from benchmarks.tables.text import Table
-from tests.helpers.results_samples import record, records
+from benchmarks.tables.table import Table
+from tests.helpers.results_samples import record, records, slice_of
 
 SPEC = {spec.name: spec for spec in SPECS}
 SCENE = {"domain": "neural_view_synthesis", "architecture": "nerf", "metric": "psnr", "method": "dfa"}
@@ -15,7 +15,7 @@ LEGO, CHAIR = ({"dataset": f"nerf_synthetic/{name}", **SCENE} for name in ("lego
 
 
 def table(name, made) -> Table:
-    return build(SPEC[name], aggregate(made).cells, "paper", "real")
+    return build(SPEC[name], slice_of(made))
 
 
 def shown(built, method="dfa"):

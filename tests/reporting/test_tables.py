@@ -9,20 +9,20 @@ import random
 import pytest
 
 from benchmarks.records.cells import aggregate
-from benchmarks.tables import rebuild, row_for
+from benchmarks.tables import row_for
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.build import build
 from benchmarks.tables.files import COLUMNS
 from benchmarks.tables.reference import FILE, published
 from benchmarks.tables.specs import SPECS
 from benchmarks.tables.text import latex, markdown
-from tests.helpers.results_samples import hash_of, record, records, save
+from tests.helpers.results_samples import hash_of, rebuild, record, records, save, slice_of
 
 SPEC = {spec.name: spec for spec in SPECS}
 
 
 def table(name, made, profile="paper", source="real"):
-    return build(SPEC[name], aggregate(made).cells, profile, source)
+    return build(SPEC[name], slice_of(made, profile, source))
 
 
 def row(built, dataset, architecture):
