@@ -177,12 +177,12 @@ def sources_of(records: Sequence[Record]) -> list[str]:
 
 def _groups(records: Sequence[Record]) -> Iterator[tuple[str, dict[str, list[Record]]]]:
     """Per (profile, task, method, variant, data source): the source and the runs by configuration hash."""
-    groups: dict[tuple[str, ...], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, str, str, str, str], dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record, source in zip(records, sources_of(records), strict=True):
         group = (source, record.profile, record.task, record.method, record.variant)
         groups[group][record.config_hash].append(record)
-    for group, by_hash in sorted(groups.items()):
-        yield group[0], by_hash
+    for (source, *_), by_hash in sorted(groups.items()):
+        yield source, by_hash
 
 
 def _newest(by_hash: dict[str, list[Record]]) -> str:

@@ -68,8 +68,9 @@ def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bo
     one = pick.row.comparison
     marks = []
     if one.gap:
-        ends = [100 * end for end in one.gap.interval] if one.gap.interval else [math.nan] * 2
-        marks.append(Mark(100 * one.gap.value, *ends, colour=looks[one.method], hollow=not pick.real))
+        low, high = one.gap.interval or (math.nan, math.nan)
+        colour = looks[one.method]
+        marks.append(Mark(100 * one.gap.value, 100 * low, 100 * high, colour=colour, hollow=not pick.real))
     if not math.isnan(pick.row.paper):  # last and hollow: both are seen where they coincide
         marks.append(Mark(100 * pick.row.paper, colour=_BLACK, shape="diamond", hollow=True))
     where = pick.profile if pick.real else f"{pick.source}, {pick.profile}"

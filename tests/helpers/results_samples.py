@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.records.cells import Slice, aggregate, slices_of
 from benchmarks.records.record import Record, hash_config, write_record
 from benchmarks.records.result_set import ResultSet
+from benchmarks.records.runs import Run
 from benchmarks.tables import rebuild as rebuild_tables
 from benchmarks.tables.gap import gap_of, gap_table
 from benchmarks.tables.headline import Pick, headline_rows
@@ -82,6 +83,11 @@ def tables_of(results: Path) -> TableSet:
 def rebuild(results: Path) -> list[Path]:
     """Write the tables of a results folder."""
     return rebuild_tables(tables_of(results))
+
+
+def runs_in_memory(made: Iterable[Record]) -> list[Run]:
+    """Records as the runs of a results folder that holds their files."""
+    return [Run(one, one.data.get("source", "unknown"), local=True) for one in made]
 
 
 def slice_of(made: Iterable[Record], profile: str = "paper", source: str = "real") -> Slice:

@@ -25,7 +25,7 @@ from benchmarks.report.pictures import of_chart, of_file
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.headline import headline_table
 from tests.helpers.report_samples import BP, DFA, SHALLOW, citation, noise, picture, standins
-from tests.helpers.results_samples import picks, rebuild, record, runs, save
+from tests.helpers.results_samples import picks, rebuild, record, runs, runs_in_memory, save
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -100,7 +100,7 @@ def circles(text):
 def test_marks_stand_where_their_numbers_are(tmp_path):
     """A picture that disagrees with its table is believed all the same."""
     made = [*citation(), *standins()]
-    provenance = Provenance(made, {})
+    provenance = Provenance(runs_in_memory(made))
     figure = headline_figure(picks(made), provenance)
     legend, lines = circles(svg(figure, linked=False))[:2], circles(svg(figure, linked=False))[2:]
     assert [one.get("fill") for one in legend] == ["#D55E00", "#ffffff"]  # real filled, stand-in hollow
@@ -144,7 +144,7 @@ def test_the_headline_is_a_file_of_its_own_on_white(tmp_path):
 
 def depth(made, orders=None):
     cells = aggregate(made).cells
-    return list(depth_figures(cells, Provenance(made, {}), orders or {}))
+    return list(depth_figures(cells, Provenance(runs_in_memory(made)), orders or {}))
 
 
 def aligned(means, seed, deepest=None, **more):

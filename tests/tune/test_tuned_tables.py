@@ -13,7 +13,7 @@ from benchmarks.tables.headline import headline_table
 from benchmarks.tables.specs import title
 from benchmarks.tables.table import TableKind
 from tests.helpers.report_samples import POINTS
-from tests.helpers.results_samples import picks, rebuild, runs, save, slice_of, table, tables_of
+from tests.helpers.results_samples import picks, rebuild, runs, runs_in_memory, save, slice_of, table, tables_of
 
 
 def both():
@@ -68,7 +68,7 @@ def test_overridden_runs_and_figures_name_the_search():
     names = [row[1] for row in variants_table(slice_of(made)).rows]
     assert set(names) == {"GCN", "GCN (tuned)"}
     probed = [replace(one, alignment={"points": POINTS}) for one in both() if one.method == "dfa"]
-    figures = list(depth_figures(aggregate(probed).cells, Provenance(probed, {}), {}))
+    figures = list(depth_figures(aggregate(probed).cells, Provenance(runs_in_memory(probed)), {}))
     assert [figure.title for figure in figures] == [
         "geometric: alignment over depth",
         "geometric (tuned): alignment over depth",
