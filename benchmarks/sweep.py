@@ -96,8 +96,9 @@ class TaskRows:
 
 def _show_tables(arguments: Arguments, console: Console, logger: DictConfig | None) -> None:
     from benchmarks.records.result_set import ResultSet
-    from benchmarks.tables import rebuild, show
+    from benchmarks.tables import rebuild
     from benchmarks.tables.table_set import TableSet
+    from benchmarks.tables.terminal import show
 
     with LeftOut() as left_out:
         tables = TableSet(ResultSet.load(arguments.results, left_out.add))

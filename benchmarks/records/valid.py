@@ -67,6 +67,8 @@ def _plain(value: Any) -> Any:
 
 
 def _problem_of_json(value: Any, levels: int) -> str | None:
+    if isinstance(value, str):  # most are
+        return None
     if isinstance(value, dict | list):
         if not levels:
             return f"more than {_DEEPEST} levels of lists and objects"

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import OnBad, refuse
@@ -29,7 +27,7 @@ from benchmarks.tables.reference import beside
 from benchmarks.tables.specs import SPECS, method_order
 from benchmarks.tables.table import Table
 from benchmarks.tables.table_set import TableSet
-from benchmarks.tables.text import comma_separated, for_terminal, latex, markdown
+from benchmarks.tables.text import comma_separated, latex, markdown
 from benchmarks.terminal.names import inside
 
 TABLES = "tables"
@@ -57,22 +55,10 @@ def rebuild(tables: TableSet) -> list[Path]:
     for path in texts:
         inside(results.folder, path)
     for path, text in texts.items():
-        write_atomically(path, text)
+        if not path.is_file() or path.read_bytes() != text.encode():  # most tables are as they were, and a write waits
+            write_atomically(path, text)
     _remove_former(folder, set(texts), {part.source for part in results.slices})
     return sorted(texts)
-
-
-def show(tables: TableSet, profile: str, console: Console) -> None:
-    """Print the tables of ``profile``, and which runs were left out."""
-    shown = [table for table in tables.of(profile) if table.shown]
-    for table in shown:
-        console.print(for_terminal(table))
-        console.print()
-    if not shown:
-        console.print(f"no records of profile {profile} in {tables.results.folder}", markup=False)
-    for stale in tables.results.found.stale:
-        if stale.profile == profile:
-            console.print(str(stale), markup=False, style="yellow")
 
 
 def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.result_set import ResultSet
-from benchmarks.tables import TABLES, rebuild, show
+from benchmarks.tables import TABLES, rebuild
 from benchmarks.tables.table_set import TableSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
-from benchmarks.terminal.console import make_console
 
 
 @guard.command
@@ -34,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     if chosen.show:
+        from benchmarks.tables.terminal import show  # rich takes its time to import
+        from benchmarks.terminal.console import make_console
+
         for profile in [chosen.profile] if chosen.profile else tables.results.profiles:
             show(tables, profile, make_console())
     folder = chosen.results / TABLES

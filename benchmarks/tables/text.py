@@ -1,4 +1,4 @@
-"""A table as text: Markdown, CSV, LaTeX and a rich renderable, all from one `Table` of finished strings."""
+"""A table as text: Markdown, CSV and LaTeX, all from one `Table` of finished strings."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.table import Table as RichTable
 from tabulate import tabulate
 
 from benchmarks.tables.data_source import REAL, data_title
-from benchmarks.tables.table import Column, Role, Table
+from benchmarks.tables.table import Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -90,36 +87,3 @@ def latex(table: Table) -> str:
 
 def _escaped(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
-
-
-_LONGEST_NAME = 24
-
-
-def for_terminal(table: Table) -> RichTable:
-    """The table for a rich console: the paper's value behind ours, repeated labels left out."""
-    caption = "\n".join([table.subtitle, *table.notes])
-    grid = RichTable(title=table.title, caption=caption, box=SIMPLE, padding=(0, 0, 0, 1))
-    grid.title_style, grid.title_justify, grid.caption_justify = "bold", "left", "left"
-    for place, heading in enumerate(_merged(table.header, table.columns)):
-        if place < table.labels:  # names stay whole; the text of an override may take several lines
-            whole = max(len(row[place]) for row in table.rows) <= _LONGEST_NAME
-            grid.add_column(escape(heading), no_wrap=whole, overflow="fold")
-        else:
-            grid.add_column(escape(heading), justify="right", overflow="fold")
-    former = ""
-    for row in table.rows:
-        first, *rest = _merged(row, table.columns)
-        grid.add_row(*map(escape, ["" if first == former else first, *rest]))
-        former = first
-    return grid
-
-
-def _merged(row: Sequence[str], columns: Sequence[Column]) -> list[str]:
-    """``row`` with each published number joined to the one before it."""
-    merged: list[str] = []
-    for text, column in zip(row, columns, strict=True):
-        if column.role is Role.PAPER:
-            merged[-1] += f" | {text}"
-        else:
-            merged.append(text.replace(" ± ", "±"))
-    return merged

@@ -13,7 +13,7 @@ from benchmarks.records.baseline_file import read_baseline, write_baseline
 from benchmarks.records.cells import aggregate
 from benchmarks.tables.cost import cost_table, row_of
 from benchmarks.tables.gap import gap_of, gap_table
-from benchmarks.tables.text import for_terminal
+from benchmarks.tables.terminal import for_terminal
 from tests.helpers.results_samples import rebuild, record, records, save, slice_of
 
 HERE = {"processor": "A", "cores": 2, "accelerator": "none", "device": "cpu", "precision": "fp32", "threads": 1}

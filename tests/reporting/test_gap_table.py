@@ -7,7 +7,8 @@ import io
 from rich.console import Console
 
 from benchmarks.tables.headline import headline_table
-from benchmarks.tables.text import for_terminal, markdown
+from benchmarks.tables.terminal import for_terminal
+from benchmarks.tables.text import markdown
 from tests.helpers.results_samples import line, picks, rebuild, record, records, runs, save, table
 
 
