@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from benchmarks.curves import Chart, svg
+from benchmarks.curves import Chart
 
 LARGE = 100_000  # bytes
 QUALITY = 85
@@ -47,9 +47,9 @@ class Picture:
         return replace(self, address="", kind="left_out")
 
 
-def of_chart(chart: Chart, anchor: str, rank: int) -> Picture:
-    """A chart of `benchmarks.curves`."""
-    return _of_svg(svg(chart), describe(chart), chart.title, anchor, rank)
+def of_chart(chart: Chart, svg: str, anchor: str, rank: int) -> Picture:
+    """A chart of `benchmarks.curves`, drawn as ``svg``."""
+    return _of_svg(svg, describe(chart), chart.title, anchor, rank)
 
 
 def of_file(path: Path, caption: str, anchor: str = "", rank: int = 0) -> Picture:

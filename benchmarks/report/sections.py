@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from benchmarks.curves import AXES, Chart, TaskRuns
+from benchmarks.curves import AXES, Chart, TaskRuns, svgs
 from benchmarks.curves.alignment import alignment_chart
 from benchmarks.curves.learning import default_metrics, learning_chart
 from benchmarks.report import pictures
@@ -67,22 +67,23 @@ class Section:
 
 
 class Drawn(NamedTuple):
-    """A task's chart, and the runs that it shows."""
+    """A task's chart, the runs that it shows, and its drawing."""
 
     runs: TaskRuns
     chart: Chart
+    svg: str
 
 
 def sections_of(material: Material) -> list[Section]:
     """All sections that have content."""
     tables = _tables(material)
-    learning, alignment = (_drawn(material, draw) for draw in (_learning, _alignment))
-    drawn = {chart.name for _, chart in learning + alignment}  # their files need not be shown as well
+    learning, alignment, over_seconds = _drawn(material, (_learning, _alignment, _over_seconds))
+    drawn = {one.chart.name for one in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
         Section("tables", "Tables", _TABLES, tuple(_by_domain(material, tables))),
         Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
-        Section("cost", "Cost", _COST, tuple(_cost(material, tables))),
+        Section("cost", "Cost", _COST, tuple(_cost(material, tables, over_seconds))),
         Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
         Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, alignment, _ALIGNMENT))),
         Section("embeddings", "Embeddings", _EMBEDDINGS, tuple(_files(embeddings(material)))),
@@ -137,15 +138,18 @@ def _over_seconds(runs: TaskRuns) -> Chart | None:
     return learning_chart(runs, AXES["seconds"], default_metrics(runs)[:1])
 
 
-def _drawn(material: Material, draw: Callable[[TaskRuns], Chart | None]) -> list[Drawn]:
-    """The charts that ``draw`` makes, in the order of `Material.runs`."""
-    return [Drawn(runs, chart) for runs in material.runs if (chart := draw(runs))]
+def _drawn(material: Material, kinds: Sequence[Callable[[TaskRuns], Chart | None]]) -> Iterator[list[Drawn]]:
+    """The charts of each kind, in the order of `Material.runs`."""
+    made = [[(runs, chart) for runs in material.runs if (chart := kind(runs))] for kind in kinds]
+    drawings = iter(svgs([chart for charts in made for _, chart in charts]))
+    for charts in made:
+        yield [Drawn(runs, chart, next(drawings)) for runs, chart in charts]
 
 
 def _charts(material: Material, drawn: Sequence[Drawn], rank: int) -> Iterator[Group]:
     """A group per folder of tasks under one profile and data source."""
     for (profile, source, folder), members in groupby(drawn, key=_folder):
-        shown = tuple(_picture(material, *one, rank) for one in members)
+        shown = tuple(_picture(material, one, rank) for one in members)
         yield Group(f"{folder} · profile {profile} · {data_title(source)}", shown)
 
 
@@ -154,15 +158,15 @@ def _folder(drawn: Drawn) -> tuple[str, str, str]:
     return runs.profile, runs.source, runs.task.partition("/")[0]
 
 
-def _picture(material: Material, runs: TaskRuns, chart: Chart, rank: int) -> Picture:
-    anchor = material.provenance.anchor(line.cell for line in runs.lines)
-    return pictures.of_chart(chart, anchor, rank)
+def _picture(material: Material, drawn: Drawn, rank: int) -> Picture:
+    anchor = material.provenance.anchor(line.cell for line in drawn.runs.lines)
+    return pictures.of_chart(drawn.chart, drawn.svg, anchor, rank)
 
 
-def _cost(material: Material, tables: Sequence[Table]) -> Iterator[Group]:
+def _cost(material: Material, tables: Sequence[Table], drawn: Sequence[Drawn]) -> Iterator[Group]:
     if blocks := _grids(material, [table for table in tables if table.kind is TableKind.COST]):
         yield Group("", blocks)
-    for group in _charts(material, _drawn(material, _over_seconds), _SECONDS):
+    for group in _charts(material, drawn, _SECONDS):
         yield Group(f"{group.title}: quality against training time", group.blocks)
 
 

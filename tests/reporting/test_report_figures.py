@@ -201,7 +201,7 @@ def test_a_chart_as_data_is_the_same_chart():
     x, y = np.arange(3.0), np.array([1.0, 2.0, 4.0])
     panel = Panel("m", "", "100% \"a\" <b> #1 'c'", (Series("bp", "bp", x, y, y, y, 1),))
     chart = Chart("long/x", "title · é", "about", "steps", (panel,))
-    shown = of_chart(chart, "r1", 0)
+    shown = of_chart(chart, chart_svg(chart), "r1", 0)
     assert shown.address.startswith("data:image/svg+xml,") and not set('"<>#\n') & set(shown.address)
     ours = ElementTree.fromstring(unquote(shown.address.partition(",")[2]))
     theirs = ElementTree.fromstring(chart_svg(chart))
