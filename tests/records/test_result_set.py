@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmarks.records.packs import pack
 from benchmarks.records.record import write_record
 from benchmarks.records.result_set import ResultSet
+from tests import REPOSITORY
 from tests.helpers.results_samples import hash_of, record, records, save
 
 
@@ -85,3 +88,16 @@ def test_what_cannot_be_read_is_counted_and_an_absent_folder_refused(tmp_path):
     assert results.left_out == len(named) == 1 and len(results.runs) == 1
     with pytest.raises(ValueError, match=r"nowhere: there is no such folder"):
         ResultSet.load(tmp_path / "nowhere")
+
+
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
+    """Without it the first thing that a user of the frame copies could be out of date."""
+    save(tmp_path / "results", [*records([80.0, 82.0]), *records([79.0, 80.0], method="dfa")])
+    monkeypatch.chdir(tmp_path)
+    section = (REPOSITORY / "results" / "README.md").read_text().split("## In a notebook\n")[1].split("\n## ")[0]
+    names: dict[str, Any] = {}
+    exec("\n".join(line[4:] for line in section.splitlines() if line.startswith("    ")), names)
+    (mean,) = names["means"].itertuples()
+    assert (mean.bp, mean.dfa) == (81.0, 79.5)
+    (distance,) = names["distance"].itertuples()
+    assert (distance.mean, distance.std, distance.count) == (-1.5, pytest.approx(0.5**0.5), 2)
