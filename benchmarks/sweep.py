@@ -18,8 +18,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from benchmarks.records.inputs import LeftOut, unsaid
@@ -32,6 +32,9 @@ from benchmarks.workers.outcome import Outcome, failures
 from benchmarks.workers.plan import QueuedRun, plan
 from benchmarks.workers.request import Arguments, parse
 from benchmarks.workers.workload import Tally, jobs_for, work_through
+
+if TYPE_CHECKING:
+    from benchmarks.tables.table_set import TableSet
 
 _STOPPED = "interrupted; the same command continues where it stopped"
 
@@ -57,7 +60,11 @@ def main() -> None:
         if tally.stopped_by:
             console.print(_STOPPED)
             raise SystemExit(tally.stopped_by.exit_code)
-        _show_tables(arguments, console, logger)
+        tables = _show_tables(arguments, console)
+        if logger and logger.name == "wandb":
+            from benchmarks.tables.wandb import send_tables
+
+            send_tables(tables, arguments.selection.profile, logger)
     except ValueError as error:  # settings, data, records, plugins: one line each
         guard.fail(error)
     except KeyboardInterrupt:
@@ -94,7 +101,7 @@ class TaskRows:
             display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, unsaid))
 
 
-def _show_tables(arguments: Arguments, console: Console, logger: DictConfig | None) -> None:
+def _show_tables(arguments: Arguments, console: Console) -> TableSet:
     from benchmarks.records.result_set import ResultSet
     from benchmarks.tables import rebuild
     from benchmarks.tables.table_set import TableSet
@@ -106,10 +113,7 @@ def _show_tables(arguments: Arguments, console: Console, logger: DictConfig | No
     show(tables, arguments.selection.profile, console)
     folders = sorted({str(path.parent) for path in written})
     console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
-    if logger and logger.name == "wandb":
-        from benchmarks.tables.wandb import send_tables
-
-        send_tables(tables, arguments.selection.profile, logger)
+    return tables
 
 
 if __name__ == "__main__":

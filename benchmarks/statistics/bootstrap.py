@@ -42,18 +42,18 @@ def resampled_means(values: np.ndarray, key: str) -> np.ndarray:
     on ``key`` and n alone.
     """
     drawn = _drawn(key, len(values))
-    return np.stack([column.take(drawn).mean(axis=1) for column in values.T], axis=1)
+    return np.stack([column.take(drawn).mean(axis=0) for column in values.T], axis=1)
 
 
 @lru_cache(maxsize=8)
 def _drawn(key: str, count: int) -> np.ndarray:
-    """Seeds drawn with replacement: (`RESAMPLES`, count).
+    """Seeds drawn with replacement: (count, `RESAMPLES`).
 
     Drawing takes longest, and a method's level, difference and gap are asked for one after the other.
     """
     # RandomState's streams are frozen by numpy's policy, those of its Generator are not: tables must not change.
     random = np.random.RandomState(int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"))
-    return random.randint(count, size=(RESAMPLES, count), dtype=np.int64)
+    return random.randint(count, size=(RESAMPLES, count), dtype=np.int64).T.copy()  # rows are added fastest
 
 
 def tail(sizes: Sequence[int]) -> float:

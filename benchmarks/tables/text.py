@@ -11,26 +11,28 @@ from tabulate import tabulate
 from benchmarks.tables.data_source import REAL, data_title
 from benchmarks.tables.table import Table
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "–": "--",
-    "…": r"\dots{}",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "β": r"$\beta$",
-    "₂": "$_2$",
-}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "…": r"\dots{}",
+        "×": r"$\times$",
+        "·": r"$\cdot$",
+        "β": r"$\beta$",
+        "₂": "$_2$",
+    }
+)
 
 
 def markdown(table: Table) -> str:
@@ -86,4 +88,4 @@ def latex(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return text.translate(_LATEX)
