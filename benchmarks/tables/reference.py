@@ -62,6 +62,7 @@ def paper_order(domain: str, dataset: str, architecture: str) -> tuple[tuple[int
     return tuple(paper_place(part, name) for part, name in parts.items())
 
 
+@cache
 def paper_place(part: str, name: str) -> tuple[int, str]:
     """Sort key of a domain, dataset or architecture (``part``): the paper's order, then others by name."""
     known = list(dict.fromkeys(getattr(key, part) for key in published()))
