@@ -52,6 +52,6 @@ def write(charts: Sequence[Chart], folder: Path) -> list[Path]:
         ValueError: a link leads out of ``folder``; one line.
     """
     paths = [inside(folder, folder / f"{chart.name}.svg") for chart in charts]
-    for path, text in zip(paths, svgs(charts), strict=True):
+    for path, text in zip(paths, list(svgs(charts)), strict=True):
         write_atomically(path, text)
     return paths

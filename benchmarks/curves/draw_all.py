@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.curves.chart import Chart
@@ -16,15 +16,17 @@ from benchmarks.curves.draw import svg
 _FEWEST = 4
 
 
-def svgs(charts: Sequence[Chart]) -> list[str]:
-    """Each chart as the text of an SVG file, in order; drawn on all cores if there are many."""
+def svgs(charts: Sequence[Chart]) -> Iterator[str]:
+    """Each chart as the text of an SVG file, in order; many are drawn on all cores, from now on."""
     processes = min(_cores(), len(charts) // _FEWEST)
     if processes < 2:
-        return [svg(chart) for chart in charts]
+        return map(svg, charts)
     context = multiprocessing.get_context("fork")  # a new interpreter would import matplotlib for a second
     # Ctrl-C goes to all processes of the terminal: this one answers.
-    with ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        return list(pool.map(svg, charts))
+    pool = ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    drawn = pool.map(svg, charts)
+    pool.shutdown(wait=False)  # no more work comes; what there is goes on
+    return drawn
 
 
 def _cores() -> int:

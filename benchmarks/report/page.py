@@ -26,6 +26,9 @@ def html(material: Material, sections: Sequence[Section]) -> str:
     Raises:
         ValueError: it is larger without any picture; one line.
     """
+    whole = _render(material, sections)
+    if len(whole.encode()) <= MAX_BYTES:
+        return whole
     pictures = [
         block for section in sections for group in section.groups for block in group.blocks if _is_picture(block)
     ]

@@ -76,8 +76,9 @@ class Drawn(NamedTuple):
 
 def sections_of(material: Material) -> list[Section]:
     """All sections that have content."""
+    drawing = _drawn(material, (_learning, _alignment, _over_seconds))
     tables = _tables(material)
-    learning, alignment, over_seconds = _drawn(material, (_learning, _alignment, _over_seconds))
+    learning, alignment, over_seconds = drawing
     drawn = {one.chart.name for one in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
@@ -139,11 +140,10 @@ def _over_seconds(runs: TaskRuns) -> Chart | None:
 
 
 def _drawn(material: Material, kinds: Sequence[Callable[[TaskRuns], Chart | None]]) -> Iterator[list[Drawn]]:
-    """The charts of each kind, in the order of `Material.runs`."""
+    """The charts of each kind, in the order of `Material.runs`; they are being drawn when this returns."""
     made = [[(runs, chart) for runs in material.runs if (chart := kind(runs))] for kind in kinds]
-    drawings = iter(svgs([chart for charts in made for _, chart in charts]))
-    for charts in made:
-        yield [Drawn(runs, chart, next(drawings)) for runs, chart in charts]
+    drawings = svgs([chart for charts in made for _, chart in charts])
+    return ([Drawn(runs, chart, next(drawings)) for runs, chart in charts] for charts in made)
 
 
 def _charts(material: Material, drawn: Sequence[Drawn], rank: int) -> Iterator[Group]:

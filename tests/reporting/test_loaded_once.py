@@ -79,4 +79,4 @@ def test_many_charts_are_drawn_as_one_is(monkeypatch):
         for number in range(8)
     ]
     monkeypatch.setattr(draw_all, "_cores", lambda: 2)
-    assert draw_all.svgs(charts) == [svg(chart) for chart in charts]
+    assert list(draw_all.svgs(charts)) == [svg(chart) for chart in charts]
