@@ -23,7 +23,7 @@ from benchmarks.history.file import append
 from benchmarks.records.baseline_file import load, write_baseline
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.inputs import LeftOut
-from benchmarks.records.packs import gather
+from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, parse_seeds, profile
 from benchmarks.terminal.console import make_console
@@ -37,14 +37,14 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
         ValueError: there is nothing to write, an input is not readable, or a run is not ok: a baseline must not
             keep a failure, nor have a gap.
     """
-    records = gather(results)
-    cells = [cell for cell in shipped(with_mean_losses(records, results), profile) if not cell.skipped]
+    found = ResultSet.load(results)
+    cells = [cell for cell in shipped(with_mean_losses(found), profile) if not cell.skipped]
     if not cells:
         raise ValueError(f"{results}: no records of profile {profile}; run first: make bench-{profile}")
     bad = sorted({f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs})
     if bad:
         raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; repair them before writing a baseline")
-    snapshot = snapshot_of(cells, [record for record in records if record.profile == profile and not record.variant])
+    snapshot = snapshot_of(cells, found.select([profile], variants=False).records)
     append(history, snapshot)  # first: it reads the former lines and refuses bad ones before anything is written
     return write_baseline(cells, out)
 
@@ -59,8 +59,7 @@ def _check(chosen: argparse.Namespace, file: Path, left_out: LeftOut) -> int:
         raise ValueError(f"{file}: there is no baseline; write one with: make baseline")
     rules, seeds = rules_from(chosen), parse_seeds(chosen.seeds) if chosen.seeds else None
     baseline = shipped(load(file).cells, chosen.profile)
-    records = gather(chosen.results, left_out.add)
-    current = shipped(with_mean_losses(records, chosen.results, left_out.add), chosen.profile)
+    current = shipped(with_mean_losses(ResultSet.load(chosen.results, left_out.add)), chosen.profile)
     if not current:
         raise ValueError(f"{chosen.results}: no records of profile {chosen.profile}; run first: make regression")
     found = gate.check(baseline, current, rules, chosen.allow_better, seeds)

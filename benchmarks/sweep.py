@@ -18,8 +18,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from benchmarks.records.inputs import LeftOut, unsaid
@@ -32,6 +32,9 @@ from benchmarks.workers.outcome import Outcome, failures
 from benchmarks.workers.plan import QueuedRun, plan
 from benchmarks.workers.request import Arguments, parse
 from benchmarks.workers.workload import Tally, jobs_for, work_through
+
+if TYPE_CHECKING:
+    from benchmarks.tables.table_set import TableSet
 
 _STOPPED = "interrupted; the same command continues where it stopped"
 
@@ -57,9 +60,11 @@ def main() -> None:
         if tally.stopped_by:
             console.print(_STOPPED)
             raise SystemExit(tally.stopped_by.exit_code)
-        _show_tables(arguments, console)
+        tables = _show_tables(arguments, console)
         if logger and logger.name == "wandb":
-            _send_tables(arguments, logger)
+            from benchmarks.tables.wandb import send_tables
+
+            send_tables(tables, arguments.selection.profile, logger)
     except ValueError as error:  # settings, data, records, plugins: one line each
         guard.fail(error)
     except KeyboardInterrupt:
@@ -96,20 +101,19 @@ class TaskRows:
             display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, unsaid))
 
 
-def _show_tables(arguments: Arguments, console: Console) -> None:
-    from benchmarks.tables import rebuild, show
+def _show_tables(arguments: Arguments, console: Console) -> TableSet:
+    from benchmarks.records.result_set import ResultSet
+    from benchmarks.tables import rebuild
+    from benchmarks.tables.table_set import TableSet
+    from benchmarks.tables.terminal import show
 
     with LeftOut() as left_out:
-        written = rebuild(arguments.results, left_out.add)
-    show(arguments.results, arguments.selection.profile, console, unsaid)
+        tables = TableSet(ResultSet.load(arguments.results, left_out.add))
+        written = rebuild(tables)
+    show(tables, arguments.selection.profile, console)
     folders = sorted({str(path.parent) for path in written})
     console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
-
-
-def _send_tables(arguments: Arguments, logger: DictConfig) -> None:
-    from benchmarks.tables.wandb import send_tables
-
-    send_tables(arguments.results, arguments.selection.profile, logger)
+    return tables
 
 
 if __name__ == "__main__":

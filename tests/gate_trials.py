@@ -29,7 +29,7 @@ from benchmarks.compare.changes import Change, Comparison
 from benchmarks.compare.reproduction import with_mean_losses
 from benchmarks.records.baseline_file import load
 from benchmarks.records.cells import ResultCell
-from benchmarks.records.packs import gather
+from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
@@ -69,8 +69,8 @@ def perform(planned: QueuedRun) -> str:
 
 def judge(baseline: Sequence[ResultCell], folder: Path, seeds: Sequence[int]) -> Comparison:
     """The gate's verdict on the runs of these seeds, of the tasks and methods that were run."""
-    records = [record for record in gather(folder) if record.seed in seeds]
-    cells = shipped(with_mean_losses(records, folder), "smoke")
+    runs = [run for run in ResultSet.load(folder).runs if run.record.seed in seeds]
+    cells = shipped(with_mean_losses(ResultSet.of(folder, runs)), "smoke")
     ran = {(cell.key.task, cell.key.method) for cell in cells}
     known = [cell for cell in baseline if (cell.key.task, cell.key.method) in ran]
     return gate.check(known, cells, seeds=seeds)

@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import metrics
-from benchmarks.records.cells import ResultCell, aggregate
-from benchmarks.records.inputs import OnBad, refuse
-from benchmarks.records.packs import histories_of
-from benchmarks.records.record import Record, run_id
+from benchmarks.records.cells import ResultCell
+from benchmarks.records.record import run_id
+from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import History
 
 #: The metric's name.
@@ -42,13 +40,9 @@ def tolerance(architecture: str, value: float) -> float:
     return metrics.lookup(MEAN_LOSS).tolerance("rerun_tolerance", value)
 
 
-def with_mean_losses(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[ResultCell]:
-    """The cells of ``records`` from a results folder, one of `MEAN_LOSS` beside each primary metric.
-
-    ``on_bad`` gets metrics that are not known, and histories that are not readable.
-    """
-    cells = aggregate(records, on_bad).cells
-    return [*cells, *_mean_losses(cells, histories_of(records, results, on_bad))]
+def with_mean_losses(results: ResultSet) -> list[ResultCell]:
+    """The cells of a results folder, one of `MEAN_LOSS` beside each primary metric."""
+    return [*results.cells, *_mean_losses(results.cells, results.histories)]
 
 
 def comparable(a: list[ResultCell], b: list[ResultCell]) -> tuple[list[ResultCell], list[ResultCell]]:
@@ -59,7 +53,7 @@ def comparable(a: list[ResultCell], b: list[ResultCell]) -> tuple[list[ResultCel
     return next(without), next(without)
 
 
-def _mean_losses(cells: Iterable[ResultCell], histories: dict[str, History]) -> Iterator[ResultCell]:
+def _mean_losses(cells: Iterable[ResultCell], histories: Mapping[str, History]) -> Iterator[ResultCell]:
     for cell in cells:
         if not cell.primary:
             continue

@@ -16,13 +16,14 @@ from pathlib import Path
 from benchmarks.curves.alignment import alignment_chart
 from benchmarks.curves.chart import AXES, Chart, Panel, Series
 from benchmarks.curves.draw import line_id, svg
+from benchmarks.curves.draw_all import svgs
 from benchmarks.curves.learning import learning_chart
 from benchmarks.curves.runs import TaskRuns, task_runs
 from benchmarks.records import metrics
 from benchmarks.records.record import write_atomically
 from benchmarks.terminal.names import inside
 
-__all__ = ["AXES", "Chart", "Panel", "Series", "TaskRuns", "charts_of", "line_id", "svg", "task_runs", "write"]
+__all__ = ["AXES", "Chart", "Panel", "Series", "TaskRuns", "charts_of", "line_id", "svg", "svgs", "task_runs", "write"]
 
 
 def charts_of(found: Sequence[TaskRuns], x: str = "step", chosen: Sequence[str] = ()) -> list[Chart]:
@@ -50,7 +51,7 @@ def write(charts: Sequence[Chart], folder: Path) -> list[Path]:
     Raises:
         ValueError: a link leads out of ``folder``; one line.
     """
-    texts = {inside(folder, folder / f"{chart.name}.svg"): svg(chart) for chart in charts}
-    for path, text in texts.items():
+    paths = [inside(folder, folder / f"{chart.name}.svg") for chart in charts]
+    for path, text in zip(paths, list(svgs(charts)), strict=True):
         write_atomically(path, text)
-    return list(texts)
+    return paths

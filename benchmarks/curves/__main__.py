@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.curves import AXES, charts_of, task_runs, write
 from benchmarks.records.inputs import LeftOut
+from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = chosen.out or chosen.results / "figures"
     try:
         with LeftOut() as left_out:
-            found = task_runs(chosen.results, chosen.profile, chosen.tasks, chosen.variants, left_out.add)
+            results = ResultSet.load(chosen.results, left_out.add)
+            profiles = [chosen.profile] if chosen.profile else []
+            found = task_runs(results.select(profiles, chosen.tasks, chosen.variants))
         files = write(charts_of(found, chosen.x, names), folder)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

@@ -85,8 +85,9 @@ def _series(line: Line, network: str, points: Sequence[str], level: Level, axis:
                 None if found else _over_seeds(line, f"{level.band}_{quantile}/{point}", axis, point, label, most)
                 for quantile in ("q05", "q95")
             )
-            known = low is not None and high is not None and len(low.x) == len(high.x) == len(mean.x)
-            band = (low.mean, high.mean) if known else (mean.mean, mean.mean)
+            band = (mean.mean, mean.mean)
+            if low is not None and high is not None and len(low.x) == len(high.x) == len(mean.x):
+                band = (low.mean, high.mean)
             found.append(replace(mean, low=band[0], high=band[1]))
     return tuple(found)
 

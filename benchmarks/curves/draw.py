@@ -15,6 +15,7 @@ from typing import NamedTuple
 import matplotlib
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -71,7 +72,8 @@ def svg(chart: Chart) -> str:
     with matplotlib.style.context(["default", _STYLE | {"svg.hashsalt": chart.name}]):
         figure = _stacked(chart) if chart.by_depth else _side_by_side(chart)
         file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Title": chart.title})
+        # Not savefig, which draws twice: once for the layout, and that again while it draws.
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None, "Title": chart.title})
     return file.getvalue()
 
 

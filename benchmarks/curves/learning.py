@@ -59,4 +59,4 @@ def _falls_far(series: Sequence[Series]) -> bool:
 def _without_line(runs: TaskRuns) -> list[str]:
     """Methods whose every run ended badly: what a reader would look for in vain."""
     drawn = {line.name for line in runs.lines}
-    return [remark for remark in runs.remarks if remark.partition(":")[0] not in drawn]
+    return [str(remark) for remark in runs.remarks if remark.line not in drawn]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.records.cells import ResultCell, aggregate
-from benchmarks.records.inputs import OnBad, refuse
-from benchmarks.records.packs import gather, histories_of, select
-from benchmarks.records.record import Record, run_id
+from benchmarks.catalogue.methods import method_order
+from benchmarks.records.cells import ResultCell
+from benchmarks.records.record import run_id
+from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import History
 from benchmarks.tables.build import text_of
 from benchmarks.tables.data_source import data_title, suffix_of
-from benchmarks.tables.specs import method_order
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,16 @@ class Line:
         return self.name if seeds == usual else f"{self.name} (n={seeds})"
 
 
+class Remark(NamedTuple):
+    """What of a line is not shown, and why."""
+
+    line: str  # its name
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.text}"
+
+
 @dataclass(frozen=True)
 class TaskRuns:
     """The runs of one task under one profile on one data source."""
@@ -47,7 +56,7 @@ class TaskRuns:
     source: str
     primary: str  # metric
     lines: tuple[Line, ...]  # with at least one history, in the tables' order of methods
-    remarks: tuple[str, ...]  # on what is not shown
+    remarks: tuple[Remark, ...]
 
     @property
     def name(self) -> str:
@@ -70,41 +79,36 @@ class TaskRuns:
         return " · ".join([f"profile {self.profile}", data_title(self.source), seeds])
 
 
-def task_runs(results: Path, profile: str, tasks: str, variants: bool, on_bad: OnBad = refuse) -> list[TaskRuns]:
-    """The runs to show of every task that matches ``tasks`` (patterns, comma-separated); "" is every profile.
-
-    ``on_bad`` gets records, packs and histories that are not readable.
+def task_runs(results: ResultSet) -> list[TaskRuns]:
+    """The runs to show of every task.
 
     Raises:
         ValueError: none of the runs has a history; one line.
     """
-    records = select(gather(results, on_bad), profile, tasks)
-    if not records:
-        raise ValueError(f"{results}: no record matches --profile and --tasks; run a sweep first or choose others")
-    shown = with_histories([record for record in records if variants or not record.variant], results, on_bad)
+    if not results.runs:
+        raise ValueError(
+            f"{results.folder}: no record matches --profile and --tasks; run a sweep first or choose others"
+        )
+    shown = with_histories(results)
     if not shown:
         raise ValueError(
-            f"{results}: no run that ended well has a history (runs made here do, and packs made with --histories; "
-            "overridden settings need --variants)"
+            f"{results.folder}: no run that ended well has a history (runs made here do, and packs made with "
+            "--histories; overridden settings need --variants)"
         )
     return shown
 
 
-def with_histories(records: Sequence[Record], results: Path, on_bad: OnBad = refuse) -> list[TaskRuns]:
-    """The runs to show among ``records``, which `gather` found in ``results``; empty where none has a history.
-
-    ``on_bad`` gets packs and histories that are not readable.
-    """
-    histories = histories_of(records, results, on_bad)
+def with_histories(results: ResultSet) -> list[TaskRuns]:
+    """The runs to show; empty where none has a history."""
     groups: dict[tuple[str, str, str], list[ResultCell]] = defaultdict(list)
-    for cell in aggregate(records, on_bad).cells:
+    for cell in results.cells:
         if cell.primary and not cell.skipped:
             groups[cell.key.profile, cell.key.task, cell.key.data_source].append(cell)
-    found = [_task(*group, cells, histories) for group, cells in sorted(groups.items())]
+    found = [_task(*group, cells, results.histories) for group, cells in sorted(groups.items())]
     return [runs for runs in found if runs.lines]
 
 
-def _task(profile: str, task: str, source: str, cells: list[ResultCell], histories: dict[str, History]) -> TaskRuns:
+def _task(profile: str, task: str, source: str, cells: list[ResultCell], histories: Mapping[str, History]) -> TaskRuns:
     ordered = sorted(cells, key=lambda cell: (method_order(cell.key.method), cell.key.variant))
     lines = [_line(cell, histories) for cell in ordered]
     return TaskRuns(
@@ -117,18 +121,17 @@ def _task(profile: str, task: str, source: str, cells: list[ResultCell], histori
     )
 
 
-def _line(cell: ResultCell, histories: dict[str, History]) -> Line:
+def _line(cell: ResultCell, histories: Mapping[str, History]) -> Line:
     key = cell.key
     runs = [run_id(key.profile, key.task, key.method, seed, cell.config_hash) for seed in sorted(cell.values)]
     return Line(key.method, key.variant, tuple(histories[run] for run in runs if run in histories), cell)
 
 
-def _remarks(line: Line) -> list[str]:
-    """What of a line is not shown, and why."""
+def _remarks(line: Line) -> Iterator[Remark]:
     cell, missing = line.cell, line.cell.n - len(line.histories)
-    remarks = [f"{line.name}: {text_of(cell, cell.n)}"] if not cell.n else []
-    if 0 < cell.n < cell.runs:
-        remarks.append(f"{line.name}: {cell.runs - cell.n} of {cell.runs} runs did not end well")
+    if not cell.n:
+        yield Remark(line.name, text_of(cell, cell.n))
+    elif cell.n < cell.runs:
+        yield Remark(line.name, f"{cell.runs - cell.n} of {cell.runs} runs did not end well")
     if missing:
-        remarks.append(f"{line.name}: {missing} of {cell.n} runs without a history")
-    return remarks
+        yield Remark(line.name, f"{missing} of {cell.n} runs without a history")

@@ -6,3 +6,12 @@
 A run's test measures how well the classes lie apart in its hidden layer (`separation`) and keeps the vectors beside its
 record (`files`), before and after training. The command shows them side by side, as t-SNE and PCA place them.
 """
+
+from __future__ import annotations
+
+from benchmarks.tables.data_source import suffix_of
+
+
+def figure_name(profile: str, task: str, source: str) -> str:
+    """The file of a task's figure below the folder of figures, without suffix."""
+    return f"{profile}/{task}{suffix_of(source)}_embedding"

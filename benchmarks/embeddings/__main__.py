@@ -11,6 +11,7 @@ from benchmarks.embeddings.draw import png
 from benchmarks.embeddings.recorded import figures_of
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.record import write_atomically
+from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 from benchmarks.terminal.names import inside
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = chosen.out or chosen.results / "figures"
     try:
         with LeftOut() as left_out:
-            figures, remarks = figures_of(chosen.results, chosen.profile, chosen.tasks, chosen.seed, left_out.add)
+            results = ResultSet.load(chosen.results, left_out.add)
+            chosen_runs = results.select([chosen.profile] if chosen.profile else [], chosen.tasks)
+            figures, remarks = figures_of(chosen_runs, chosen.seed)
         for remark in remarks:
             sys.stdout.write(f"{remark}\n")
         for figure in figures:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.records.cells import ResultCell, aggregate
-from benchmarks.records.inputs import BadInput, OnBad, refuse
-from benchmarks.records.packs import gather, select
-from benchmarks.records.record import artefact_path, run_id
-from benchmarks.tables.data_source import suffix_of
-from benchmarks.tables.specs import method_order
+from benchmarks.catalogue.methods import method_order
+from benchmarks.embeddings import figure_name
+from benchmarks.records.cells import ResultCell
+from benchmarks.records.inputs import BadInput
+from benchmarks.records.record import run_id
+from benchmarks.records.result_set import ResultSet
 from benchmarks.tasks.hidden_layer.file import SUFFIX, Embedding, read
 from benchmarks.tasks.hidden_layer.separation import separation
 
@@ -47,42 +47,38 @@ class Figure:
     @property
     def name(self) -> str:
         """The file below the folder of figures, without suffix."""
-        return f"{self.profile}/{self.task}{suffix_of(self.source)}_embedding"
+        return figure_name(self.profile, self.task, self.source)
 
 
-def figures_of(
-    results: Path, profile: str, tasks: str, seed: int, on_bad: OnBad = refuse
-) -> tuple[list[Figure], list[str]]:
+def figures_of(results: ResultSet, seed: int) -> tuple[list[Figure], list[str]]:
     """The figures that the runs of ``seed`` allow, and remarks on what is missing.
 
-    ``profile`` "" is every profile; ``tasks`` are patterns, comma-separated. As in tables, the newest settings count
-    and overridden ones are left out. ``on_bad`` gets what cannot be read, or does not fit the other runs.
+    As in tables, the newest settings count and overridden ones are left out. `ResultSet.on_bad` gets kept vectors that
+    cannot be read, or do not fit the other runs.
 
     Raises:
         ValueError: there is nothing to show; one line.
     """
-    records = select(gather(results, on_bad), profile, tasks)
-    cells = aggregate((record for record in records if not record.variant), on_bad).cells
     groups: dict[tuple[str, str, str], dict[str, dict[str, ResultCell]]] = defaultdict(lambda: defaultdict(dict))
-    for cell in cells:
-        if cell.key.metric in METRICS and cell.n:
+    for cell in results.cells:
+        if cell.key.metric in METRICS and cell.n and not cell.key.variant:
             groups[cell.key.profile, cell.key.task, cell.key.data_source][cell.key.method][cell.key.metric] = cell
     figures, remarks = [], []
-    for (of_profile, task, source), methods in sorted(groups.items()):
-        found, missing = _embeddings(results, methods, seed, on_bad)
-        remarks += [f"{of_profile}:{task}: {remark}" for remark in missing]
+    for (profile, task, source), methods in sorted(groups.items()):
+        found, missing = _embeddings(results, methods, seed)
+        remarks += [f"{profile}:{task}: {remark}" for remark in missing]
         if found:
             columns, notes = _columns(found, methods, seed)
             labels = next(iter(found.values())).labels
-            figures.append(Figure(of_profile, task, source, seed, labels, columns, notes))
+            figures.append(Figure(profile, task, source, seed, labels, columns, notes))
     if not figures:
         reason = remarks[0] if remarks else "no record that matches --profile and --tasks measured its hidden layer"
-        raise ValueError(f"{results}: nothing to draw: {reason}; node classification does, run it first")
+        raise ValueError(f"{results.folder}: nothing to draw: {reason}; node classification does, run it first")
     return figures, remarks
 
 
 def _embeddings(
-    results: Path, methods: dict[str, dict[str, ResultCell]], seed: int, on_bad: OnBad
+    results: ResultSet, methods: dict[str, dict[str, ResultCell]], seed: int
 ) -> tuple[dict[str, Embedding], list[str]]:
     """The kept vectors by method, in the tables' order, and why others have none."""
     found: dict[str, Embedding] = {}
@@ -90,7 +86,7 @@ def _embeddings(
     for method in sorted(methods, key=method_order):
         cell = next(iter(methods[method].values()))
         run = run_id(cell.key.profile, cell.key.task, method, seed, cell.config_hash)
-        path = artefact_path(results / "records" / run, SUFFIX)
+        path = results.artefact(run, SUFFIX)
         if seed not in cell.values:
             missing.append(f"{method}: no run of seed {seed} that ended well")
         elif not path.is_file():
@@ -101,7 +97,7 @@ def _embeddings(
                 _check_fit(path, embedding, next(iter(found.values()), embedding))
                 found[method] = embedding
             except BadInput as error:
-                on_bad(error)
+                results.on_bad(error)
     return found, missing
 
 

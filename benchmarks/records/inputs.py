@@ -4,7 +4,8 @@ Records, packs, baselines and histories may have been cut, edited by hand, or co
 what it cannot take as a `BadInput` and hands it to its caller's ``on_bad``, then goes on with the rest:
 
     with LeftOut() as left_out:
-        records = gather(results, left_out.add)    # afterwards standard error has a line for each, and their number
+        results = ResultSet.load(folder, left_out.add)
+    # now standard error has a line for each, and their number
 
 Without a choice of its own a reader refuses: the first `BadInput` is raised (`refuse`).
 """

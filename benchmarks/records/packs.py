@@ -1,4 +1,4 @@
-"""Evidence packs: records, and thinned histories, in one committed file; and both sources of records together."""
+"""Evidence packs: records, and thinned histories, in one committed file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import dataclasses
 import fnmatch
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
-from benchmarks.records.record import Record, iterate_records, record_from, write_atomically, write_record
-from benchmarks.records.run_history import History, from_json, local_histories, to_json, write_history
+from benchmarks.records.record import Record, record_from, write_atomically, write_record
+from benchmarks.records.run_history import History, from_json, to_json, write_history
 from benchmarks.terminal import names
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
@@ -135,36 +135,6 @@ def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
     return len(missing)
 
 
-def gather(results: Path, on_bad: OnBad = refuse) -> list[Record]:
-    """All records of a results folder: ``records/`` and every pack in ``evidence/``, each run once.
-
-    A local record wins over a packed one; of two packs, the later ``finished`` does. ``on_bad`` gets what is not
-    readable.
-    """
-    packed = [entry.record for entry in _packed(results, on_bad)]
-    runs = {record.run_id: record for record in sorted(packed, key=lambda record: record.finished)}
-    runs |= {record.run_id: record for record in iterate_records(results / "records", on_bad)}
-    return [runs[name] for name in sorted(runs)]
-
-
-def histories_of(records: Iterable[Record], results: Path, on_bad: OnBad = refuse) -> dict[str, History]:
-    """The histories of records that `gather` found in ``results``, by run: local ones, else those in packs.
-
-    ``on_bad`` gets what is not readable.
-    """
-    wanted = {record.run_id: record for record in records}
-    # A run that was repeated has the same name: only the history of this very record counts.
-    found = {
-        entry.record.run_id: entry.history
-        for entry in _packed(results, on_bad)
-        if entry.history is not None and entry.record == wanted.get(entry.record.run_id)
-    }
-    folder = results / "records"
-    # A CSV without a record beside it is that of a run that has not finished.
-    local = [record for name, record in wanted.items() if (folder / f"{name}.json").exists()]
-    return found | local_histories(ended(local), folder, on_bad)
-
-
 def ended(records: Iterable[Record]) -> Iterable[Record]:
     """Those whose history is whole: a run that failed may have left a torn one, and nobody draws it."""
     return (record for record in records if record.status in ("ok", "diverged"))
@@ -173,11 +143,6 @@ def ended(records: Iterable[Record]) -> Iterable[Record]:
 def packs_in(results: Path) -> list[Path]:
     """The packs that tables rest on, in order of their names."""
     return sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
-
-
-def _packed(results: Path, on_bad: OnBad) -> Iterator[Entry]:
-    for path in packs_in(results):
-        yield from read_entries(path, on_bad)
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:

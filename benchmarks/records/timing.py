@@ -21,10 +21,10 @@ def timing_of(record: Record) -> Timing | None:
     steps = record.budget.get("steps")
     if not steps:
         return None
-    return Timing(record.train_seconds / steps, _in_words(record.hardware), str(record.code.get("commit", "")))
+    return Timing(record.train_seconds / steps, hardware_in_words(record.hardware), str(record.code.get("commit", "")))
 
 
-def _in_words(hardware: Mapping[str, object]) -> str:
+def hardware_in_words(hardware: Mapping[str, object]) -> str:
     """Accelerator if it was used, processor, cores, threads, precision."""
     on_accelerator = hardware.get("device", "cpu") != "cpu"
     threads = hardware.get("threads", "?")

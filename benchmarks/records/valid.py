@@ -68,11 +68,15 @@ def _plain(value: Any) -> Any:
 
 
 def _problem_of_json(value: Any, levels: int) -> str | None:
+    if isinstance(value, str):  # as most are
+        return None
     if isinstance(value, dict | list):
         if not levels:
             return f"more than {_DEEPEST} levels of lists and objects"
-        parts = value.values() if isinstance(value, dict) else value
-        return next(filter(None, (_problem_of_json(part, levels - 1) for part in parts)), None)
+        for part in value.values() if isinstance(value, dict) else value:
+            if problem := _problem_of_json(part, levels - 1):
+                return problem
+        return None
     if isinstance(value, float):
         return None if math.isfinite(value) else "a number that is not finite"
     return f"{shown(value)}" if isinstance(value, int) and value.bit_length() > 63 else None

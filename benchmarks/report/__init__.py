@@ -14,12 +14,12 @@ from pathlib import Path
 
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.record import write_atomically
+from benchmarks.records.result_set import ResultSet
 from benchmarks.report.forest import svg
-from benchmarks.report.gather import gather_material
+from benchmarks.report.gather import figures_in, gather_material
 from benchmarks.report.headline import FILE, headline_figure
 from benchmarks.report.page import MAX_BYTES, html
 from benchmarks.report.sections import sections_of
-from benchmarks.tables.headline import headline_rows
 from benchmarks.terminal.names import inside
 
 __all__ = ["MAX_BYTES", "write"]
@@ -37,11 +37,11 @@ def write(results: Path, out: Path | None = None, profile: str = "", on_bad: OnB
     Raises:
         ValueError: no records, or what is there does not fit; one line. Nothing is written then.
     """
-    material = gather_material(results, profile, on_bad)
+    material = gather_material(ResultSet.load(results, on_bad), profile)
     texts = {out or inside(results, results / "report.html"): html(material, sections_of(material))}
-    figure = headline_figure(headline_rows(material.cells), material.provenance)
+    figure = headline_figure(material.tables.picks, material.provenance)
     if out is None and not profile and figure:
-        texts[inside(results, results / "figures" / FILE)] = svg(figure, linked=False)
+        texts[inside(results, figures_in(results) / FILE)] = svg(figure, linked=False)
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from benchmarks.catalogue.names import network, title
 from benchmarks.curves.draw import colours
 from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.records.record import QUANTILES
@@ -21,7 +22,6 @@ from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.gather import cell_order
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.data_source import data_title
-from benchmarks.tables.specs import network, title
 
 _GREY = "#444444"
 

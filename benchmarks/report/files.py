@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from benchmarks.embeddings import figure_name
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import Record
@@ -15,7 +17,6 @@ from benchmarks.report.gather import SAMPLES, SHEET, Material, cell_order
 from benchmarks.report.pictures import Picture
 from benchmarks.tables.headline import profile_order
 
-_EMBEDDING = "_embedding"
 _LONGEST = 6000  # characters of a sample
 _EMBEDDINGS, _RENDERINGS, _OTHERS = 0, 1, 5  # ranks of pictures
 
@@ -31,14 +32,21 @@ class Sample:
 
 
 def embeddings(material: Material) -> Iterator[Picture]:
-    """``figures/<profile>/<task>_embedding.png``."""
-    for path in _figures(material):
-        if _is_embedding(path):
-            profile, task = _named(material, path.with_name(path.name.replace(_EMBEDDING, "")))
-            cells = [one for one in material.cells if (one.key.profile, one.key.task) == (profile, task)]
-            shipped = [one for one in cells if one.primary and not one.key.variant]
-            caption = f"{task}: hidden layer in the plane · profile {profile}"
-            yield pictures.of_file(path, caption, material.provenance.anchor(shipped), _EMBEDDINGS)
+    """The drawings of `benchmarks.embeddings`, of every task that has one."""
+    for name, cells in _embedded(material).items():
+        key = cells[0].key
+        caption = f"{key.task}: hidden layer in the plane · profile {key.profile}"
+        yield pictures.of_file(material.figures[name], caption, material.provenance.anchor(cells), _EMBEDDINGS)
+
+
+def _embedded(material: Material) -> dict[str, list[ResultCell]]:
+    """The names of these drawings, each with its task's cells under the settings as shipped."""
+    found: dict[str, list[ResultCell]] = defaultdict(list)
+    for cell in sorted(material.results.cells, key=lambda cell: (profile_order(cell.key.profile), cell.key)):
+        name = f"{figure_name(cell.key.profile, cell.key.task, cell.key.data_source)}.png"
+        if cell.primary and not cell.key.variant and name in material.figures:
+            found[name].append(cell)
+    return found
 
 
 def renderings(material: Material) -> Iterator[Picture]:
@@ -49,10 +57,10 @@ def renderings(material: Material) -> Iterator[Picture]:
         metric = metrics.lookup(cell.key.metric)
         score = f"{metric.title} {metric.format(record.metrics[metric.name])} {metric.unit}".strip()
         yield pictures.of_file(path, f"{_about(record)} · {score}", material.provenance.anchor([cell]), _RENDERINGS)
-    for path in _figures(material):
-        if path.suffix != ".svg" and not _is_embedding(path) and _digest(path) not in seen:
-            caption = f"{path.relative_to(material.results / 'figures').with_suffix('').as_posix()}, committed figure"
-            yield pictures.of_file(path, caption, rank=_RENDERINGS)
+    embedded = _embedded(material)
+    for name, path in _figures(material):
+        if path.suffix != ".svg" and name not in embedded and _digest(path) not in seen:
+            yield pictures.of_file(path, f"{_stem(name)}, committed figure", rank=_RENDERINGS)
 
 
 def samples(material: Material) -> Iterator[Sample]:
@@ -72,29 +80,23 @@ def samples(material: Material) -> Iterator[Sample]:
 
 def other_figures(material: Material, drawn: set[str]) -> Iterator[Picture]:
     """Committed drawings but those that the report draws itself, named in ``drawn``."""
-    for path in _figures(material):
-        name = path.relative_to(material.results / "figures").with_suffix("").as_posix()
-        if path.suffix == ".svg" and name not in drawn:
-            yield pictures.of_file(path, f"{name}, committed figure", rank=_OTHERS)
+    for name, path in _figures(material):
+        if path.suffix == ".svg" and _stem(name) not in drawn:
+            yield pictures.of_file(path, f"{_stem(name)}, committed figure", rank=_OTHERS)
 
 
-def _figures(material: Material) -> list[Path]:
-    return sorted(material.figures, key=lambda path: (profile_order(_named(material, path)[0]), path))
+def _figures(material: Material) -> list[tuple[str, Path]]:
+    """Name and file; the folders of the best profiles first."""
+    return sorted(material.figures.items(), key=lambda one: (profile_order(PurePath(one[0]).parts[0]), one[1]))
 
 
-def _named(material: Material, path: Path) -> tuple[str, str]:
-    """The folder of a figure, a profile as a rule, and its name below that, a task."""
-    profile, _, name = path.relative_to(material.results / "figures").with_suffix("").as_posix().partition("/")
-    return profile, name
-
-
-def _is_embedding(path: Path) -> bool:
-    return path.stem.endswith(_EMBEDDING)
+def _stem(name: str) -> str:
+    return PurePath(name).with_suffix("").as_posix()
 
 
 def _artefacts(material: Material, name: str) -> Iterator[tuple[ResultCell, Record, Path]]:
     """Of every task and method under the settings as shipped the first seed that left ``name`` here."""
-    cells = [cell for cell in material.cells if cell.primary and not cell.key.variant]
+    cells = [cell for cell in material.results.cells if cell.primary and not cell.key.variant]
     for cell in sorted(cells, key=cell_order):
         found = ((record, material.artefact(record, name)) for record in material.provenance.runs(cell))
         record, path = next(((record, path) for record, path in found if path), (None, None))

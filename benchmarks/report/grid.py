@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.build import NONE, NOT_RUN
 from benchmarks.tables.data_source import STANDIN
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table
 
 
 class Heading(NamedTuple):
-    """A column: its text, what it is called out of its context, and whether it holds numbers."""
+    """A column: its text, what it is called out of its context, and whether it holds numbers, and published ones."""
 
     text: str
     spoken: str
     numeric: bool
+    paper: bool
 
 
 class ReportCell(NamedTuple):
@@ -42,31 +42,31 @@ class Grid:
     kind: str = "table"
 
 
-def grid(table: Table, profile: str, provenance: Provenance) -> Grid:
+def grid(table: Table, provenance: Provenance) -> Grid:
     """``table`` for the page."""
-    sources = table.sources or [[()] * len(row) for row in table.rows]
+    behind = table.behind or [[()] * len(row) for row in table.rows]
     return Grid(
-        anchor=re.sub(r"[^\w-]+", "-", f"table-{profile}-{table.name}"),
+        anchor=re.sub(r"[^\w-]+", "-", f"table-{table.profile or 'all'}-{table.name}"),
         title=table.title,
-        subtitle=table.subtitle.replace("**", ""),
-        standin=STANDIN in table.subtitle,
-        headings=tuple(_headings(table.header, table.labels)),
+        subtitle=table.subtitle,
+        standin=table.source == STANDIN,
+        headings=tuple(_headings(table.columns)),
         rows=tuple(
             tuple(_place(text, cells, provenance) for text, cells in zip(row, found, strict=True))
-            for row, found in zip(table.rows, sources, strict=True)
+            for row, found in zip(table.rows, behind, strict=True)
         ),
         notes=tuple(table.notes),
     )
 
 
-def _headings(header: Sequence[str], labels: int) -> list[Heading]:
-    """Headings; a column "paper" belongs to the one on its left."""
-    spoken = [
-        f"paper, {left}" if text == "paper" and place >= labels else text
-        for place, (left, text) in enumerate(zip(["", *header], header, strict=False))
-    ]
-    return [Heading(text, name, place >= labels) for place, (text, name) in enumerate(zip(header, spoken, strict=True))]
+def _headings(columns: Sequence[Column]) -> Iterator[Heading]:
+    """Headings; a column of published numbers belongs to the one on its left."""
+    left = ""
+    for role, text, *_ in columns:
+        paper = role is Role.PAPER
+        yield Heading(text, f"{text}, {left}" if paper else text, role is not Role.LABEL, paper)
+        left = text
 
 
-def _place(text: str, cells: Sequence, provenance: Provenance) -> ReportCell:
+def _place(text: str, cells: Behind, provenance: Provenance) -> ReportCell:
     return ReportCell(text, "" if text in (NONE, NOT_RUN) else provenance.anchor(cells))

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 
+from benchmarks.catalogue.names import title
 from benchmarks.curves.draw import colours
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.gap_text import text_header, text_row
+from benchmarks.tables.gap_text import gap_text
 from benchmarks.tables.headline import Pick
-from benchmarks.tables.specs import title
 
 FILE = "headline.svg"
 _BLACK = "#000000"
-_TEXT = text_header(papers=True)
 
 
 def headline_figure(picks: Sequence[Pick], provenance: Provenance) -> Forest | None:
@@ -62,20 +61,20 @@ def _label(pick: Pick) -> str:
 
 
 def _number(pick: Pick) -> str:
-    text = text_row(pick.row, papers=True)[_TEXT.index("gap closed")]
-    return pick.reason.removeprefix("no gap: ") or text
+    return pick.reason.removeprefix("no gap: ") or gap_text(pick.row)
 
 
 def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bool) -> Line:
     one = pick.row.comparison
     marks = []
     if one.gap:
-        ends = [100 * end for end in one.gap.interval] if one.gap.interval else [math.nan] * 2
-        marks.append(Mark(100 * one.gap.value, *ends, colour=looks[one.method], hollow=not pick.real))
+        low, high = one.gap.interval or (math.nan, math.nan)
+        colour = looks[one.method]
+        marks.append(Mark(100 * one.gap.value, 100 * low, 100 * high, colour=colour, hollow=not pick.real))
     if not math.isnan(pick.row.paper):  # last and hollow: both are seen where they coincide
         marks.append(Mark(100 * pick.row.paper, colour=_BLACK, shape="diamond", hollow=True))
     where = pick.profile if pick.real else f"{pick.source}, {pick.profile}"
-    anchor = provenance.anchor(chain.from_iterable(pick.row.sources))
+    anchor = provenance.anchor(pick.row.bp + pick.row.method + pick.row.shallow)
     return Line(
         _label(pick) if several else pick.name, tuple(marks), f"{_number(pick)} · {where}", anchor, strong=pick.mean
     )

@@ -26,6 +26,9 @@ def html(material: Material, sections: Sequence[Section]) -> str:
     Raises:
         ValueError: it is larger without any picture; one line.
     """
+    whole = _render(material, sections)
+    if len(whole.encode()) <= MAX_BYTES:
+        return whole
     pictures = [
         block for section in sections for group in section.groups for block in group.blocks if _is_picture(block)
     ]
@@ -61,18 +64,18 @@ def _without(sections: Sequence[Section], kept: set[int]) -> list[Section]:
 
 def _render(material: Material, sections: Sequence[Section]) -> str:
     script = text_of("report.js")
-    dates = [record.finished[:10] for record in material.records if record.finished]
+    dates = [record.finished[:10] for record in material.results.records if record.finished]
     return (
         environment()
         .get_template("report.html")
         .render(
             sections=sections,
             profiles=material.profiles,
-            records_count=len(material.records),
+            records_count=len(material.results.runs),
             last=max(dates, default=""),
             provenance=material.provenance,
             entries={entry.anchor: entry for entry in material.provenance.entries},
-            stale=[str(one) for one in material.found.stale],
+            stale=[str(one) for one in material.results.found.stale],
             style=Markup(text_of("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import Record
+from benchmarks.records.runs import Run
 
 
 class Identity(NamedTuple):
@@ -26,11 +27,11 @@ class Identity(NamedTuple):
     config_hash: str
 
 
-class Run(NamedTuple):
+class Outcome(NamedTuple):
     """One record as text."""
 
     name: str  # `Record.run_id`: where it lies below the records folder
-    outcome: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Entry:
     summary: str
     facts: tuple[tuple[str, str], ...]
     config: str
-    runs: tuple[Run, ...]
+    runs: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,10 @@ class Union:
 class Provenance:
     """Hands out anchors, and keeps the entries that they point to in order of their first use."""
 
-    def __init__(self, records: Iterable[Record], packs: Mapping[str, str]) -> None:
-        """``packs`` names the evidence pack of each packed run."""
-        self._records: dict[Identity, list[Record]] = defaultdict(list)
-        for record in records:
-            self._records[identity_of(record)].append(record)
-        self._packs = packs
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs: dict[Identity, list[Run]] = defaultdict(list)
+        for run in runs:
+            self._runs[identity_of(run.record)].append(run)
         self._entries: dict[Identity, Entry] = {}
         self._unions: dict[tuple[str, ...], Union] = {}
 
@@ -78,7 +77,7 @@ class Provenance:
     def anchor(self, cells: Iterable[ResultCell]) -> str:
         """Where the records behind ``cells`` stand in the report; "" if there are none."""
         wanted = dict.fromkeys(_identity_of_cell(cell) for cell in cells)
-        members = tuple(self._entry(identity).anchor for identity in wanted if identity in self._records)
+        members = tuple(self._entry(identity).anchor for identity in wanted if identity in self._runs)
         if len(members) < 2:
             return "".join(members)
         if members not in self._unions:
@@ -87,13 +86,13 @@ class Provenance:
 
     def runs(self, cell: ResultCell) -> list[Record]:
         """The records whose values are in ``cell``, by seed."""
-        found = self._records.get(_identity_of_cell(cell), [])
+        found = [run.record for run in self._runs.get(_identity_of_cell(cell), [])]
         return sorted((record for record in found if record.seed in cell.values), key=lambda record: record.seed)
 
     def _entry(self, identity: Identity) -> Entry:
         if identity not in self._entries:
-            records = sorted(self._records[identity], key=lambda record: record.seed)
-            self._entries[identity] = _entry_of(f"r{len(self._entries) + 1}", identity, records, self._packs)
+            runs = sorted(self._runs[identity], key=lambda run: run.record.seed)
+            self._entries[identity] = _entry_of(f"r{len(self._entries) + 1}", identity, runs)
         return self._entries[identity]
 
 
@@ -106,7 +105,8 @@ def _identity_of_cell(cell: ResultCell) -> Identity:
     return Identity(cell.key.profile, cell.key.task, cell.key.method, cell.config_hash)
 
 
-def _entry_of(anchor: str, identity: Identity, records: Sequence[Record], packs: Mapping[str, str]) -> Entry:
+def _entry_of(anchor: str, identity: Identity, runs: Sequence[Run]) -> Entry:
+    records = [run.record for run in runs]
     first = records[0]
     count = f"{len(records)} record{'s' * (len(records) != 1)}"
     facts = {
@@ -116,7 +116,7 @@ def _entry_of(anchor: str, identity: Identity, records: Sequence[Record], packs:
         "hardware": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.hardware.items())) for record in records),
         "versions": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.versions.items())) for record in records),
         "finished": " to ".join(sorted({min(dates), max(dates)}) if (dates := _dates(records)) else []),
-        "kept in": _distinct(packs.get(record.run_id, "records/, local") for record in records),
+        "kept in": _distinct(f"evidence/{run.pack}" if run.pack else "records/, local" for run in runs),
     }
     return Entry(
         anchor=anchor,
@@ -124,7 +124,7 @@ def _entry_of(anchor: str, identity: Identity, records: Sequence[Record], packs:
         summary=f"{identity.profile} · {identity.task} · {identity.method} · {count}",
         facts=tuple((name, text) for name, text in facts.items() if text),
         config=json.dumps(first.config, sort_keys=True, ensure_ascii=False),
-        runs=tuple(Run(record.run_id, _outcome(record)) for record in records),
+        runs=tuple(Outcome(record.run_id, _outcome(record)) for record in records),
     )
 
 

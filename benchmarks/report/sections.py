@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from benchmarks.curves import AXES, Chart, TaskRuns
+from benchmarks.catalogue.names import title
+from benchmarks.catalogue.reference import paper_place
+from benchmarks.curves import AXES, Chart, TaskRuns, svgs
 from benchmarks.curves.alignment import alignment_chart
 from benchmarks.curves.learning import default_metrics, learning_chart
 from benchmarks.report import pictures
@@ -20,12 +22,8 @@ from benchmarks.report.gather import Material
 from benchmarks.report.grid import Grid, grid
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import Picture
-from benchmarks.tables import tables_of
-from benchmarks.tables.data_source import data_title
-from benchmarks.tables.headline import headline_rows, headline_table
-from benchmarks.tables.reference import paper_place
-from benchmarks.tables.specs import title
-from benchmarks.tables.text import Table
+from benchmarks.tables.data_source import REAL, data_title
+from benchmarks.tables.table import Table, TableKind
 
 _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
 _HEADLINE = (
@@ -69,22 +67,24 @@ class Section:
 
 
 class Drawn(NamedTuple):
-    """A task's chart, and the runs that it shows."""
+    """A task's chart, the runs that it shows, and its drawing."""
 
     runs: TaskRuns
     chart: Chart
+    svg: str
 
 
 def sections_of(material: Material) -> list[Section]:
     """All sections that have content."""
+    drawing = _drawn(material, (_learning, _alignment, _over_seconds))
     tables = _tables(material)
-    learning, alignment = (_drawn(material, draw) for draw in (_learning, _alignment))
-    drawn = {chart.name for _, chart in learning + alignment}  # their files need not be shown as well
+    learning, alignment, over_seconds = drawing
+    drawn = {one.chart.name for one in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
-        Section("tables", "Tables", _TABLES, tuple(_by_domain(material, [t for t in tables if not _is_cost(t[1])]))),
+        Section("tables", "Tables", _TABLES, tuple(_by_domain(material, tables))),
         Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
-        Section("cost", "Cost", _COST, tuple(_cost(material, tables))),
+        Section("cost", "Cost", _COST, tuple(_cost(material, tables, over_seconds))),
         Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
         Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, alignment, _ALIGNMENT))),
         Section("embeddings", "Embeddings", _EMBEDDINGS, tuple(_files(embeddings(material)))),
@@ -95,44 +95,35 @@ def sections_of(material: Material) -> list[Section]:
     return [section for section in made if any(group.blocks for group in section.groups)]
 
 
-def _tables(material: Material) -> list[tuple[str, Table]]:
-    """Every table with its profile: real data first, then the best profile."""
-    found = [(profile, table) for profile in material.profiles for table in tables_of(material.found, profile)]
-    return sorted(found, key=lambda pair: not pair[1].subtitle.startswith("real data"))
-
-
-def _is_cost(table: Table) -> bool:
-    return table.name.startswith("cost")
-
-
-def _is_variants(table: Table) -> bool:
-    return table.name.startswith("variants")
+def _tables(material: Material) -> list[Table]:
+    """Every table: real data first, then the best profile."""
+    found = [table for profile in material.profiles for table in material.tables.of(profile)]
+    return sorted(found, key=lambda table: table.source != REAL)
 
 
 def _headline(material: Material) -> Iterator[Group]:
-    figure = headline_figure(headline_rows(material.cells), material.provenance)
-    table = headline_table(material.cells)
-    if figure and table:
-        yield Group("", (_drawing(figure), grid(table, "all", material.provenance)))
+    figure = headline_figure(material.tables.picks, material.provenance)
+    if figure and material.tables.headline:
+        yield Group("", (_drawing(figure), grid(material.tables.headline, material.provenance)))
 
 
 def _drawing(figure: Forest) -> Drawing:
     return Drawing(Markup(svg(figure, linked=True)))
 
 
-def _by_domain(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
+def _by_domain(material: Material, tables: Sequence[Table]) -> Iterator[Group]:
     """Tables over several domains, those of each domain, and at the end runs with overrides."""
-    shipped = [pair for pair in tables if not _is_variants(pair[1])]
-    domains = sorted({table.domain for _, table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
+    shipped = [table for table in tables if table.kind in (TableKind.RESULTS, TableKind.GAP)]
+    domains = sorted({table.domain for table in shipped}, key=lambda name: (bool(name), paper_place("domain", name)))
     for domain in domains:
-        blocks = tuple(_grid(material, *pair) for pair in shipped if pair[1].domain == domain)
+        blocks = _grids(material, [table for table in shipped if table.domain == domain])
         yield Group(title(domain).capitalize() if domain else "All domains", blocks)
-    if variants := tuple(_grid(material, *pair) for pair in tables if _is_variants(pair[1])):
+    if variants := _grids(material, [table for table in tables if table.kind is TableKind.VARIANTS]):
         yield Group("Variants", variants)
 
 
-def _grid(material: Material, profile: str, table: Table) -> Grid:
-    return grid(table, profile, material.provenance)
+def _grids(material: Material, tables: Sequence[Table]) -> tuple[Grid, ...]:
+    return tuple(grid(table, material.provenance) for table in tables)
 
 
 def _learning(runs: TaskRuns) -> Chart | None:
@@ -148,15 +139,17 @@ def _over_seconds(runs: TaskRuns) -> Chart | None:
     return learning_chart(runs, AXES["seconds"], default_metrics(runs)[:1])
 
 
-def _drawn(material: Material, draw: Callable[[TaskRuns], Chart | None]) -> list[Drawn]:
-    """The charts that ``draw`` makes, in the order of `Material.runs`."""
-    return [Drawn(runs, chart) for runs in material.runs if (chart := draw(runs))]
+def _drawn(material: Material, kinds: Sequence[Callable[[TaskRuns], Chart | None]]) -> Iterator[list[Drawn]]:
+    """The charts of each kind, in the order of `Material.runs`; they are being drawn when this returns."""
+    made = [[(runs, chart) for runs in material.runs if (chart := kind(runs))] for kind in kinds]
+    drawings = svgs([chart for charts in made for _, chart in charts])
+    return ([Drawn(runs, chart, next(drawings)) for runs, chart in charts] for charts in made)
 
 
 def _charts(material: Material, drawn: Sequence[Drawn], rank: int) -> Iterator[Group]:
     """A group per folder of tasks under one profile and data source."""
     for (profile, source, folder), members in groupby(drawn, key=_folder):
-        shown = tuple(_picture(material, *one, rank) for one in members)
+        shown = tuple(_picture(material, one, rank) for one in members)
         yield Group(f"{folder} · profile {profile} · {data_title(source)}", shown)
 
 
@@ -165,16 +158,15 @@ def _folder(drawn: Drawn) -> tuple[str, str, str]:
     return runs.profile, runs.source, runs.task.partition("/")[0]
 
 
-def _picture(material: Material, runs: TaskRuns, chart: Chart, rank: int) -> Picture:
-    anchor = material.provenance.anchor(line.cell for line in runs.lines)
-    return pictures.of_chart(chart, anchor, rank)
+def _picture(material: Material, drawn: Drawn, rank: int) -> Picture:
+    anchor = material.provenance.anchor(line.cell for line in drawn.runs.lines)
+    return pictures.of_chart(drawn.chart, drawn.svg, anchor, rank)
 
 
-def _cost(material: Material, tables: Sequence[tuple[str, Table]]) -> Iterator[Group]:
-    blocks = tuple(_grid(material, *pair) for pair in tables if _is_cost(pair[1]))
-    if blocks:
+def _cost(material: Material, tables: Sequence[Table], drawn: Sequence[Drawn]) -> Iterator[Group]:
+    if blocks := _grids(material, [table for table in tables if table.kind is TableKind.COST]):
         yield Group("", blocks)
-    for group in _charts(material, _drawn(material, _over_seconds), _SECONDS):
+    for group in _charts(material, drawn, _SECONDS):
         yield Group(f"{group.title}: quality against training time", group.blocks)
 
 
@@ -186,7 +178,9 @@ def _depth(material: Material) -> Iterator[Group]:
         for history in line.histories
         if history.points
     }
-    yield from (Group("", (_drawing(figure),)) for figure in depth_figures(material.cells, material.provenance, orders))
+    yield from (
+        Group("", (_drawing(figure),)) for figure in depth_figures(material.results.cells, material.provenance, orders)
+    )
 
 
 def _files(blocks: Iterator[Any]) -> Iterator[Group]:

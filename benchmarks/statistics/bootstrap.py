@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -40,10 +41,19 @@ def resampled_means(values: np.ndarray, key: str) -> np.ndarray:
     A row of ``values`` is a seed, and a drawn seed brings all its columns: methods stay paired. The draw depends
     on ``key`` and n alone.
     """
+    drawn = _drawn(key, len(values))
+    return np.stack([column.take(drawn).mean(axis=0) for column in values.T], axis=1)
+
+
+@lru_cache(maxsize=8)
+def _drawn(key: str, count: int) -> np.ndarray:
+    """Seeds drawn with replacement: (count, `RESAMPLES`).
+
+    Drawing takes longest, and a method's level, difference and gap are asked for one after the other.
+    """
     # RandomState's streams are frozen by numpy's policy, those of its Generator are not: tables must not change.
     random = np.random.RandomState(int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big"))
-    count = len(values)
-    return values[random.randint(count, size=(RESAMPLES, count), dtype=np.int64)].mean(axis=1)
+    return random.randint(count, size=(RESAMPLES, count), dtype=np.int64).T.copy()  # rows are added fastest
 
 
 def tail(sizes: Sequence[int]) -> float:

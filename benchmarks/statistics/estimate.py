@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmarks.records.cells import NAN
+from benchmarks.records.cells import NAN, sample_std
 from benchmarks.statistics.bootstrap import Interval, percentile_interval, resampled_means
 
 
@@ -45,7 +45,7 @@ def estimate(values: Sequence[float], key: str) -> Estimate | None:
     if len(values) == 1:
         return Estimate(mean, NAN, (1,), None)
     draws = resampled_means(np.asarray(values, dtype=float)[:, None], key)[:, 0]
-    return Estimate(mean, statistics.stdev(values), (len(values),), draws)
+    return Estimate(mean, sample_std(values), (len(values),), draws)
 
 
 def mean_of(parts: Sequence[Estimate]) -> Estimate | None:

@@ -15,6 +15,7 @@ of the mean, and the degrees of freedom are k (n − 1).
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from scipy.special import stdtrit
@@ -24,6 +25,7 @@ from benchmarks.statistics.bootstrap import LEVEL
 POWER = 0.8
 #: Larger numbers are infinity: no one will run them.
 MOST = 1000
+_SEEDS = np.arange(2, MOST + 1)
 
 
 def seeds_for_width(std: float, half_width: float, tasks: int = 1) -> float:
@@ -41,7 +43,11 @@ def seeds_for_sign(std: float, difference: float, tasks: int = 1) -> float:
 def _smallest(std: float, width: float, tasks: int, *probabilities: float) -> float:
     if math.isnan(std) or math.isnan(width):
         return math.nan
-    seeds = np.arange(2, MOST + 1)
-    quantile = sum(stdtrit(tasks * (seeds - 1), probability) for probability in probabilities)
-    enough = quantile * std / np.sqrt(seeds) <= width
-    return int(seeds[enough.argmax()]) if enough.any() else math.inf
+    enough = _quantiles(tasks, *probabilities) * std / np.sqrt(_SEEDS) <= width
+    return int(_SEEDS[enough.argmax()]) if enough.any() else math.inf
+
+
+@cache
+def _quantiles(tasks: int, *probabilities: float) -> np.ndarray:
+    """The sum of Student's quantiles for each of `_SEEDS`."""
+    return np.sum([stdtrit(tasks * (_SEEDS - 1), p) for p in probabilities], axis=0)

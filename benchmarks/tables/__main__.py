@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.records.inputs import LeftOut, unsaid
-from benchmarks.tables import rebuild, show
+from benchmarks.records.inputs import LeftOut
+from benchmarks.records.result_set import ResultSet
+from benchmarks.tables import TABLES, rebuild
+from benchmarks.tables.table_set import TableSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
-from benchmarks.terminal.console import make_console
 
 
 @guard.command
@@ -26,15 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
-            files = rebuild(chosen.results, left_out.add)
+            tables = TableSet(ResultSet.load(chosen.results, left_out.add))
+            files = rebuild(tables)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    folder = chosen.results / "tables"
-    profiles = sorted({path.parent.name for path in files if path.parent != folder})
     if chosen.show:
-        for profile in [chosen.profile] if chosen.profile else profiles:
-            show(chosen.results, profile, make_console(), unsaid)
+        from benchmarks.tables.terminal import show  # rich takes its time to import
+        from benchmarks.terminal.console import make_console
+
+        for profile in [chosen.profile] if chosen.profile else tables.results.profiles:
+            show(tables, profile, make_console())
+    folder = chosen.results / TABLES
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
 

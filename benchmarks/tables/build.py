@@ -3,57 +3,74 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from benchmarks.catalogue.domain import TableSpec
+from benchmarks.catalogue.methods import method_order
+from benchmarks.catalogue.names import title
+from benchmarks.catalogue.reference import Key, published
+from benchmarks.catalogue.tables import is_quoted, lacks_method
 from benchmarks.records import metrics
-from benchmarks.records.cells import ResultCell
-from benchmarks.tables.data_source import data_markdown, suffix_of
-from benchmarks.tables.places import Column, TableCell, places_of
-from benchmarks.tables.reference import Key, published
+from benchmarks.records.cells import ResultCell, Slice
+from benchmarks.tables.data_source import REAL, suffix_of
+from benchmarks.tables.places import Measure, TableCell, places_of
 from benchmarks.tables.scenes import scenes_of
-from benchmarks.tables.specs import TableSpec, is_impossible, is_quoted, method_order, title
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table, TableKind, labels
 
-NOT_RUN, NONE = "…", "–"
+_LABELS = ("dataset", "architecture")
 
 
 class Grid(NamedTuple):
     """A table before it becomes text: rows are (dataset, architecture)."""
 
     rows: list[tuple[str, str]]
-    columns: list[Column]
-    places: dict[tuple[tuple[str, str], Column], TableCell]
+    measures: list[Measure]
+    places: dict[tuple[tuple[str, str], Measure], TableCell]
     published: frozenset[str]  # metrics that the paper's numbers stand beside
 
 
-def build(spec: TableSpec, cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
+def build(spec: TableSpec, part: Slice) -> Table | None:
     """The table ``spec`` over the cells of one profile and data source; None where it would be empty."""
-    cells = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    chosen = [cell for cell in cells if _belongs(spec, cell)]
+    chosen = [cell for cell in part.cells if _belongs(spec, cell)]
     if not chosen:
         return None
-    grid = _grid(spec, chosen, real=source == "real")
+    grid = _grid(spec, chosen, real=part.source == REAL)
     ours = [place.cell for place in grid.places.values() if place.cell]
     seeds = usual_n(ours)
-    header = ["dataset", "architecture"]
-    numbers_header = ["dataset", "architecture"]
-    for column in grid.columns:
-        paper = ["paper"] if column.metric in grid.published else []
-        header += [_heading(spec, column), *paper]
-        numbers_header += [f"{column.method} {column.metric} {part}" for part in ("mean", "std", "n", *paper)]
     return Table(
-        name=f"{spec.name}{suffix_of(source)}",
+        kind=TableKind.RESULTS,
+        name=f"{spec.name}{suffix_of(part.source)}",
         title=spec.title,
-        subtitle=subtitle(ours, profile, source, seeds),
-        header=header,
+        profile=part.profile,
+        source=part.source,
+        about=_about(ours, part, seeds),
+        columns=[*labels(*_LABELS), *_columns(spec, grid)],
         rows=[_text_row(spec, grid, row, seeds) for row in grid.rows],
-        numbers_header=numbers_header,
+        number_columns=[*labels(*_LABELS), *_number_columns(grid)],
         numbers=[_number_row(grid, row) for row in grid.rows],
         notes=_notes(grid),
         domain=spec.domain,
-        sources=[_source_row(grid, row) for row in grid.rows],
+        behind=[_behind_row(grid, row) for row in grid.rows],
+        shown=spec.shown,
     )
+
+
+def _columns(spec: TableSpec, grid: Grid) -> Iterator[Column]:
+    many = len(spec.metrics) > 1
+    for metric, method in grid.measures:
+        heading = f"{metrics.lookup(metric).heading} {method}" if many else method
+        yield Column(Role.VALUE, heading, metric, method)
+        if metric in grid.published:
+            yield Column(Role.PAPER, "paper", metric, method)
+
+
+def _number_columns(grid: Grid) -> Iterator[Column]:
+    for metric, method in grid.measures:
+        for part in ("mean", "std", "n"):
+            yield Column(Role.VALUE, f"{method} {metric} {part}", metric, method, part)
+        if metric in grid.published:
+            yield Column(Role.PAPER, f"{method} {metric} paper", metric, method, "mean")
 
 
 def _belongs(spec: TableSpec, cell: ResultCell) -> bool:
@@ -75,17 +92,17 @@ def _grid(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
         if real or (key.dataset in {dataset for dataset, _ in run} and not is_quoted(key.architecture))
     }
     rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
-    methods = {key.method for key in wanted} | {column.method for _, column in places}
+    methods = {key.method for key in wanted} | {measure.method for _, measure in places}
     in_paper = {key.metric for key in wanted}
-    shown = [name for name in spec.metrics if name in in_paper | {column.metric for _, column in places}]
-    columns = [Column(metric, method) for metric in shown for method in sorted(methods, key=method_order)]
-    papers = {((key.dataset, key.architecture), Column(key.metric, key.method)): published()[key] for key in wanted}
+    shown = [name for name in spec.metrics if name in in_paper | {measure.metric for _, measure in places}]
+    measures = [Measure(metric, method) for metric in shown for method in sorted(methods, key=method_order)]
+    papers = {((key.dataset, key.architecture), Measure(key.metric, key.method)): published()[key] for key in wanted}
     full = {
-        (row, column): places.get((row, column), TableCell(None, papers.get((row, column)) if real else None))
+        (row, measure): places.get((row, measure), TableCell(None, papers.get((row, measure)) if real else None))
         for row in rows
-        for column in columns
+        for measure in measures
     }
-    return Grid(rows, columns, full, frozenset(in_paper if real else ()))
+    return Grid(rows, measures, full, frozenset(in_paper if real else ()))
 
 
 def _in_paper(spec: TableSpec, key: Key) -> bool:
@@ -99,43 +116,38 @@ def usual_n(cells: Sequence[ResultCell]) -> int:
     return max(counts, key=lambda n: (counts[n], n), default=0)
 
 
-def subtitle(cells: Sequence[ResultCell], profile: str, source: str, seeds: int) -> str:
-    """One line: data source, profile, seeds and budget."""
+def _about(cells: Sequence[ResultCell], part: Slice, seeds: int) -> str:
+    """One line: seeds and budget."""
     budgets = sorted({(cell.budget_unit, cell.budget) for cell in cells if cell.budget is not None})
-    parts = [data_markdown(source), f"profile {profile}", f"{seeds} seed{'s' * (seeds != 1)}"]
+    parts = [f"{seeds} seed{'s' * (seeds != 1)}"]
     for unit in sorted({unit for unit, _ in budgets}):
         sizes = [size for name, size in budgets if name == unit]
         parts.append(f"{sizes[0]} {unit}" if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]} {unit}")
-    if source == "real" and profile != "paper":
+    if part.source == REAL and part.profile != "paper":
         parts.append("budget smaller than the paper's")
     return " · ".join([*parts, "mean ± std over seeds"])
 
 
-def _heading(spec: TableSpec, column: Column) -> str:
-    many = len(spec.metrics) > 1
-    return f"{metrics.lookup(column.metric).heading} {column.method}" if many else column.method
-
-
 def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int) -> list[str]:
     cells = [title(row[0]), title(row[1])]
-    for column in grid.columns:
-        place = grid.places[row, column]
-        metric = metrics.lookup(column.metric)
+    for measure in grid.measures:
+        place = grid.places[row, measure]
+        metric = metrics.lookup(measure.metric)
         if place.cell is None:
-            cells.append(_absence(grid, row, column))
+            cells.append(_absence(grid, row, measure))
         else:
             cells.append(text_of(place.cell, seeds, spec.decimals) + place.scenes)
-        if column.metric in grid.published:
+        if measure.metric in grid.published:
             cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
     return cells
 
 
-def _source_row(grid: Grid, row: tuple[str, str]) -> list[tuple[ResultCell, ...]]:
+def _behind_row(grid: Grid, row: tuple[str, str]) -> list[Behind]:
     """The cells behind each place of `_text_row`; the paper's column has none."""
-    sources: list[tuple[ResultCell, ...]] = [(), ()]
-    for column in grid.columns:
-        sources += [grid.places[row, column].sources, *([()] if column.metric in grid.published else [])]
-    return sources
+    behind: list[Behind] = [(), ()]
+    for measure in grid.measures:
+        behind += [grid.places[row, measure].sources, *([()] if measure.metric in grid.published else [])]
+    return behind
 
 
 def text_of(cell: ResultCell, usual: int, decimals: int | None = None) -> str:
@@ -154,25 +166,25 @@ def text_of(cell: ResultCell, usual: int, decimals: int | None = None) -> str:
     return text if cell.n == usual else f"{text} (n={cell.n})"
 
 
-def _absence(grid: Grid, row: tuple[str, str], column: Column) -> str:
+def _absence(grid: Grid, row: tuple[str, str], measure: Measure) -> str:
     """Why nothing of ours stands here: it does not exist, its runs ended badly, or it was not run."""
-    if is_quoted(row[1]) or is_impossible(row[1], column.method):
+    if is_quoted(row[1]) or lacks_method(row[1], measure.method):
         return NONE
     siblings = [
         place.cell
         for (where, other), place in grid.places.items()
-        if where == row and other.method == column.method and place.cell
+        if where == row and other.method == measure.method and place.cell
     ]
     return next((text_of(cell, cell.n) for cell in siblings if not cell.n), NONE if siblings else NOT_RUN)
 
 
 def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
     numbers = list(row)
-    for column in grid.columns:
-        place = grid.places[row, column]
+    for measure in grid.measures:
+        place = grid.places[row, measure]
         cell = place.cell
         numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
-        if column.metric in grid.published:
+        if measure.metric in grid.published:
             numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
 
@@ -185,9 +197,9 @@ def exact(value: float | None) -> str:
 def _notes(grid: Grid) -> list[str]:
     """Remarks below the table: each text once, after the places it concerns."""
     texts: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
-    for (row, column), place in grid.places.items():
+    for (row, measure), place in grid.places.items():
         for text in _remarks(place):
-            texts[text][title(row[1])].append((title(row[0]), column.method))
+            texts[text][title(row[1])].append((title(row[0]), measure.method))
     return [f"{_where(concerned)}: {text}" for text, concerned in texts.items()]
 
 

@@ -10,25 +10,33 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks.catalogue.names import network, title
+from benchmarks.catalogue.reference import paper_order
 from benchmarks.records import metrics
-from benchmarks.records.cells import NAN, ResultCell
+from benchmarks.records.cells import NAN, ResultCell, Slice
 from benchmarks.statistics.comparison import REFERENCE
-from benchmarks.tables.build import NONE, exact
-from benchmarks.tables.data_source import data_markdown, suffix_of
+from benchmarks.tables.build import exact
+from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.gap import primary_by_task
-from benchmarks.tables.reference import paper_order
-from benchmarks.tables.specs import network, title
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import NONE, Behind, Column, Role, Table, TableKind, labels
 
 NAME = "cost"
 _LABELS = ("dataset", "architecture", "method", "metric")
-_TEXT = ("quality", "budget", "train s", "samples/s", "MB", "step / bp", "alignment s")
+_RATIO = Column(Role.VALUE, "step / bp")
+_COLUMNS = (
+    *labels(*_LABELS),
+    *(Column(Role.VALUE, heading) for heading in ("quality", "budget", "train s", "samples/s", "MB")),
+    *(_RATIO, Column(Role.VALUE, "alignment s")),
+)
 _NUMBERS = (
-    *("mean", "std", "n", "budget", "budget unit", "train seconds", "samples per second", "peak memory MB"),
-    *("step seconds", "step ratio", "seeds compared", "alignment seconds"),
+    *labels("domain", *_LABELS),
+    *(Column(Role.VALUE, heading) for heading in ("mean", "std", "n", "budget")),
+    *labels("budget unit"),
+    *(Column(Role.VALUE, heading) for heading in ("train seconds", "samples per second", "peak memory MB")),
+    *(Column(Role.VALUE, heading) for heading in ("step seconds", "step ratio", "seeds compared", "alignment seconds")),
 )
 LEGEND = (
     "train s, samples/s: training alone, mean over seeds, on the machine at the time, which other runs may have kept "
@@ -57,24 +65,25 @@ class Row(NamedTuple):
         return statistics.median(ratios) if ratios else NAN
 
 
-def cost_table(cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
+def cost_table(part: Slice) -> Table | None:
     """The table over the cells of one profile and data source; None where no run ended well."""
-    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    tasks = sorted(primary_by_task(here), key=_order)
+    tasks = sorted(primary_by_task(part.cells), key=_order)
     rows = [row_of(cell, task.get(REFERENCE)) for task in tasks for cell in task.values() if cell.n]
     if not rows:
         return None
     return Table(
-        name=f"{NAME}{suffix_of(source)}",
+        kind=TableKind.COST,
+        name=f"{NAME}{suffix_of(part.source)}",
         title="Cost: time and memory beside quality",
-        subtitle=f"{data_markdown(source)} · profile {profile} · primary metric of each task, means over seeds",
-        header=[*_LABELS, *_TEXT],
+        profile=part.profile,
+        source=part.source,
+        about="primary metric of each task, means over seeds",
+        columns=_COLUMNS,
         rows=[[*_names(row.cell), *_text(row)] for row in rows],
-        numbers_header=["domain", *_LABELS, *_NUMBERS],
+        number_columns=_NUMBERS,
         numbers=[_exact(row) for row in rows],
         notes=[*LEGEND, *_notes(rows)],
-        labels=len(_LABELS),
-        sources=[_source_row(row) for row in rows],
+        behind=[_behind_row(row) for row in rows],
     )
 
 
@@ -126,10 +135,11 @@ def _quality(cell: ResultCell) -> str:
     return metrics.lookup(cell.key.metric).format(cell.mean) + missing
 
 
-def _source_row(row: Row) -> list[tuple[ResultCell, ...]]:
+def _behind_row(row: Row) -> list[Behind]:
     """The cells behind each place of a row: a ratio rests on backprop's as well."""
     ratio = (row.cell, row.bp) if row.bp else (row.cell,)
-    return [*[()] * len(_LABELS), *(ratio if name == "step / bp" else (row.cell,) for name in _TEXT)]
+    numbers = [ratio if column is _RATIO else (row.cell,) for column in _COLUMNS[len(_LABELS) :]]
+    return [*[()] * len(_LABELS), *numbers]
 
 
 def _short(value: float) -> str:

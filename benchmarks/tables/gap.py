@@ -10,73 +10,71 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from typing import NamedTuple
 
-from benchmarks.catalogue.discovery import architectures
-from benchmarks.records.cells import NAN, ResultCell
+from benchmarks.catalogue.methods import method_order
+from benchmarks.catalogue.names import is_tuned, network, title
+from benchmarks.catalogue.reference import Key, Published, paper_order, published
+from benchmarks.catalogue.tables import is_recipe
+from benchmarks.records.cells import NAN, ResultCell, Slice
 from benchmarks.statistics import Comparison, average, compare, scale_of
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.tables.data_source import data_markdown, suffix_of
-from benchmarks.tables.gap_text import (
-    LABELS,
-    LEGEND,
-    Row,
-    coverage,
-    number_row,
-    numbers_header,
-    place_of,
-    source_row,
-    text_header,
-    text_row,
-)
+from benchmarks.tables.data_source import REAL, suffix_of
+from benchmarks.tables.gap_text import LEGEND, SHOWN, Row, coverage, number_columns, number_row, place_of
 from benchmarks.tables.places import fullest
-from benchmarks.tables.reference import Key, Published, paper_order, published
-from benchmarks.tables.specs import method_order, network, title
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import Table, TableKind
 
 NAME = "gap_closed"
 
 
-def gap_table(cells: Iterable[ResultCell], profile: str, source: str) -> Table | None:
-    """The table over the cells of one profile and data source; None where no method can be compared."""
-    tasks = _tasks(cells, profile, source)
-    every = _rows(tasks, source == "real")
-    if not every:
+#: Columns for a reader, as `SHOWN` names them; the paper's only where it has numbers.
+_COLUMNS = (
+    *("dataset", "architecture", "method", "bp", "score", "shallow", "gap", "paper"),
+    *("difference", "seeds", "n effect", "n sign"),
+)
+
+
+class Gap(NamedTuple):
+    """The gaps of one profile and data source: rows of every task and method, then of the means."""
+
+    profile: str
+    source: str
+    tasks: Sequence[dict[str, ResultCell]]  # as of `primary_by_task`
+    rows: Sequence[Row]  # empty where nothing can be compared
+
+    @property
+    def shipped(self) -> bool:
+        """Whether there are tasks with the settings as shipped, beside those of a search."""
+        return any(not is_tuned(cell.domain) for task in self.tasks for cell in task.values())
+
+
+def gap_of(part: Slice) -> Gap:
+    """Compare every method of every task with backprop and shallow training."""
+    tasks = primary_by_task(cell for cell in part.cells if not is_recipe(cell.architecture))
+    rows = sorted((_row(one, task, part.source == REAL) for task in tasks for one in compare(task)), key=_order)
+    return Gap(part.profile, part.source, tasks, [*rows, *_means(rows)])
+
+
+def gap_table(gap: Gap) -> Table | None:
+    """The table of these gaps; None where no method can be compared."""
+    if not gap.rows:
         return None
-    papers = any(not math.isnan(row.paper) for row in every)
+    papers = any(not math.isnan(row.paper) for row in gap.rows)
+    shown = [SHOWN[name] for name in _COLUMNS if papers or name != "paper"]
     return Table(
-        name=f"{NAME}{suffix_of(source)}",
+        kind=TableKind.GAP,
+        name=f"{NAME}{suffix_of(gap.source)}",
         title="Gap closed: how far each method gets from shallow training to backprop",
-        subtitle=f"{data_markdown(source)} · profile {profile} · primary metric of each task, means over seeds",
-        header=text_header(papers),
-        rows=[text_row(row, papers) for row in every],
-        numbers_header=numbers_header(papers),
-        numbers=[number_row(row, papers) for row in every],
-        notes=[*LEGEND, *_notes(every, tasks)],
-        labels=len(LABELS),
-        sources=[source_row(row, papers) for row in every],
+        profile=gap.profile,
+        source=gap.source,
+        about="primary metric of each task, means over seeds",
+        columns=[one.column for one in shown],
+        rows=[[one.text(row) for one in shown] for row in gap.rows],
+        number_columns=number_columns(papers),
+        numbers=[number_row(row, papers) for row in gap.rows],
+        notes=[*LEGEND, *_notes(gap.rows, gap.tasks)],
+        behind=[[one.behind(row) for one in shown] for row in gap.rows],
     )
-
-
-def gap_rows(cells: Iterable[ResultCell], profile: str, source: str) -> list[Row]:
-    """The rows of the table: of every task and method, then of the means; empty where nothing can be compared."""
-    return _rows(_tasks(cells, profile, source), source == "real")
-
-
-def _rows(tasks: Sequence[dict[str, ResultCell]], real: bool) -> list[Row]:
-    rows = sorted((_row(one, task, real) for task in tasks for one in compare(task)), key=_order)
-    return [*rows, *_means(rows)]
-
-
-def _tasks(cells: Iterable[ResultCell], profile: str, source: str) -> list[dict[str, ResultCell]]:
-    here = [cell for cell in cells if (cell.key.profile, cell.key.data_source) == (profile, source)]
-    return primary_by_task([cell for cell in here if not _is_recipe(cell.architecture)])
-
-
-def _is_recipe(architecture: str) -> bool:
-    """Whether it is another recipe, published for DFA alone: there is nothing to compare it with."""
-    known = architectures().get(architecture)
-    return known is not None and bool(known.recipe_of)
 
 
 def primary_by_task(cells: Iterable[ResultCell]) -> list[dict[str, ResultCell]]:
@@ -95,13 +93,13 @@ def primary_by_task(cells: Iterable[ResultCell]) -> list[dict[str, ResultCell]]:
 def _row(comparison: Comparison, task: dict[str, ResultCell], real: bool) -> Row:
     """``comparison`` beside what the paper's numbers for bp, the method and shallow say, if it has all three."""
     names = (REFERENCE, comparison.method, CONTROL)
-    sources = tuple((task[name],) if name in task else () for name in names)
+    behind = [(task[name],) if name in task else () for name in names]
     keys = [Key(comparison.domain, comparison.architecture, comparison.dataset, n, comparison.metric) for n in names]
     found = [published()[key] for key in keys if key in published()]
     if not real or len(found) != len(keys):
-        return Row(comparison, sources=sources)
+        return Row(comparison, NAN, (), *behind)
     notes = tuple(one.note for one in found if one.note)
-    return Row(comparison, _paper_gap(found, comparison.metric), notes, sources)
+    return Row(comparison, _paper_gap(found, comparison.metric), notes, *behind)
 
 
 def _paper_gap(found: Sequence[Published], metric: str) -> float:
@@ -133,8 +131,13 @@ def _mean(rows: Sequence[Row], name: str) -> Row:
     mean = average([row.comparison for row in rows], name)
     # Beside a mean over some of the tasks the paper's mean over all would mislead.
     complete = mean.gap is not None and mean.gap.tasks == mean.tasks
-    sources = tuple(tuple(chain.from_iterable(part)) for part in zip(*(row.sources for row in rows), strict=True))
-    return Row(mean, statistics.fmean(row.paper for row in rows) if complete else NAN, sources=sources)
+    return Row(
+        mean,
+        statistics.fmean(row.paper for row in rows) if complete else NAN,
+        bp=tuple(cell for row in rows for cell in row.bp),
+        method=tuple(cell for row in rows for cell in row.method),
+        shallow=tuple(cell for row in rows for cell in row.shallow),
+    )
 
 
 def _notes(rows: Sequence[Row], tasks: Sequence[dict[str, ResultCell]]) -> list[str]:

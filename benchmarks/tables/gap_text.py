@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from benchmarks.records.cells import NAN, ResultCell
+from benchmarks.catalogue.names import network, title
+from benchmarks.records import metrics
+from benchmarks.records.cells import NAN
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import MANY
-from benchmarks.tables.build import NONE, exact
-from benchmarks.tables.specs import network, title
+from benchmarks.tables.build import exact
+from benchmarks.tables.table import NONE, Behind, Column, Role, labels
 
-LABELS = ("dataset", "architecture", "method")
 _LEVELS = ("bp", "method", "shallow")
 _PARTS = ("mean", "std", "low", "high", "n")
 LEGEND = (
@@ -23,16 +26,27 @@ LEGEND = (
 )
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Row:
     """A comparison, the gap that the paper's numbers close (NaN where they do not say) with its notes, and our cells.
 
-    ``sources`` are the cells behind bp, the method and shallow.
+    ``bp``, ``method`` and ``shallow`` are the cells behind the three.
     """
 
     comparison: Comparison
     paper: float = NAN
     paper_notes: tuple[str, ...] = ()
-    sources: tuple[tuple[ResultCell, ...], ...] = ((), (), ())
+    bp: Behind = ()
+    method: Behind = ()
+    shallow: Behind = ()
+
+    @cached_property
+    def seeds_needed(self) -> tuple[float, float]:
+        """Seeds until the difference's interval is as narrow as the smallest effect, and until it excludes 0."""
+        one = self.comparison
+        if (found := one.difference) is None:
+            return NAN, NAN
+        return seeds_for_width(found.std, one.effect, found.tasks), seeds_for_sign(found.std, found.value, found.tasks)
 
 
 def place_of(one: Comparison) -> str:
@@ -54,37 +68,60 @@ def coverage(comparisons: Iterable[Comparison]) -> list[str]:
     return [f"intervals of fewer than {MANY} seeds cover less than 95% (of {few} on one task: {most}% at most)"]
 
 
-def text_header(papers: bool) -> list[str]:
-    """Headings of `text_row`."""
-    paper = ["paper"] if papers else []
-    return [*LABELS, "bp", "this method", "shallow", "gap closed", *paper, "method − bp", "seeds", "n effect", "n sign"]
+class Shown(NamedTuple):
+    """A column for a reader: the text of a row in it, and the cells behind that."""
+
+    column: Column
+    text: Callable[[Row], str]
+    behind: Callable[[Row], Behind] = lambda row: ()
 
 
-def text_row(row: Row, papers: bool) -> list[str]:
-    """One row for a reader."""
-    one = row.comparison
-    scale = scale_of(one.metric) if one.metric else None
-    levels = [
-        scale.metric.format(level.value) if scale and level else NONE for level in (one.bp, one.score, one.shallow)
-    ]
-    return [
-        title(one.dataset) if one.dataset else f"mean of {one.tasks}",
-        network(one.domain, one.architecture),
-        one.method,
-        *levels,
-        _estimate(one.gap, one.tasks, _percent),
-        *([_percent(row.paper)] if papers else []),
-        _estimate(one.difference, one.tasks, scale.difference) if scale else NONE,
-        seeds(one.difference or one.gap),  # where metrics differ there is no difference
-        *map(_needed_text, _needed(one)),
-    ]
+def _value(heading: str, text: Callable[[Row], str], behind: Callable[[Row], Behind]) -> Shown:
+    return Shown(Column(Role.VALUE, heading), text, behind)
 
 
-def source_row(row: Row, papers: bool) -> list[tuple[ResultCell, ...]]:
-    """The cells behind each place of `text_row`: a gap rests on three, a difference on two."""
-    bp, method, shallow = row.sources
-    names, paper = [()] * len(LABELS), [()] * papers
-    return [*names, bp, method, shallow, bp + method + shallow, *paper, *[bp + method] * 4]
+def _both(row: Row) -> Behind:
+    return row.bp + row.method
+
+
+#: All columns that a table of gaps may have, by name.
+SHOWN = {
+    "dataset": Shown(Column(Role.LABEL, "dataset"), lambda row: _dataset(row.comparison)),
+    "architecture": Shown(Column(Role.LABEL, "architecture"), lambda row: _network(row.comparison)),
+    "method": Shown(Column(Role.LABEL, "method"), lambda row: row.comparison.method),
+    "bp": _value("bp", lambda row: _level(row, row.comparison.bp), lambda row: row.bp),
+    "score": _value("this method", lambda row: _level(row, row.comparison.score), lambda row: row.method),
+    "shallow": _value("shallow", lambda row: _level(row, row.comparison.shallow), lambda row: row.shallow),
+    "gap": _value("gap closed", lambda row: gap_text(row), lambda row: row.bp + row.method + row.shallow),
+    "paper": Shown(Column(Role.PAPER, "paper"), lambda row: _percent(row.paper)),
+    "difference": _value("method − bp", lambda row: _difference(row.comparison), _both),
+    # Where metrics differ there is no difference.
+    "seeds": _value("seeds", lambda row: seeds(row.comparison.difference or row.comparison.gap), _both),
+    "seeds of the gap": _value("seeds", lambda row: seeds(row.comparison.gap or row.comparison.difference), _both),
+    "n effect": _value("n effect", lambda row: _needed(row.seeds_needed[0]), _both),
+    "n sign": _value("n sign", lambda row: _needed(row.seeds_needed[1]), _both),
+}
+
+
+def gap_text(row: Row) -> str:
+    """The gap closed, with its interval."""
+    return _estimate(row.comparison.gap, row.comparison.tasks, _percent)
+
+
+def _dataset(one: Comparison) -> str:
+    return title(one.dataset) if one.dataset else f"mean of {one.tasks}"
+
+
+def _network(one: Comparison) -> str:
+    return network(one.domain, one.architecture)
+
+
+def _level(row: Row, level: Estimate | None) -> str:
+    return metrics.lookup(row.comparison.metric).format(level.value) if row.comparison.metric and level else NONE
+
+
+def _difference(one: Comparison) -> str:
+    return _estimate(one.difference, one.tasks, scale_of(one.metric).difference) if one.metric else NONE
 
 
 def _percent(fraction: float) -> str:
@@ -106,24 +143,22 @@ def seeds(found: Estimate | None) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _needed(one: Comparison) -> tuple[float, float]:
-    found = one.difference
-    if found is None:
-        return NAN, NAN
-    return seeds_for_width(found.std, one.effect, found.tasks), seeds_for_sign(found.std, found.value, found.tasks)
-
-
-def _needed_text(seeds: float) -> str:
+def _needed(seeds: float) -> str:
     if math.isnan(seeds):
         return NONE
     return f">{MOST}" if math.isinf(seeds) else str(seeds)
 
 
-def numbers_header(papers: bool) -> list[str]:
-    """Headings of `number_row`. Gaps are fractions; a perplexity's difference is in nats."""
-    names = [*_LEVELS, "gap", "difference"]
-    estimates = [f"{name} {part}" for name in names for part in _PARTS]
-    return [*LABELS, "domain", "metric", "tasks", *estimates, "seeds effect", "seeds sign", *(["paper gap"] * papers)]
+def number_columns(papers: bool) -> list[Column]:
+    """Columns of `number_row`. Gaps are fractions; a perplexity's difference is in nats."""
+    names = (*_LEVELS, "gap", "difference")
+    return [
+        *labels("dataset", "architecture", "method", "domain", "metric"),
+        Column(Role.VALUE, "tasks"),
+        *(Column(Role.VALUE, f"{name} {part}", part=part) for name in names for part in _PARTS),
+        *(Column(Role.VALUE, "seeds effect"), Column(Role.VALUE, "seeds sign")),
+        *([Column(Role.PAPER, "paper gap")] if papers else []),
+    ]
 
 
 def number_row(row: Row, papers: bool) -> list[str]:
@@ -133,7 +168,7 @@ def number_row(row: Row, papers: bool) -> list[str]:
     return [
         *(one.dataset, one.architecture, one.method, one.domain, one.metric, str(one.tasks)),
         *(text for found in estimates for text in _exact(found)),
-        *map(exact, _needed(one)),
+        *map(exact, row.seeds_needed),
         *([exact(row.paper)] if papers else []),
     ]
 

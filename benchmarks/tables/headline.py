@@ -11,29 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.records.cells import ResultCell
+from benchmarks.catalogue.methods import method_order
+from benchmarks.catalogue.names import is_tuned, title
+from benchmarks.catalogue.reference import paper_place
 from benchmarks.statistics import Comparison
-from benchmarks.tables.gap import gap_rows
-from benchmarks.tables.gap_text import (
-    LEGEND,
-    Row,
-    coverage,
-    number_row,
-    numbers_header,
-    seeds,
-    source_row,
-    text_header,
-    text_row,
-)
-from benchmarks.tables.reference import paper_place
-from benchmarks.tables.specs import is_tuned, method_order, title
-from benchmarks.tables.text import Table
+from benchmarks.tables.data_source import REAL
+from benchmarks.tables.gap import Gap
+from benchmarks.tables.gap_text import LEGEND, SHOWN, Row, coverage, number_columns, number_row
+from benchmarks.tables.table import Table, TableKind, labels
 
 NAME = "headline"
 #: The profile that trains most comes first; others follow in alphabetical order, and the smallest at the end.
 PROFILES = ("paper", "long", "quick")
 SMOKE = "smoke"
-_SHOWN = ("method", "bp", "this method", "shallow", "gap closed", "paper", "seeds")
+#: Columns of `SHOWN`; the seeds are those of the gap, which may be fewer than those of method − bp.
+_SHOWN = ("method", "bp", "score", "shallow", "gap", "paper", "seeds of the gap")
 
 
 class Pick(NamedTuple):
@@ -47,7 +39,7 @@ class Pick(NamedTuple):
     @property
     def real(self) -> bool:
         """Whether it comes from real data."""
-        return self.source == "real"
+        return self.source == REAL
 
     @property
     def name(self) -> str:
@@ -61,7 +53,7 @@ class Pick(NamedTuple):
         """Data source, profile and datasets, for a reader."""
         one = self.row.comparison
         count = f"{one.tasks} {'tasks' if self.mean else 'datasets'}" if one.tasks > 1 else title(one.dataset)
-        source = {"real": "real"}.get(self.source, self.source.upper())
+        source = self.source if self.real else self.source.upper()
         return f"{source} · {self.profile} · {count}"
 
     @property
@@ -79,68 +71,56 @@ def profile_order(profile: str) -> tuple[int, str]:
 
 def best_first(profile: str, source: str) -> tuple[object, ...]:
     """Sort key of evidence: real data before stand-ins, then the profile that trains most."""
-    return (source != "real", source, profile_order(profile))
+    return (source != REAL, source, profile_order(profile))
 
 
-def profiles_shown(cells: Iterable[ResultCell]) -> list[str]:
+def profiles_shown(profiles: Iterable[str]) -> list[str]:
     """The profiles worth reading, the best first: smoke only where there is nothing else."""
-    every = sorted({cell.key.profile for cell in cells}, key=profile_order)
+    every = sorted(set(profiles), key=profile_order)
     return [profile for profile in every if profile != SMOKE] or every
 
 
-def headline_rows(cells: Sequence[ResultCell]) -> list[Pick]:
+def headline_rows(gaps: Sequence[Gap]) -> list[Pick]:
     """The headline's rows: domains and architectures in the paper's order, a domain's mean after its architectures."""
-    shipped = [cell for cell in cells if not is_tuned(cell.domain)]
-    picks = [
-        pick
-        for profile in profiles_shown(shipped)
-        for source in sorted({cell.key.data_source for cell in shipped if cell.key.profile == profile})
-        for pick in _picks(shipped, profile, source)
-    ]
+    profiles = profiles_shown(gap.profile for gap in gaps if gap.shipped)
+    picks = [pick for gap in gaps if gap.profile in profiles for pick in _picks(gap)]
     groups: dict[tuple[object, ...], list[Pick]] = {}
     for pick in sorted(picks, key=lambda pick: (not pick.real, profile_order(pick.profile))):
         groups.setdefault(_place(pick), []).append(pick)
     return [pick for place in sorted(groups) for pick in _best(groups[place])]
 
 
-def headline_table(cells: Sequence[ResultCell]) -> Table | None:
-    """The headline as a table; None where no method can be compared."""
-    picks = headline_rows(cells)
+def headline_table(picks: Sequence[Pick]) -> Table | None:
+    """The headline's rows as a table; None where no method can be compared."""
     if not picks:
         return None
-    header = text_header(papers=True)
-    shown = [header.index(name) for name in _SHOWN]
-    sources = [source_row(pick.row, papers=True) for pick in picks]
+    shown = [SHOWN[name] for name in _SHOWN]
     notes = [f"{pick.name} ({pick.row.comparison.method}; {pick.data}): {pick.reason}" for pick in picks if pick.reason]
     return Table(
+        kind=TableKind.HEADLINE,
         name=NAME,
         title="Headline: gap closed per architecture and domain",
-        subtitle="the best evidence there is: real data before stand-ins, the profile that trains most first",
-        header=["architecture", "data", *_SHOWN],
-        rows=[_text_row(pick) for pick in picks],
-        numbers_header=["profile", "data_source", *numbers_header(papers=True)],
+        profile="",
+        source="",
+        about="the best evidence there is: real data before stand-ins, the profile that trains most first",
+        columns=[*labels("architecture", "data"), *(one.column for one in shown)],
+        rows=[[pick.name, pick.data, *(one.text(pick.row) for one in shown)] for pick in picks],
+        number_columns=[*labels("profile", "data_source"), *number_columns(papers=True)],
         numbers=[[pick.profile, pick.source, *number_row(pick.row, papers=True)] for pick in picks],
         notes=[*LEGEND[:2], *coverage(pick.row.comparison for pick in picks), *notes],
-        labels=3,
-        sources=[[(), (), *(source[place] for place in shown)] for source in sources],
+        behind=[[(), (), *(one.behind(pick.row) for one in shown)] for pick in picks],
     )
 
 
-def _text_row(pick: Pick) -> list[str]:
-    """One row for a reader; the seeds are those of the gap, which may be fewer than those of method − bp."""
-    one = pick.row.comparison
-    texts = dict(zip(text_header(papers=True), text_row(pick.row, papers=True), strict=True))
-    texts["seeds"] = seeds(one.gap or one.difference)
-    return [pick.name, pick.data, *(texts[name] for name in _SHOWN)]
-
-
-def _picks(cells: Sequence[ResultCell], profile: str, source: str) -> list[Pick]:
+def _picks(gap: Gap) -> list[Pick]:
     """Of every architecture and method its mean row, or its only row; then the means of domains."""
     found: dict[tuple[str, str, str], Pick] = {}
-    for row in gap_rows(cells, profile, source):
+    for row in gap.rows:
         one = row.comparison
-        # Means come last, so that an architecture's replaces the rows of its datasets.
-        found[one.domain, one.architecture, one.method] = Pick(profile, source, row, _is_mean_of_domain(one))
+        if not is_tuned(one.domain):
+            # Means come last, so that an architecture's replaces the rows of its datasets.
+            pick = Pick(gap.profile, gap.source, row, _is_mean_of_domain(one))
+            found[one.domain, one.architecture, one.method] = pick
     return list(found.values())
 
 

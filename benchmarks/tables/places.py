@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from benchmarks.catalogue.domain import TableSpec
+from benchmarks.catalogue.reference import Key, Published, published
 from benchmarks.records.cells import ResultCell
-from benchmarks.tables.reference import Key, Published, published
 from benchmarks.tables.scenes import mean_over_scenes
-from benchmarks.tables.specs import TableSpec
 
 
-class Column(NamedTuple):
+class Measure(NamedTuple):
+    """A column of numbers: a metric under a method."""
+
     metric: str
     method: str
 
@@ -32,12 +34,12 @@ class TableCell(NamedTuple):
 
 def places_of(
     spec: TableSpec, cells: Iterable[ResultCell], real: bool
-) -> dict[tuple[tuple[str, str], Column], TableCell]:
-    """The places that ``cells`` fill, by row (dataset, architecture) and column."""
-    groups: dict[tuple[tuple[str, str], Column], list[ResultCell]] = defaultdict(list)
+) -> dict[tuple[tuple[str, str], Measure], TableCell]:
+    """The places that ``cells`` fill, by row (dataset, architecture) and measure."""
+    groups: dict[tuple[tuple[str, str], Measure], list[ResultCell]] = defaultdict(list)
     for cell in cells:
         dataset = cell.dataset.partition("/")[0] if spec.scenes == "mean" else cell.dataset
-        groups[(dataset, cell.architecture), Column(cell.key.metric, cell.key.method)].append(cell)
+        groups[(dataset, cell.architecture), Measure(cell.key.metric, cell.key.method)].append(cell)
     return {where: _place(group, where[0][0], real) for where, group in groups.items()}
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.catalogue.reference import Key, Published, paper_order, paper_place, published
+from benchmarks.catalogue.reference import Key, Published, published
 from benchmarks.records.cells import ResultCell
-
-__all__ = ["Key", "Published", "beside", "paper_order", "paper_place", "published"]
 
 
 def beside(cell: ResultCell) -> Published | None:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 
+from benchmarks.catalogue.reference import published
 from benchmarks.records.cells import ResultCell
-from benchmarks.tables.reference import published
 
 
 def scenes_of(dataset: str) -> list[str]:

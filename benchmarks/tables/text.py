@@ -1,56 +1,38 @@
-"""A table as text: Markdown, CSV, LaTeX and a rich renderable, all from one `Table` of finished strings."""
+"""A table as text: Markdown, CSV and LaTeX, all from one `Table` of finished strings."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from rich.box import SIMPLE
-from rich.markup import escape
-from rich.table import Table as RichTable
 from tabulate import tabulate
 
-from benchmarks.records.cells import ResultCell
+from benchmarks.tables.data_source import REAL, data_title
+from benchmarks.tables.table import Table
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "–": "--",
-    "…": r"\dots{}",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "β": r"$\beta$",
-    "₂": "$_2$",
-}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A finished table: ``rows`` for a reader, ``numbers`` the same in full precision for the CSV."""
-
-    name: str  # file name without suffix
-    title: str
-    subtitle: str  # data source, profile, seeds, budget
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numbers_header: Sequence[str]
-    numbers: Sequence[Sequence[str]]
-    notes: Sequence[str] = field(default_factory=tuple)
-    labels: int = 2  # leading columns that are names, not numbers
-    domain: str = ""  # "" for a table over several
-    sources: Sequence[Sequence[tuple[ResultCell, ...]]] = ()  # the cells behind each place; () if not stated
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "…": r"\dots{}",
+        "×": r"$\times$",
+        "·": r"$\cdot$",
+        "β": r"$\beta$",
+        "₂": "$_2$",
+    }
+)
 
 
 def markdown(table: Table) -> str:
@@ -59,7 +41,14 @@ def markdown(table: Table) -> str:
     body = [[_cell(text) for text in row] for row in table.rows]
     grid = tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
     notes = "".join(f"\n- {note}" for note in table.notes)
-    return f"# {table.title}\n\n{table.subtitle}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+    return f"# {table.title}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+
+
+def subtitle_markdown(table: Table) -> str:
+    """The subtitle, its data source in bold unless the data are real."""
+    if table.source in ("", REAL):
+        return table.subtitle
+    return table.subtitle_with(f"**{data_title(table.source)}**")
 
 
 def _cell(text: str) -> str:
@@ -79,7 +68,7 @@ def latex(table: Table) -> str:
     """A booktabs table to ``\\input``; needs ``\\usepackage{booktabs}``."""
     columns = "l" * table.labels + "r" * (len(table.header) - table.labels)
     lines = [" & ".join(map(_escaped, row)) + r" \\" for row in table.rows]
-    caption = f"{_escaped(table.title)}. {_escaped(table.subtitle.replace('*', ''))}."
+    caption = f"{_escaped(table.title)}. {_escaped(table.subtitle)}."
     notes = [rf"\par\footnotesize {_escaped(note)}" for note in table.notes]
     parts = [
         r"\begin{table}",
@@ -99,37 +88,4 @@ def latex(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-_LONGEST_NAME = 24
-
-
-def for_terminal(table: Table) -> RichTable:
-    """The table for a rich console: the paper's value behind ours, repeated labels left out."""
-    caption = "\n".join([table.subtitle.replace("*", ""), *table.notes])
-    grid = RichTable(title=table.title, caption=caption, box=SIMPLE, padding=(0, 0, 0, 1))
-    grid.title_style, grid.title_justify, grid.caption_justify = "bold", "left", "left"
-    for place, heading in enumerate(_merged(table.header, table.header)):
-        if place < table.labels:  # names stay whole; the text of an override may take several lines
-            whole = max(len(row[place]) for row in table.rows) <= _LONGEST_NAME
-            grid.add_column(escape(heading), no_wrap=whole, overflow="fold")
-        else:
-            grid.add_column(escape(heading), justify="right", overflow="fold")
-    former = ""
-    for row in table.rows:
-        first, *rest = _merged(row, table.header)
-        grid.add_row(*map(escape, ["" if first == former else first, *rest]))
-        former = first
-    return grid
-
-
-def _merged(row: Sequence[str], header: Sequence[str]) -> list[str]:
-    """``row`` with each column headed "paper" joined to the one before it."""
-    merged: list[str] = []
-    for text, heading in zip(row, header, strict=True):
-        if heading == "paper":
-            merged[-1] += f" | {text}"
-        else:
-            merged.append(text.replace(" ± ", "±"))
-    return merged
+    return text.translate(_LATEX)

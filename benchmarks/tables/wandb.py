@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from benchmarks.records.cells import aggregate
-from benchmarks.records.inputs import unsaid
-from benchmarks.records.packs import gather
-from benchmarks.tables import tables_of
-from benchmarks.tables.text import Table
+from benchmarks.tables.table import Column, Role, Table
+from benchmarks.tables.table_set import TableSet
 from benchmarks.wandb_logging.connection import Connection
 
 Typed = list[float | str | None]
 
 
-def send_tables(results: Path, profile: str, logger: DictConfig) -> None:
+def send_tables(every: TableSet, profile: str, logger: DictConfig) -> None:
     """Send each table of ``profile`` in full precision, with its title, data source and notes.
 
     Args:
-        results: the folder whose records and packs the tables are made of.
-        profile: which tables; without any, nothing is sent.
+        every: the tables of a results folder.
+        profile: which of them; without any, nothing is sent.
         logger: the configuration's group: project and mode.
     """
-    tables = tables_of(aggregate(gather(results, unsaid), unsaid), profile)
+    tables = every.of(profile)
     if not tables:
         return
     name = f"tables/{profile}"
@@ -34,7 +30,7 @@ def send_tables(results: Path, profile: str, logger: DictConfig) -> None:
     connection = Connection(
         name,
         logger,
-        results,
+        every.results.folder,
         name=name,
         group="tables",
         job_type="tables",
@@ -52,14 +48,13 @@ def _log(run: Any, tables: Sequence[Table]) -> None:
 
 
 def typed_rows(table: Table) -> list[Typed]:
-    """Rows of a table's full-precision form: numbers as numbers, empty places as missing."""
-    columns = [_typed(column) for column in zip(*table.numbers, strict=True)]
-    return [list(row) for row in zip(*columns, strict=True)]
+    """Rows of a table's full-precision form: names as text, numbers as numbers, empty places as missing."""
+    return [
+        [_typed(text, column) for text, column in zip(row, table.number_columns, strict=True)] for row in table.numbers
+    ]
 
 
-def _typed(column: Sequence[str]) -> Typed:
-    """A column of numbers and empty places as such; any other as text."""
-    try:
-        return [float(text) if text else None for text in column]
-    except ValueError:
-        return list(column)
+def _typed(text: str, column: Column) -> float | str | None:
+    if column.role is Role.LABEL:
+        return text
+    return float(text) if text else None

@@ -15,13 +15,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.catalogue.discovery import TUNED
 from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings.compose import compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.schema import entry_for
-from benchmarks.tables.specs import TUNED
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
 from benchmarks.tune.ranking import Ranking, Result

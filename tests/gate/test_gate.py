@@ -12,7 +12,8 @@ from benchmarks.compare.relative_speed import changes, times_of_backprop
 from benchmarks.compare.reproduction import MEAN_LOSS, tolerance, with_mean_losses
 from benchmarks.compare.text import markdown
 from benchmarks.records.cells import aggregate
-from benchmarks.records.packs import gather, read_pack
+from benchmarks.records.packs import read_pack
+from benchmarks.records.result_set import ResultSet
 from benchmarks.statistics.noise import Rules
 from tests import REPOSITORY
 from tests.helpers.results_samples import record, records, save
@@ -29,7 +30,7 @@ def with_losses(folder, losses, values=(75.0, 77.0)):
     for one, rows in zip(made, losses, strict=True):
         text = "step,train_loss,valid_accuracy\n" + "".join(f"{step},{loss},70\n" for step, loss in enumerate(rows))
         (folder / "records" / f"{one.run_id}.csv").write_text(text)
-    return with_mean_losses(gather(folder), folder)
+    return with_mean_losses(ResultSet.load(folder))
 
 
 def verdicts(found):

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.compare import gate
 from benchmarks.compare.reproduction import MEAN_LOSS, with_mean_losses
-from benchmarks.records.packs import gather
+from benchmarks.records.result_set import ResultSet
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
 from tests.gate.sabotages import SABOTAGES, leaked_labels
@@ -25,7 +25,7 @@ def train(folder, task, context):
             execute(
                 Run.plan([f"task={task}", "method=dfa", "profile=smoke", f"seed={seed}", f"results={folder}", *shorter])
             )
-    return with_mean_losses(gather(folder), folder)
+    return with_mean_losses(ResultSet.load(folder))
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records.cells import aggregate
+from benchmarks.records.cells import Slice, aggregate, slices_of
 from benchmarks.records.record import Record, hash_config, write_record
-from benchmarks.tables.gap import gap_table
-from benchmarks.tables.text import Table
+from benchmarks.records.result_set import ResultSet
+from benchmarks.records.runs import Run
+from benchmarks.tables import rebuild as rebuild_tables
+from benchmarks.tables.gap import gap_of, gap_table
+from benchmarks.tables.headline import Pick, headline_rows
+from benchmarks.tables.table import Table
+from benchmarks.tables.table_set import TableSet
 
 Values = Sequence[float] | None
 
@@ -70,9 +75,35 @@ def runs(bp: Values, own: Values, shallow: Values, method: str = "dfa", **fields
     return [one for name, given in values.items() if given for one in records(given, method=name, **fields)]
 
 
+def tables_of(results: Path) -> TableSet:
+    """All tables of a results folder."""
+    return TableSet(ResultSet.load(results))
+
+
+def rebuild(results: Path) -> list[Path]:
+    """Write the tables of a results folder."""
+    return rebuild_tables(tables_of(results))
+
+
+def runs_in_memory(made: Iterable[Record]) -> list[Run]:
+    """Records as the runs of a results folder that holds their files."""
+    return [Run(one, one.data.get("source", "unknown"), local=True) for one in made]
+
+
+def slice_of(made: Iterable[Record], profile: str = "paper", source: str = "real") -> Slice:
+    """The cells of these records of one profile and data source."""
+    found = slices_of(aggregate(made).cells)
+    return next((one for one in found if one[:2] == (profile, source)), Slice(profile, source, []))
+
+
 def table(made: Iterable[Record], profile: str = "paper", source: str = "real") -> Table | None:
     """The table `gap_closed` of these records."""
-    return gap_table(aggregate(made).cells, profile, source)
+    return gap_table(gap_of(slice_of(made, profile, source)))
+
+
+def picks(made: Iterable[Record]) -> list[Pick]:
+    """The headline's rows of these records."""
+    return headline_rows([gap_of(one) for one in slices_of(aggregate(made).cells)])
 
 
 def line(built: Table, *labels: str) -> dict[str, str]:

@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks import evidence
 from benchmarks.records import packs, run_history
-from benchmarks.records.packs import histories_of, pack, read_entries, read_pack
+from benchmarks.records.packs import pack, read_entries, read_pack
 from benchmarks.records.record import iterate_records, write_record
+from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import read_history, thin
 from tests.helpers.results_samples import record, records
 
@@ -139,7 +140,7 @@ def test_a_history_goes_with_its_own_record(tmp_path):
     kept(folder, unfinished, numbered(1)).with_suffix(".json").unlink()
     kept(folder, local, numbered(2))
     write_record(unpacked, folder)  # from a former pack, without its history
-    found = histories_of(packs.gather(tmp_path), tmp_path)
+    found = ResultSet.load(tmp_path).histories
     assert {run: len(history) for run, history in found.items()} == {
         unfinished.run_id: 3,
         local.run_id: 2,
@@ -176,7 +177,7 @@ def test_a_torn_history_of_a_failed_run_stops_nothing(tmp_path):
     good, failed = records([80.0, 81.0])
     kept(tmp_path / "records", good, numbered(3))
     kept(tmp_path / "records", replace(failed, status="failed"), "step,lr\n1,0.1\n2\n")
-    assert list(histories_of(packs.gather(tmp_path), tmp_path)) == [good.run_id]
+    assert list(ResultSet.load(tmp_path).histories) == [good.run_id]
     command = ["pack", str(tmp_path / "p.jsonl"), "--records", str(tmp_path / "records"), "--histories", "9"]
     assert evidence.main(command) == 0
 

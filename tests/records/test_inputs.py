@@ -17,8 +17,9 @@ from benchmarks.compare.__main__ import main as compare
 from benchmarks.records import inputs
 from benchmarks.records.cells import aggregate
 from benchmarks.records.inputs import BadInput, LeftOut, read_bytes
-from benchmarks.records.packs import gather, pack, read_entries, read_pack
+from benchmarks.records.packs import pack, read_entries, read_pack
 from benchmarks.records.record import iterate_records, read_record, write_record
+from benchmarks.records.result_set import ResultSet
 from benchmarks.report.__main__ import main as report
 from benchmarks.tables.__main__ import main as tables
 from tests.helpers.report_samples import POINTS
@@ -201,7 +202,7 @@ def test_an_unknown_metric_is_left_out_and_the_rest_of_the_run_is_shown(tmp_path
     assert report(["--results", str(results)]) == 0
     assert len(capsys.readouterr().err.splitlines()) == 3
     assert compare([str(results), str(results)]) == 2
-    assert {cell.key.metric for cell in aggregate(gather(results), lambda error: None).cells} == {"accuracy"}
+    assert {cell.key.metric for cell in ResultSet.load(results, lambda error: None).cells} == {"accuracy"}
 
 
 def test_a_variant_has_its_own_primary_metric():

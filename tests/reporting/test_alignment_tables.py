@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.records.cells import aggregate
+from benchmarks.catalogue.tables import table_specs
 from benchmarks.records.metrics import lookup
 from benchmarks.tables.build import build
-from benchmarks.tables.specs import SPECS
-from tests.helpers.results_samples import record
+from tests.helpers.results_samples import record, slice_of
 
-SPEC = {spec.name: spec for spec in SPECS}
+SPEC = {spec.name: spec for spec in table_specs()}
 SAMPLES = {"alignment_cosine_mean": 0.71, "alignment_cosine_std": 0.19}
 WEIGHTS = {
     "weight_alignment_cosine": 0.9,
@@ -21,7 +20,7 @@ WEIGHTS = {
 
 def table(name, metrics, source="real", method="dfa", **fields):
     made = record(method=method, metrics={"accuracy": 80.0, **metrics}, source=source, **fields)
-    return build(SPEC[name], aggregate([made]).cells, "paper", source)
+    return build(SPEC[name], slice_of([made], "paper", source))
 
 
 def test_the_weight_level_stands_beside_the_papers_level():
@@ -45,7 +44,7 @@ def test_records_from_before_have_no_columns_of_dashes():
 @pytest.mark.parametrize(
     ("name", "domain", "architecture", "method"),
     [
-        ("alignment_view_synthesis", "neural_view_synthesis", "nerf", "dfa"),
+        ("alignment_view_synthesis", "view_synthesis", "nerf", "dfa"),
         ("alignment_language", "language", "transformer", "dfa_micro"),
     ],
 )

@@ -11,11 +11,10 @@ from rich.console import Console
 
 from benchmarks.records.baseline_file import read_baseline, write_baseline
 from benchmarks.records.cells import aggregate
-from benchmarks.tables import rebuild
 from benchmarks.tables.cost import cost_table, row_of
-from benchmarks.tables.gap import gap_table
-from benchmarks.tables.text import for_terminal
-from tests.helpers.results_samples import record, records, save
+from benchmarks.tables.gap import gap_of, gap_table
+from benchmarks.tables.terminal import for_terminal
+from tests.helpers.results_samples import rebuild, record, records, save, slice_of
 
 HERE = {"processor": "A", "cores": 2, "accelerator": "none", "device": "cpu", "precision": "fp32", "threads": 1}
 
@@ -31,7 +30,7 @@ def timed(seconds, first_seed=0, method="bp", steps=100, hardware=HERE, commit="
 
 
 def table(made, source="real"):
-    return cost_table(aggregate(made).cells, "paper", source)
+    return cost_table(slice_of(made, source=source))
 
 
 def shown(built):
@@ -89,9 +88,8 @@ def test_placements_share_the_backprop_of_their_architecture():
     made += [record(None, status="skipped", reason="see macro"), record(30.0, method="shallow")]
     for one in made[2:4]:
         one.task = "citation/gcn_micro"
-    cells = aggregate(made).cells
-    assert shown(cost_table(cells, "paper", "real"))["dfa_micro"]["step / bp"] == "0.50"
-    gaps = {row[2]: row for row in gap_table(cells, "paper", "real").rows}
+    assert shown(table(made))["dfa_micro"]["step / bp"] == "0.50"
+    gaps = {row[2]: row for row in gap_table(gap_of(slice_of(made))).rows}
     assert gaps["dfa_micro"][6] == gaps["dfa_macro"][6] == "100.0"
 
 

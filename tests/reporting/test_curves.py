@@ -17,6 +17,7 @@ from benchmarks.curves.__main__ import main
 from benchmarks.curves.alignment import by_network
 from benchmarks.curves.chart import over_seeds
 from benchmarks.records.record import Record, write_record
+from benchmarks.records.result_set import ResultSet
 from tests.helpers.results_samples import hash_of, record, records
 from tests.hostile.suite import call
 
@@ -54,7 +55,7 @@ def with_alignment(results: Path) -> Path:
 
 
 def charts(results: Path, x: str = "step", chosen: Sequence[str] = (), variants: bool = False):
-    return charts_of(task_runs(results, "", "*", variants), x, chosen)
+    return charts_of(task_runs(ResultSet.load(results).select(variants=variants)), x, chosen)
 
 
 def drawn(text: str, name: str) -> np.ndarray:

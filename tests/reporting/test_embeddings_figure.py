@@ -17,6 +17,7 @@ from benchmarks.embeddings.draw import look, png
 from benchmarks.embeddings.project import pca, tsne
 from benchmarks.embeddings.recorded import Figure, figures_of
 from benchmarks.records.record import Record, artefact_path, write_record
+from benchmarks.records.result_set import ResultSet
 from benchmarks.tasks.hidden_layer.file import SUFFIX, Embedding, packed
 from benchmarks.tasks.hidden_layer.separation import separation
 from tests.helpers.results_samples import hash_of, record
@@ -50,7 +51,7 @@ def three_methods(results: Path, **fields: object) -> Path:
 
 
 def only_figure(results: Path, seed: int = 0) -> Figure:
-    (figure,), _ = figures_of(results, "", "*", seed)
+    (figure,), _ = figures_of(ResultSet.load(results), seed)
     return figure
 
 
@@ -113,7 +114,7 @@ def test_stand_ins_have_a_figure_of_their_own(tmp_path):
     """Without it generated data would be shown as the real ones."""
     three_methods(tmp_path)
     three_methods(tmp_path, source="stand-in", config_hash="s")
-    real, standin = figures_of(tmp_path, "", "*", 0)[0]
+    real, standin = figures_of(ResultSet.load(tmp_path), 0)[0]
     assert (
         real.name == "paper/citation/gcn_cora_embedding" and standin.name == "paper/citation/gcn_cora_standin_embedding"
     )

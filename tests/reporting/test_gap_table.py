@@ -6,11 +6,10 @@ import io
 
 from rich.console import Console
 
-from benchmarks.records.cells import aggregate
-from benchmarks.tables import rebuild
 from benchmarks.tables.headline import headline_table
-from benchmarks.tables.text import for_terminal, markdown
-from tests.helpers.results_samples import line, record, records, runs, save, table
+from benchmarks.tables.terminal import for_terminal
+from benchmarks.tables.text import markdown
+from tests.helpers.results_samples import line, picks, rebuild, record, records, runs, save, table
 
 
 def test_table_holds_every_method_beside_the_paper():
@@ -24,7 +23,7 @@ def test_table_holds_every_method_beside_the_paper():
         ["Cora", "GCN", "dfa"],
         ["Cora", "GCN", "mine"],
         ["karate", "own", "dfa"],
-        ["mean of 2", "geometric", "dfa"],
+        ["mean of 2", "citation networks", "dfa"],
     ]
     shown = line(built, "Cora", "GCN", "dfa")
     assert [shown[name] for name in ("bp", "this method", "shallow", "gap closed")] == [
@@ -60,9 +59,9 @@ def test_the_headline_counts_the_seeds_of_its_gap():
     """Else ten paired runs of bp and dfa would pass for the seeds of a gap that rests on two runs of shallow."""
     made = runs([80.0, 81.0, 82.0], [70.0, 71.0, 73.0], [40.0, 41.0])
     assert line(table(made), "Cora", "GCN", "dfa")["seeds"] == "3"
-    built = headline_table(aggregate(made).cells)
+    built = headline_table(picks(made))
     assert dict(zip(built.header, built.rows[0], strict=True))["seeds"] == "2"
-    none = headline_table(aggregate(runs([80.0] * 3, [70.0] * 3, [80.0] * 2)).cells)
+    none = headline_table(picks(runs([80.0] * 3, [70.0] * 3, [80.0] * 2)))
     assert dict(zip(none.header, none.rows[0], strict=True))["seeds"] == "3"
 
 
@@ -80,5 +79,5 @@ def test_intervals_of_few_seeds_say_how_little_they_cover():
     told = "intervals of fewer than 6 seeds cover less than 95% (of 2 on one task: 50% at most)"  # 1 − 2 / 2²
     few, many = (runs([80.0, 81.0] * n, [70.0, 71.5] * n, [40.0, 41.0] * n) for n in (1, 3))
     for made, expected in ((few, True), (many, False), (runs([80.0], [70.0], [40.0]), False)):
-        for built in (table(made), headline_table(aggregate(made).cells)):
+        for built in (table(made), headline_table(picks(made))):
             assert (told in built.notes) == expected

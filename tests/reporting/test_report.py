@@ -9,12 +9,12 @@ import random
 
 import pytest
 
-import benchmarks.tables
+from benchmarks.catalogue.domain import TableSpec
+from benchmarks.catalogue.reference import FILE
 from benchmarks.report import page as page_module
 from benchmarks.report import write
 from benchmarks.report.__main__ import main
-from benchmarks.tables.reference import FILE
-from benchmarks.tables.specs import TableSpec
+from benchmarks.tables import table_set
 from tests.helpers.report_samples import HOSTILE, citation, filled, noise, picture, read, standins, table
 from tests.helpers.results_samples import hash_of, record, records, save
 
@@ -195,8 +195,9 @@ def test_smoke_is_left_out_unless_there_is_nothing_else(tmp_path):
 
 def test_a_table_that_is_added_later_needs_no_edit_here(tmp_path, monkeypatch):
     """Else a new table would be missing in the report and nobody would notice."""
-    spec = TableSpec("mine", "My table", "geometric", ("valid_accuracy",))
-    monkeypatch.setattr(benchmarks.tables, "SPECS", (*benchmarks.tables.SPECS, spec))
+    spec = TableSpec("mine", "My table", ("valid_accuracy",), domain="citation")
+    known = table_set.table_specs()
+    monkeypatch.setattr(table_set, "table_specs", lambda: [*known, spec])
     page = shown(save(tmp_path, [record(metrics={"accuracy": 80.0, "valid_accuracy": 77.7})]))
     assert [row["bp"].text for row in table(page, "table-paper-mine")] == ["77.7"]
 

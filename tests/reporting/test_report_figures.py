@@ -23,16 +23,11 @@ from benchmarks.report.forest import LEFT, RIGHT, Forest, Group, Line, Mark, svg
 from benchmarks.report.headline import headline_figure
 from benchmarks.report.pictures import of_chart, of_file
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables import rebuild
-from benchmarks.tables.headline import headline_rows, headline_table
+from benchmarks.tables.headline import headline_table
 from tests.helpers.report_samples import BP, DFA, SHALLOW, citation, noise, picture, standins
-from tests.helpers.results_samples import record, runs, save
+from tests.helpers.results_samples import picks, rebuild, record, runs, runs_in_memory, save
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def picks(made):
-    return headline_rows(aggregate(made).cells)
 
 
 def names(made):
@@ -73,7 +68,7 @@ def test_architectures_are_means_over_datasets_and_domains_follow():
     assert [(pick.name, pick.mean, pick.row.comparison.tasks) for pick in found] == [
         ("GCN", False, 2),
         ("GATConv", False, 1),
-        ("all geometric", True, 3),
+        ("all citation networks", True, 3),
     ]
     gap = (statistics.fmean(DFA) - statistics.fmean(SHALLOW)) / (statistics.fmean(BP) - statistics.fmean(SHALLOW))
     assert all(pick.row.comparison.gap.value == pytest.approx(gap) for pick in found)
@@ -95,7 +90,7 @@ def test_the_headline_table_comes_and_goes_with_its_records(tmp_path):
     rebuild(tmp_path)
     assert not list((tmp_path / "tables").glob("headline*"))
     assert "headline" not in (tmp_path / "tables" / "README.md").read_text()
-    assert headline_table(aggregate([record(80.0)]).cells) is None
+    assert headline_table(picks([record(80.0)])) is None
 
 
 def circles(text):
@@ -105,11 +100,11 @@ def circles(text):
 def test_marks_stand_where_their_numbers_are(tmp_path):
     """A picture that disagrees with its table is believed all the same."""
     made = [*citation(), *standins()]
-    provenance = Provenance(made, {})
+    provenance = Provenance(runs_in_memory(made))
     figure = headline_figure(picks(made), provenance)
     legend, lines = circles(svg(figure, linked=False))[:2], circles(svg(figure, linked=False))[2:]
     assert [one.get("fill") for one in legend] == ["#D55E00", "#ffffff"]  # real filled, stand-in hollow
-    deep, gcn = lines  # view synthesis, recommendation, geometric: the paper's order
+    deep, gcn = lines  # view synthesis, recommendation, citation networks: the paper's order
     per_unit = (RIGHT - LEFT) / (figure.high - figure.low)
     gap = 100 * (statistics.fmean(DFA) - statistics.fmean(SHALLOW)) / (statistics.fmean(BP) - statistics.fmean(SHALLOW))
     assert float(gcn.get("cx")) == pytest.approx(LEFT + (gap - figure.low) * per_unit, abs=0.06)
@@ -149,7 +144,7 @@ def test_the_headline_is_a_file_of_its_own_on_white(tmp_path):
 
 def depth(made, orders=None):
     cells = aggregate(made).cells
-    return list(depth_figures(cells, Provenance(made, {}), orders or {}))
+    return list(depth_figures(cells, Provenance(runs_in_memory(made)), orders or {}))
 
 
 def aligned(means, seed, deepest=None, **more):
@@ -206,7 +201,7 @@ def test_a_chart_as_data_is_the_same_chart():
     x, y = np.arange(3.0), np.array([1.0, 2.0, 4.0])
     panel = Panel("m", "", "100% \"a\" <b> #1 'c'", (Series("bp", "bp", x, y, y, y, 1),))
     chart = Chart("long/x", "title · é", "about", "steps", (panel,))
-    shown = of_chart(chart, "r1", 0)
+    shown = of_chart(chart, chart_svg(chart), "r1", 0)
     assert shown.address.startswith("data:image/svg+xml,") and not set('"<>#\n') & set(shown.address)
     ours = ElementTree.fromstring(unquote(shown.address.partition(",")[2]))
     theirs = ElementTree.fromstring(chart_svg(chart))

@@ -8,8 +8,9 @@ import io
 from rich.console import Console
 
 from benchmarks.records.cells import aggregate
-from benchmarks.tables import rebuild, row_for, show, task_row
-from tests.helpers.results_samples import record, records, save
+from benchmarks.tables import row_for, task_row
+from benchmarks.tables.terminal import show
+from tests.helpers.results_samples import rebuild, record, records, save, tables_of
 
 
 def test_one_line_per_finished_task_and_tables_on_the_console(tmp_path):
@@ -21,7 +22,7 @@ def test_one_line_per_finished_task_and_tables_on_the_console(tmp_path):
     assert task_row(save(tmp_path, made), "paper", "citation/gcn_cora") == line
     assert task_row(tmp_path, "paper", "citation/gat_cora") == "citation/gat_cora: no result"
     console = Console(file=io.StringIO(), width=100)
-    show(save(tmp_path, made), "paper", console)
+    show(tables_of(save(tmp_path, made)), "paper", console)
     assert "80.5±0.7 (n=2) | 80.1" in console.file.getvalue()
 
 

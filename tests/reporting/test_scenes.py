@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from benchmarks.catalogue.tables import table_specs
 from benchmarks.records.cells import aggregate
 from benchmarks.tables.build import build
 from benchmarks.tables.gap import primary_by_task
-from benchmarks.tables.specs import SPECS
-from benchmarks.tables.text import Table
-from tests.helpers.results_samples import record, records
+from benchmarks.tables.table import Table
+from tests.helpers.results_samples import record, records, slice_of
 
-SPEC = {spec.name: spec for spec in SPECS}
-SCENE = {"domain": "neural_view_synthesis", "architecture": "nerf", "metric": "psnr", "method": "dfa"}
+SPEC = {spec.name: spec for spec in table_specs()}
+SCENE = {"domain": "view_synthesis", "architecture": "nerf", "metric": "psnr", "method": "dfa"}
 LEGO, CHAIR = ({"dataset": f"nerf_synthetic/{name}", **SCENE} for name in ("lego", "chair"))
 
 
 def table(name, made) -> Table:
-    return build(SPEC[name], aggregate(made).cells, "paper", "real")
+    return build(SPEC[name], slice_of(made))
 
 
 def shown(built, method="dfa"):
@@ -66,7 +66,7 @@ def test_two_tasks_in_one_place_are_not_averaged():
     built = table("table_3", [*records([80.0, 82.0]), *second])
     assert shown(built, "bp") == ["81.0 ± 1.4"]
     assert "GCN (Cora; bp): runs of citation/gcn_cora; those of citation/gcn_cora_deep are left out" in built.notes
-    assert [cell.key.task for row in built.sources for cell in row[2]] == ["citation/gcn_cora"]
+    assert [cell.key.task for row in built.behind for cell in row[2]] == ["citation/gcn_cora"]
     assert shown(table("table_3", [*records([80.0]), *second]), "bp") == ["80.0"]
     again = elsewhere(records([10.0], **LEGO), "nerf_synthetic/lego_wide")
     built = table("table_1", [*records([20.0, 22.0], **LEGO), *records([30.0, 32.0], **CHAIR), *again])

@@ -195,7 +195,7 @@ def test_domains_are_means_over_architectures_not_over_tasks():
     gae = compared(runs([0.9], [0.86], [0.5], architecture="gae", metric="auc"))
     architecture = average(gcn, "gcn")
     assert (architecture.gap.value, architecture.bp.value, architecture.difference.value) == (0.6, 80.0, -16.0)
-    domain = average([architecture, average([gae], "gae")], "geometric")
+    domain = average([architecture, average([gae], "gae")], "citation")
     assert domain.gap.value == pytest.approx((0.6 + 0.9) / 2) and domain.tasks == 3
     assert (domain.metric, domain.bp, domain.difference) == ("", None, None)
     assert math.isnan(domain.effect)

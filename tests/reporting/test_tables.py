@@ -8,21 +8,21 @@ import random
 
 import pytest
 
+from benchmarks.catalogue.reference import FILE, published
+from benchmarks.catalogue.tables import table_specs
 from benchmarks.records.cells import aggregate
-from benchmarks.tables import rebuild, row_for
+from benchmarks.tables import row_for
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.build import build
 from benchmarks.tables.files import COLUMNS
-from benchmarks.tables.reference import FILE, published
-from benchmarks.tables.specs import SPECS
 from benchmarks.tables.text import latex, markdown
-from tests.helpers.results_samples import hash_of, record, records, save
+from tests.helpers.results_samples import hash_of, rebuild, record, records, save, slice_of
 
-SPEC = {spec.name: spec for spec in SPECS}
+SPEC = {spec.name: spec for spec in table_specs()}
 
 
 def table(name, made, profile="paper", source="real"):
-    return build(SPEC[name], aggregate(made).cells, profile, source)
+    return build(SPEC[name], slice_of(made, profile, source))
 
 
 def row(built, dataset, architecture):
@@ -117,7 +117,7 @@ def test_what_does_not_exist_differs_from_what_was_not_run():
 
 
 def test_scenes_average_and_a_part_is_compared_with_the_same_part():
-    scene = {"domain": "neural_view_synthesis", "architecture": "nerf", "metric": "psnr", "method": "dfa"}
+    scene = {"domain": "view_synthesis", "architecture": "nerf", "metric": "psnr", "method": "dfa"}
     two = [
         record(20.0, dataset="nerf_synthetic/lego", **scene),
         record(30.0, dataset="nerf_synthetic/chair", **scene),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmarks.catalogue.names import title
 from benchmarks.records.cells import aggregate
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables import rebuild, tables_of
 from benchmarks.tables.cost import cost_table
 from benchmarks.tables.files import variants_table
 from benchmarks.tables.headline import headline_table
-from benchmarks.tables.specs import title
+from benchmarks.tables.table import TableKind
 from tests.helpers.report_samples import POINTS
-from tests.helpers.results_samples import runs, save, table
+from tests.helpers.results_samples import picks, rebuild, runs, runs_in_memory, save, slice_of, table, tables_of
 
 
 def both():
@@ -27,10 +27,10 @@ def test_gap_and_cost_name_the_search():
     """Else two rows "GCN on Cora, dfa" with different numbers would stand below each other."""
     gaps = {tuple(row[:3]): row[6] for row in table(both()).rows}
     assert gaps == {("Cora", "GCN", "dfa"): "75.0 [75.0, 75.0]", ("Cora", "GCN (tuned)", "dfa"): "95.0 [95.0, 95.0]"}
-    cost = cost_table(aggregate(both()).cells, "paper", "real")
+    cost = cost_table(slice_of(both()))
     assert {row[1] for row in cost.rows} == {"GCN", "GCN (tuned)"}
     differing = [replace(one, code={"commit": one.method + one.task}) for one in both()]
-    notes = cost_table(aggregate(differing).cells, "paper", "real").notes
+    notes = cost_table(slice_of(differing)).notes
     assert any("GCN on Cora (dfa, shallow), GCN (tuned) on Cora (dfa, shallow)" in note for note in notes)
     lonely = [one for one in both() if one.domain == "citation" or one.method == "bp"]
     assert "no method to compare: GCN (tuned) on Cora" in table(lonely).notes
@@ -44,20 +44,19 @@ def test_a_mean_over_searched_tasks_is_named_once():
     assert title("tuned_citation") == "citation networks (tuned)"
 
 
-def test_result_tables_hold_shipped_tasks_alone():
+def test_result_tables_hold_shipped_tasks_alone(tmp_path):
     """Else the settings of a search would stand beside the paper's numbers."""
-    found = aggregate(both())
-    shown = [one for one in tables_of(found, "paper") if one.domain]
+    shown = [one for one in tables_of(save(tmp_path, both())).tables if one.kind is TableKind.RESULTS]
     assert shown and not any("78.0" in text for one in shown for row in one.rows for text in row)
-    assert not any(cell.domain.startswith("tuned") for one in shown for row in one.sources for at in row for cell in at)
+    assert not any(cell.domain.startswith("tuned") for one in shown for row in one.behind for at in row for cell in at)
 
 
 def test_the_headline_leaves_searches_out(tmp_path):
     """Else a reader of the README would take the better of two GCNs for ours."""
-    (row,) = headline_table(aggregate(both()).cells).rows
+    (row,) = headline_table(picks(both())).rows
     assert row[0] == "GCN" and "75.0 [75.0, 75.0]" in row
     alone = [one for one in both() if one.domain != "citation"]
-    assert headline_table(aggregate(alone).cells) is None
+    assert headline_table(picks(alone)) is None
     rebuild(save(tmp_path, alone))
     index = (tmp_path / "tables" / "README.md").read_text()
     assert "gap_closed.md" in index and "headline.md" not in index
@@ -66,10 +65,10 @@ def test_the_headline_leaves_searches_out(tmp_path):
 def test_overridden_runs_and_figures_name_the_search():
     """Else a variant of a searched task, or its alignment, would pass for that of the shipped one."""
     made = [replace(one, variant="task.optim.lr=1", config_hash="v") for one in both()]
-    names = [row[1] for row in variants_table(aggregate(made).cells, "paper", "real").rows]
+    names = [row[1] for row in variants_table(slice_of(made)).rows]
     assert set(names) == {"GCN", "GCN (tuned)"}
     probed = [replace(one, alignment={"points": POINTS}) for one in both() if one.method == "dfa"]
-    figures = list(depth_figures(aggregate(probed).cells, Provenance(probed, {}), {}))
+    figures = list(depth_figures(aggregate(probed).cells, Provenance(runs_in_memory(probed)), {}))
     assert [figure.title for figure in figures] == [
         "citation networks: alignment over depth",
         "citation networks (tuned): alignment over depth",

@@ -8,10 +8,9 @@ import logging
 import pytest
 
 from benchmarks.records.record import artefact_path
-from benchmarks.tables import rebuild
 from benchmarks.tables.wandb import send_tables
 from tests.helpers.fake_wandb import GROUP, ROWS, install, make_logger
-from tests.helpers.results_samples import hash_of, record, records, save
+from tests.helpers.results_samples import hash_of, rebuild, record, records, save, tables_of
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +107,7 @@ def test_result_tables_are_those_on_disk(tmp_path, monkeypatch):
     made = [*records([80.0, 81.0], method="bp"), *records([70.0, 72.5], method="dfa"), record(30.0, method="shallow")]
     save(tmp_path, [*made, record(60.0, profile="quick", source="stand-in")])
     rebuild(tmp_path)
-    send_tables(tmp_path, "paper", GROUP)
+    send_tables(tables_of(tmp_path), "paper", GROUP)
     (run,) = fake.runs
     assert run.options["name"] == "tables/paper" and run.options["job_type"] == "tables" and run.exit_code == 0
     files = {path.stem: path for path in (tmp_path / "tables" / "paper").glob("*.csv")}
@@ -128,5 +127,5 @@ def test_result_tables_are_those_on_disk(tmp_path, monkeypatch):
 def test_no_tables_no_run(tmp_path, monkeypatch):
     """A sweep whose runs all failed has nothing to send."""
     fake = install(monkeypatch)
-    send_tables(tmp_path, "paper", GROUP)
+    send_tables(tables_of(tmp_path), "paper", GROUP)
     assert fake.runs == []

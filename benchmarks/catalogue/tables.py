@@ -1,14 +1,10 @@
-"""Which tables there are, and how what stands in them reads: what the catalogues of the domains say."""
+"""Which tables there are, and which of their places stay empty for good."""
 
 from __future__ import annotations
 
-from benchmarks.catalogue.discovery import TUNED, architectures, domains
+from benchmarks.catalogue.discovery import architectures, domains
 from benchmarks.catalogue.domain import TableSpec
-from benchmarks.catalogue.methods import method_order
-from benchmarks.catalogue.names import is_tuned, network, title
 from benchmarks.catalogue.reference import paper_place
-
-__all__ = ["TUNED", "TableSpec", "is_quoted", "is_tuned", "method_order", "network", "table_specs", "title"]
 
 
 def table_specs() -> list[TableSpec]:
@@ -22,7 +18,13 @@ def is_quoted(architecture: str) -> bool:
     return any(architecture in domain.quoted for domain in domains().values())
 
 
-def is_impossible(architecture: str, method: str) -> bool:
+def lacks_method(architecture: str, method: str) -> bool:
     """Whether the architecture does not have the method."""
     known = architectures().get(architecture)
     return known is not None and method in known.skip
+
+
+def is_recipe(architecture: str) -> bool:
+    """Whether it is another recipe of an architecture, without bp and shallow of its own to be compared with."""
+    known = architectures().get(architecture)
+    return known is not None and bool(known.recipe_of)
