@@ -87,6 +87,17 @@ class Loop:
         self._count_time()
         return progress
 
+    @property
+    def share_done(self) -> float:
+        """The share of the budget that is spent; within the first of several epochs it is not known and stays 0."""
+        progress = self.progress
+        if self.config.steps is not None:
+            return progress.step / self.config.steps
+        in_epoch = 0.0
+        if progress.epoch and progress.batch:
+            in_epoch = progress.batch * progress.epoch / (progress.step - progress.batch)
+        return min((progress.epoch + in_epoch) / (self.config.epochs or 1), 1.0)
+
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
         """What happens within is not training time; time up to now is counted in `progress`."""

@@ -14,21 +14,24 @@ from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.settings.schema import PROFILES
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.training.run import Run
+from benchmarks.workers.expected import expected_seconds
 from datasets.core.errors import AbsentError
 
-_OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
+#: A first row should come soon, but not at the price of a later end: the shortest task goes first if it takes no more
+#: than this share of all.
+_SHORT = 0.05
 
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """One run of a sweep: how to start it, and what it costs relative to others."""
+    """One run of a sweep: how to start it, and how many seconds it is expected to take."""
 
     task: str
     method: str
     seed: int
     overrides: tuple[str, ...]
     id: str
-    cost: float
+    seconds: float
     recorded: bool
 
 
@@ -44,7 +47,9 @@ class Selection:
 
 
 def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = None) -> list[QueuedRun]:
-    """All runs of a selection, cheapest task first (so that a first result comes soon), then the longest first.
+    """All runs of a selection, the longest first, so that all workers end together.
+
+    Before them comes the shortest task, if it is short beside all others, so that a first row comes soon.
 
     ``on_absent`` is called with the name of each task that nobody asked for by name and whose real data are not there,
     or whose file is broken, and with what to do about it; the task is left out. Without it that is an error, as for
@@ -54,7 +59,7 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
     methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
-    runs: list[QueuedRun] = []
+    found: list[_Seeds] = []
 
     def left_out(task: str, error: AbsentError | BrokenFileError) -> None:
         concerns_task = isinstance(error, AbsentError) or error.is_of_a_task
@@ -64,13 +69,22 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
 
     for task in _tasks(selection, left_out):
         try:
-            runs += [run for method in methods for run in _runs_of(task, method, selection)]
+            found += [_seeds_of(task, method, selection) for method in methods]
         except (AbsentError, BrokenFileError) as error:
             left_out(task, error)
-    if not runs:
-        return []
-    first = min(runs, key=lambda run: run.cost).task
-    return sorted(runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method)))
+    expected = expected_seconds([each.run for each in found])
+    return in_order([run for each, seconds in zip(found, expected, strict=True) for run in each.queued(seconds)])
+
+
+def in_order(runs: Sequence[QueuedRun]) -> list[QueuedRun]:
+    """The runs in the order in which workers take them."""
+    of_task: dict[str, float] = {}
+    for run in runs:
+        if not run.recorded:
+            of_task[run.task] = of_task.get(run.task, 0.0) + run.seconds
+    shortest = min(of_task, key=lambda task: of_task[task], default="")
+    first = shortest if of_task and of_task[shortest] <= _SHORT * sum(of_task.values()) else ""
+    return sorted(runs, key=lambda run: (run.task != first, -run.seconds, run.task, run.seed, _order(run.method)))
 
 
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
@@ -120,7 +134,19 @@ def _profiles_in_file(task: str) -> Sequence[str]:
     return named if isinstance(named, ListConfig) else PROFILES  # what is wrong shows when the task is composed
 
 
-def _runs_of(task: str, method: str, selection: Selection) -> list[QueuedRun]:
+@dataclass(frozen=True)
+class _Seeds:
+    """The runs of a task and method, one for each seed. ``run`` is the first of them or one with another seed."""
+
+    run: Run
+    overrides: tuple[str, ...]
+    seeds: Sequence[int]
+
+    def queued(self, seconds: float) -> list[QueuedRun]:
+        return [_planned(self.run, seed, (*self.overrides, f"seed={seed}"), seconds) for seed in self.seeds]
+
+
+def _seeds_of(task: str, method: str, selection: Selection) -> _Seeds:
     base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
     run = Run.plan(base)
     config = run.config
@@ -130,11 +156,10 @@ def _runs_of(task: str, method: str, selection: Selection) -> list[QueuedRun]:
     if seeds is None:
         limit = config.task.max_seeds
         seeds = range(config.profile.seeds if limit is None else min(limit, config.profile.seeds))
-    cost = _OVERHEAD + config.task.cost * (config.task.epochs or config.task.steps) / 100
-    return [_planned(run, seed, (*base, f"seed={seed}"), cost) for seed in seeds]
+    return _Seeds(run, tuple(base), seeds)
 
 
-def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> QueuedRun:
+def _planned(run: Run, seed: int, overrides: tuple[str, ...], seconds: float) -> QueuedRun:
     """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
     own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
     record = own.finished_record(seed)
@@ -144,7 +169,7 @@ def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> Qu
         seed=seed,
         overrides=overrides,
         id=own.id_for(seed),
-        cost=cost,
+        seconds=seconds,
         recorded=record is not None and record.variant == own.variant,  # else whoever claims the run relabels it
     )
 

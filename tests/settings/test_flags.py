@@ -16,6 +16,7 @@ from benchmarks.terminal.errors import UsageError
 from benchmarks.training import execute
 from benchmarks.training.interrupt import Interrupted, StopSignal
 from benchmarks.workers import request, worker
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import Selection, plan
 from benchmarks.workers.workload import Tally
 
@@ -209,13 +210,13 @@ def test_a_method_that_exits_in_training_is_a_failed_run(command, own_methods):
     Path("leaves.py").write_text(EXITS.format(now=""))
     done = command(run.main)(*GCN, "plugins=[leaves.py]", "method=leaves")
     assert done.code == 2 and "leaves ended the program (sys.exit(0))" in done.err and "Traceback" not in done.err
-    outcome = worker._perform([*GCN, "method=leaves"], lambda: False)
+    outcome = worker._perform([*GCN, "method=leaves"], lambda: False, Heartbeat())
     assert outcome.status == "failed" and outcome.record.reason == "SystemExit: 0"
 
 
 def test_a_worker_that_cannot_plan_its_run_says_so(folder, monkeypatch, capfd):
     """The file of a task was edited during a sweep: the worker died with a traceback into the display."""
-    outcome = worker._perform(["task=citation/gone", "results=out"], lambda: False)
+    outcome = worker._perform(["task=citation/gone", "results=out"], lambda: False, Heartbeat())
     assert outcome.status == "failed" and outcome.trouble.startswith("UsageError: unknown task 'citation/gone'")
     (trace,) = Path("out/work/failures").glob("worker-*.txt")
     assert "UsageError" in trace.read_text() and capfd.readouterr().err == ""
