@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.settings import flags
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.overrides import expanded, plugins_named_in, with_list_of_plugins
+from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in, with_list_of_plugins
 from benchmarks.settings.schema import register_schema
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
@@ -55,15 +55,16 @@ Choose one of each (group=option):
 The settings of the task that runs unasked cannot be shown: {error}"""
 
 
-def _checked(given: flags.Flags) -> list[str]:
+def _checked(given: flags.Flags) -> Overrides:
     """Find everything that can be known to be wrong before PyTorch is imported, in every run that is asked for.
 
     Returns the overrides as Hydra is to see them.
     """
     register_schema()
-    load_plugins(plugins_named_in(given.overrides))
-    check_overrides(given.overrides)
-    overrides = expanded(given.overrides, options) if given.multirun else given.overrides
+    asked = Overrides.of(given.overrides)
+    load_plugins(plugins_named_in(asked))
+    check_overrides(asked)
+    overrides = expanded(asked, options) if given.multirun else asked
     for wanted in combinations(overrides) if given.multirun else [overrides]:
         compose(wanted)
     return overrides

@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
+from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import PROFILES
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.training.run import Run
@@ -114,7 +115,7 @@ def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None
 
 
 def _is_in_profile(task: str, selection: Selection) -> bool:
-    overridden = any(override.startswith("task.profiles=") for override in selection.overrides)
+    overridden = "task.profiles" in Overrides.of(selection.overrides).keys
     if not overridden and selection.profile not in _profiles_in_file(task):
         return False
     config = compose([f"task={task}", f"profile={selection.profile}", *selection.overrides])
@@ -139,35 +140,36 @@ class _Seeds:
     """The runs of a task and method, one for each seed. ``run`` is the first of them or one with another seed."""
 
     run: Run
-    overrides: tuple[str, ...]
+    overrides: Overrides
     seeds: Sequence[int]
 
     def queued(self, seconds: float) -> list[QueuedRun]:
-        return [_planned(self.run, seed, (*self.overrides, f"seed={seed}"), seconds) for seed in self.seeds]
+        return [_planned(self.run, seed, self.overrides.and_those([f"seed={seed}"]), seconds) for seed in self.seeds]
 
 
 def _seeds_of(task: str, method: str, selection: Selection) -> _Seeds:
-    base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
+    choices = [f"task={task}", f"method={method}", f"profile={selection.profile}"]
+    base = Overrides.of(choices).and_those(selection.overrides)
     run = Run.plan(base)
     config = run.config
     _check_device(config)
-    _check_method(config, selection.overrides)
+    _check_method(config, base)
     seeds = selection.seeds
     if seeds is None:
         limit = config.task.max_seeds
         seeds = range(config.profile.seeds if limit is None else min(limit, config.profile.seeds))
-    return _Seeds(run, tuple(base), seeds)
+    return _Seeds(run, base, seeds)
 
 
-def _planned(run: Run, seed: int, overrides: tuple[str, ...], seconds: float) -> QueuedRun:
+def _planned(run: Run, seed: int, overrides: Overrides, seconds: float) -> QueuedRun:
     """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
-    own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
+    own = Run.plan(overrides) if "feedback_seed" in overrides.keys else run
     record = own.finished_record(seed)
     return QueuedRun(
         task=run.config.task.name,
         method=run.method,
         seed=seed,
-        overrides=overrides,
+        overrides=tuple(overrides),
         id=own.id_for(seed),
         seconds=seconds,
         recorded=record is not None and record.variant == own.variant,  # else whoever claims the run relabels it
@@ -181,10 +183,10 @@ def _check_device(config: DictConfig) -> None:
         torch_device(config.hardware.device)
 
 
-def _check_method(config: DictConfig, overrides: Sequence[str]) -> None:
+def _check_method(config: DictConfig, overrides: Overrides) -> None:
     """Settings that the method refuses, such as an unknown feedback, fail here and not once in every run."""
     options = dict(config.method)
-    if "code" in options or not any(override.startswith("method.") for override in overrides):
+    if "code" in options or not any(key.startswith("method.") for key in overrides.keys):
         return  # as shipped; or a plugin, which may be particular about models: its runs show
     from torch import nn
 

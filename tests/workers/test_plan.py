@@ -15,6 +15,7 @@ from benchmarks import sweep as sweep_command
 from benchmarks.records.record import read_record, write_record
 from benchmarks.settings import capacity
 from benchmarks.settings.compose import options
+from benchmarks.settings.overrides import Overrides
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute, failed_record
@@ -82,7 +83,7 @@ def test_empty_values_mean_the_default():
     """The Makefile passes JOBS= TASKS= SEEDS= through, set or not."""
     arguments = parse(["profile=smoke", "jobs=", "tasks=", "methods=", "seeds=", "results=", "task.epochs=3"])
     assert arguments.jobs is None and arguments.results == Path("results")
-    assert arguments.selection == Selection("smoke", [], [], None, ["task.epochs=3"])
+    assert arguments.selection == Selection("smoke", [], [], None, Overrides.of(["task.epochs=3"]))
 
 
 def test_the_sweep_says_how_it_is_used(command):

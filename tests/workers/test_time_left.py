@@ -16,7 +16,7 @@ from benchmarks.workers.plan import QueuedRun
 from benchmarks.workers.time_left import STARTUP, InProgress, TimeLeft, makespan
 from tests.helpers.simulated_sweep import SimulatedSweep
 
-#: Seconds of all runs of profile quick, measured while others used the same two cores: for the Transformer, half of them.
+#: Seconds of all runs of profile quick, measured while others used the same two cores.
 MEASURED = Path(__file__).with_name("quick_durations.csv")
 _LAST_SECONDS = 20  # in which a factor says little
 
