@@ -16,7 +16,7 @@ from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
 from tests import REPOSITORY
 
-LINE = ["task=citation/gcn_cora", "method=dfa", "profile=smoke", "+task.optim.lr=0.1", "seed=3", "results=out"]
+LINE = ["task=citation/gcn_cora", "method=dfa", "profile=smoke", "task.optim.lr=0.1", "seed=3", "results=out"]
 
 
 @pytest.fixture
