@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.settings import flags
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.overrides import expanded, plugins_named_in, with_list_of_plugins
+from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in, with_list_of_plugins
 from benchmarks.settings.store import fill_store
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
@@ -25,20 +25,21 @@ from benchmarks.training.interrupt import Interrupted, stop_signal
 
 @guard.command
 def main() -> None:
-    """Check the command line, then hand over to Hydra (which knows --help, --cfg, --multirun)."""
+    """Check the command line, then hand over to Hydra (which knows --cfg, --info, --multirun)."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # its errors come out here; else it prints them in its own way
     given = flags.parse([with_list_of_plugins(argument) for argument in sys.argv[1:]])
     try:
         overrides = _checked(given)
+        settings = OmegaConf.to_yaml(compose(given.overrides)) if given.help else ""
     except UsageError as error:
         if not (given.help and not given.overrides):
             guard.fail(error)
-        sys.stdout.write(f"{_BROKEN_HELP.format(choices=_choices(), error=error)}\n")
-        return
+        settings = f"  (those of the task that runs unasked cannot be shown: {error})\n"
     except ValueError as error:
         guard.fail(error)
-    choices = _choices() if given.help else ""
-    OmegaConf.register_new_resolver("choices", lambda: choices, replace=True)
+    if given.help:
+        sys.stdout.write(_HELP.format(choices=_choices(), settings=settings))
+        return
     sys.argv[1:] = [*given.for_hydra, *overrides]
     try:
         _hydra_main()
@@ -46,24 +47,33 @@ def main() -> None:
         guard.fail(str(error).partition("\n")[0])
 
 
-#: What --help says when the settings of the task that runs by default cannot be read.
-_BROKEN_HELP = """Trains one architecture on one dataset with one method, and records the result.
+#: Hydra has a --help of its own, which takes six seconds to list sixty tasks.
+_HELP = """Trains one architecture on one dataset with one method, and records the result.
+
+  python -m benchmarks.run task=citation/gcn_cora method=dfa profile=paper seed=3
+  python -m benchmarks.run -m seed=0,1,2 method=bp,dfa       several runs, one after another
+  python -m benchmarks.run task=citation/gat_cora --cfg job --resolve      what would run
 
 Choose one of each (group=option):
   {choices}
 
-The settings of the task that runs unasked cannot be shown: {error}"""
+Override any setting (key=value). Those of the current choice:
+
+{settings}
+See also: python -m benchmarks.sweep --help (many runs), benchmarks.tables, benchmarks.compare, benchmarks.data
+"""
 
 
-def _checked(given: flags.Flags) -> list[str]:
+def _checked(given: flags.Flags) -> Overrides:
     """Find everything that can be known to be wrong before PyTorch is imported, in every run that is asked for.
 
     Returns the overrides as Hydra is to see them.
     """
     fill_store()
-    load_plugins(plugins_named_in(given.overrides))
-    check_overrides(given.overrides)
-    overrides = expanded(given.overrides, options) if given.multirun else given.overrides
+    asked = Overrides.of(given.overrides)
+    load_plugins(plugins_named_in(asked))
+    check_overrides(asked)
+    overrides = expanded(asked, options) if given.multirun else asked
     for wanted in combinations(overrides) if given.multirun else [overrides]:
         compose(wanted)
     return overrides
@@ -108,7 +118,7 @@ def _run(overrides: Sequence[str]) -> None:
 
 
 def _choices() -> str:
-    """The options of every group, for --help; the first line is indented by the template."""
+    """The options of every group; the first line is indented by the text of --help."""
     texts = [f"{group:<10}{', '.join(options(group))}" for group in GROUPS]
     return "\n  ".join(textwrap.fill(text, 110, subsequent_indent=" " * 12) for text in texts)
 

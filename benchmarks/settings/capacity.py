@@ -1,12 +1,24 @@
-"""What this machine has: cores and memory. For bounds of settings; without PyTorch, which takes seconds."""
+"""What this machine has: processor, cores and memory. Without PyTorch, which takes seconds to import."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
+from pathlib import Path
 
 #: Threads or processes for each core; more only take turns.
 PER_CORE = 8
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 def cores() -> int:

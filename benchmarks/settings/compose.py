@@ -10,16 +10,17 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.settings import overrides as typed
+from benchmarks.settings import overrides as overrides_module
 from benchmarks.settings import rules
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
+from benchmarks.settings.overrides import Overrides, Setting
 from benchmarks.settings.schema import Config, TaskConfig
 from benchmarks.settings.store import fill_store
 from benchmarks.terminal import arguments, names
@@ -42,32 +43,34 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         UsageError: an unknown key or value, with the nearest valid ones; a value of the wrong type or range.
     """
-    check_overrides(overrides)
-    config = _compose(tuple(overrides))
-    if found := _fixed_problem(config, overrides) or rules.problem(config) or _method_problem(config):
+    asked = Overrides.of(overrides)
+    check_overrides(asked)
+    config = _compose(asked)
+    if found := _fixed_problem(config, asked) or rules.problem(config) or _method_problem(config):
         raise UsageError(found)
     return config
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
     """Raise :class:`UsageError` for the first override whose key or chosen option does not exist."""
-    parsed = [o for o in typed.parsed(overrides) if not o.is_hydra_override()]
-    for override in parsed:
-        if override.is_delete():
-            raise UsageError(f"'{override.input_line}': settings cannot be removed; give another value")
-        if override.key_or_group in GROUPS:
-            for choice in typed.values(override, options):
-                _nearest_or_fail(override.key_or_group, choice, options(override.key_or_group))
-    groups = tuple(f"{o.key_or_group}={typed.values(o, options)[0]}" for o in parsed if o.key_or_group in GROUPS)
-    for override in parsed:
-        key = override.key_or_group
+    asked = Overrides(tuple(s for s in Overrides.of(overrides).settings if not s.parsed.is_hydra_override()))
+    for setting in asked.settings:
+        if setting.parsed.is_delete():
+            raise UsageError(f"'{setting.text}': settings cannot be removed; give another value")
+        if setting.key in GROUPS:
+            for choice in setting.values(options):
+                _nearest_or_fail(setting.key, choice, options(setting.key))
+    choices = asked.only(GROUPS)
+    if any(not setting.is_plain for setting in choices.settings):  # one of the runs stands for all
+        choices = Overrides.of([f"{s.key}={s.values(options)[0]}" for s in choices.settings])
+    for key in asked.keys:
         if key not in Config.__dataclass_fields__ and not key.startswith("task.skip."):
-            _nearest_or_fail("setting", key, sorted(_keys(groups)))
+            _nearest_or_fail("setting", key, sorted(_keys(choices)))
 
 
 def combinations(overrides: Sequence[str]) -> Iterator[list[str]]:
     """The runs that a multirun asks for, one for each seed left out: they differ in nothing that can be wrong."""
-    return typed.combinations(overrides, options)
+    return overrides_module.combinations(overrides, options)
 
 
 @cache
@@ -75,8 +78,10 @@ def options(group: str) -> list[str]:
     """All choices of a config group, subfolders included: ``citation/gcn_cora``, …"""
     if group not in GROUPS:
         raise UsageError(f"'{group}' is no group of choices: choose {', '.join(GROUPS)}")
-    with _hydra():
-        return sorted(_walk(group))
+    _fill_store()
+    files = (CONF / group).rglob("*.yaml")
+    of_files = {path.relative_to(CONF / group).with_suffix("").as_posix() for path in files}
+    return sorted((of_files | set(_stored(ConfigStore.instance().repo.get(group, {})))) - {"schema"})
 
 
 def load_plugins(specifications: Iterable[str]) -> None:
@@ -93,10 +98,10 @@ def load_plugins(specifications: Iterable[str]) -> None:
 
 
 @cache
-def _compose(overrides: tuple[str, ...]) -> DictConfig:
+def _compose(overrides: Overrides) -> DictConfig:
     config = _unresolved(overrides)
     if not _has_schema(config):
-        chosen = [o.partition("=")[2] for o in overrides if o.startswith("task=")]
+        chosen = [setting.typed for setting in overrides.only(["task"]).settings]
         path = CONF / "task" / f"{chosen[-1] if chosen else config.task}.yaml"
         raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
     if not (OmegaConf.is_dict(config.method) and "name" in config.method):
@@ -113,30 +118,31 @@ def _has_schema(config: DictConfig) -> bool:
     return OmegaConf.is_dict(config.task) and issubclass(OmegaConf.get_type(config.task), TaskConfig)
 
 
-def _unresolved(overrides: tuple[str, ...]) -> DictConfig:
+def _unresolved(overrides: Overrides) -> DictConfig:
     """The configuration before its choices (``${by_method:…}``) are made.
 
     Hydra takes a tenth of a second for it. What differs between the runs of a task, method and seed, is put in here, so
     that a sweep asks Hydra once a task.
     """
-    put_in = {}
+    put_in: dict[str, Setting] = {}
     if not any("method." in override for override in overrides):
-        put_in = {o.partition("=")[0]: o for o in overrides if _is_plain_choice(o)}
+        put_in = {s.key: s for s in overrides.settings if _is_plain_choice(s)}
     try:
-        shared = _by_hydra(tuple(o for o in overrides if o not in put_in.values()))
+        shared = _by_hydra(tuple(s.text for s in overrides.settings if s not in put_in.values()))
     except BrokenFileError:  # perhaps the file of the default method, which these overrides do not need
-        shared = _by_hydra(overrides)
+        shared = _by_hydra(tuple(overrides))
     config = copy.deepcopy(shared)
     if "method" in put_in:
-        config.method = copy.deepcopy(_choice("method", put_in["method"].partition("=")[2]))
+        config.method = copy.deepcopy(_choice("method", put_in["method"].typed))
     if "seed" in put_in:
-        config.seed = int(put_in["seed"].partition("=")[2])
+        config.seed = int(put_in["seed"].typed)
     return config
 
 
-def _is_plain_choice(override: str) -> bool:
-    key, _, value = override.partition("=")
-    return (key == "seed" and arguments.is_plain_seed(value)) or (key == "method" and value in options("method"))
+def _is_plain_choice(setting: Setting) -> bool:
+    if setting.key == "seed":
+        return setting.is_plain and arguments.is_plain_seed(setting.typed)
+    return setting.key == "method" and setting.is_plain and setting.typed in options("method")
 
 
 @cache
@@ -169,10 +175,9 @@ def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
         raise UsageError(one_line_of(error)) from error
 
 
-def _fixed_problem(config: DictConfig, overrides: Sequence[str]) -> str | None:
+def _fixed_problem(config: DictConfig, overrides: Overrides) -> str | None:
     """A run must not pass for another: what its choices say of themselves is not the user's to set."""
-    given = {o.key_or_group for o in typed.parsed(overrides)}
-    choices = tuple(o for o in overrides if o.partition("=")[0] in GROUPS)
+    given, choices = set(overrides.keys), overrides.only(GROUPS)
     for key in [key for key in FIXED if key in given]:
         value, shipped = (OmegaConf.select(c, key) for c in (config, _compose(choices)))
         if value != shipped:
@@ -197,15 +202,18 @@ def _method_problem(config: DictConfig) -> str | None:
 
 
 @cache
-def _keys(groups: tuple[str, ...]) -> set[str]:
-    return {key for key in typed.flat(OmegaConf.to_container(_compose(groups))) if not key.startswith("task.published")}
+def _keys(groups: Overrides) -> set[str]:
+    keys = overrides_module.flat(OmegaConf.to_container(_compose(groups)))
+    return {key for key in keys if not key.startswith("task.published")}
 
 
-def _walk(group: str) -> Iterable[str]:
-    loader = GlobalHydra.instance().config_loader()
-    yield from (name for name in loader.get_group_options(group) if name != "schema")
-    for folder in loader.get_group_options(group, results_filter=ObjectType.GROUP):
-        yield from (f"{folder}/{name}" for name in _walk(f"{group}/{folder}"))
+def _stored(folder: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The choices of a folder of Hydra's store, subfolders included: methods of plugins, generated tasks."""
+    for name, node in folder.items():
+        if isinstance(node, dict):
+            yield from _stored(node, f"{prefix}{name}/")
+        else:
+            yield prefix + name.removesuffix(".yaml")
 
 
 def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:

@@ -74,8 +74,8 @@ def _parser() -> Parser:
         *(("--shell-completion", "-sc"),),
     ):
         parser.add_argument(*names, action="store_true")
-    for names in _ELSEWHERE:
-        parser.add_argument(*names)
+    for elsewhere in _ELSEWHERE:
+        parser.add_argument(*elsewhere)
     parser.add_argument("--version", action="version", version=_version())
     return parser
 

@@ -1,12 +1,17 @@
-"""Overrides as they are typed, ``key=value``: read by Hydra's grammar, within bounds."""
+"""Overrides as they are typed, ``key=value``: read once, by Hydra's grammar and within bounds.
+
+`Overrides.of` is the only place that parses. What it returns is still a sequence of texts, for Hydra, and knows of each
+text which setting it concerns and which values it gives.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, RangeSweep
@@ -24,12 +29,81 @@ LONGEST = 2_000
 DEEPEST = 12
 
 
-def parsed(overrides: Sequence[str]) -> list[Override]:
-    """The overrides, read by Hydra's grammar.
+@dataclass(frozen=True)
+class Setting:
+    """One override: ``text`` as it was typed, ``key`` without ``+`` and ``~``."""
 
-    Raises:
-        UsageError: not of the form key=value; one line naming the override.
-    """
+    text: str
+    key: str
+    parsed: Override = field(compare=False, repr=False)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is just ``key=value``: nothing is added or removed, and there are no several values."""
+        return self.text.startswith(f"{self.key}=") and not self.is_sweep
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it stands for several runs."""
+        return bool(self.parsed.is_sweep_override())
+
+    @property
+    def typed(self) -> str:
+        """The value as it was typed, quotes included."""
+        return self.text.partition("=")[2]
+
+    def values(self, options: Callable[[str], Sequence[str]]) -> list[str]:
+        """The values, as text: several if it is a sweep.
+
+        ``options`` gives the choices of a group, among which a glob selects.
+        """
+        return _values(self.parsed, options)
+
+
+@dataclass(frozen=True)
+class Overrides(Sequence[str]):
+    """The overrides of a run or a multirun, in their order; a sequence of their texts."""
+
+    settings: tuple[Setting, ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Overrides:
+        """Parse ``texts``, unless that is done.
+
+        Raises:
+            UsageError: not of the form key=value; one line naming the override.
+        """
+        if isinstance(texts, Overrides):
+            return texts
+        found = _parsed(texts)
+        return cls(tuple(Setting(t, str(o.key_or_group), o) for t, o in zip(texts, found, strict=True)))
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return tuple(setting.text for setting in self.settings)[index]
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    def and_those(self, texts: Sequence[str]) -> Overrides:
+        """These, followed by others."""
+        return Overrides((*self.settings, *Overrides.of(texts).settings))
+
+    def only(self, keys: Iterable[str]) -> Overrides:
+        """Those of some settings."""
+        wanted = set(keys)
+        return Overrides(tuple(setting for setting in self.settings if setting.key in wanted))
+
+    @property
+    def keys(self) -> list[str]:
+        """The settings that are overridden."""
+        return [setting.key for setting in self.settings]
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
     for text in overrides:
         if len(text) > LONGEST:
             raise UsageError(f"'{shortened(text)}': has {len(text)} characters, and {LONGEST} are the most")
@@ -45,11 +119,7 @@ def parsed(overrides: Sequence[str]) -> list[Override]:
     return found
 
 
-def values(override: Override, options: Callable[[str], Sequence[str]]) -> list[str]:
-    """The values of an override, as text: several if it is a sweep.
-
-    ``options`` gives the choices of a group, among which a glob selects.
-    """
+def _values(override: Override, options: Callable[[str], Sequence[str]]) -> list[str]:
     if not override.is_sweep_override():
         return [str(override.value())]
     if override.is_interval_sweep():
@@ -68,36 +138,38 @@ def values(override: Override, options: Callable[[str], Sequence[str]]) -> list[
     return found
 
 
-def expanded(overrides: Sequence[str], options: Callable[[str], Sequence[str]]) -> list[str]:
+def expanded(overrides: Sequence[str], options: Callable[[str], Sequence[str]]) -> Overrides:
     """The overrides with their globs as lists: Hydra's own look into one folder, and tasks lie in several."""
-    return [
-        f"{o.get_key_element()}={','.join(values(o, options))}" if isinstance(o.value(), Glob) else text
-        for text, o in zip(overrides, parsed(overrides), strict=True)
-    ]
+    asked = Overrides.of(overrides)
+    if not any(_is_glob(setting) for setting in asked.settings):
+        return asked
+    return Overrides.of([_with(s, ",".join(s.values(options))) if _is_glob(s) else s.text for s in asked.settings])
 
 
 def combinations(overrides: Sequence[str], options: Callable[[str], Sequence[str]]) -> Iterator[list[str]]:
     """The runs that a multirun asks for, but for those that differ only in a seed which is one beyond doubt."""
-    found = parsed(overrides)
-    all_values = [values(o, options) for o in found]
+    settings = Overrides.of(overrides).settings
+    all_values = [setting.values(options) for setting in settings]
     if (runs := math.prod(map(len, all_values))) > MOST_RUNS:
         raise UsageError(f"{runs:,} runs: a multirun may have {MOST_RUNS:,}; leave out some values")
-    to_check = [_doubtful(v) if _is_seed(o) else v for o, v in zip(found, all_values, strict=True)]
+    to_check = [_doubtful(v) if _is_seed(s) else v for s, v in zip(settings, all_values, strict=True)]
     for combination in itertools.product(*to_check):
-        yield [
-            f"{o.get_key_element()}={value}" if o.is_sweep_override() else str(o.input_line)
-            for o, value in zip(found, combination, strict=True)
-        ]
+        yield [_with(s, value) if s.is_sweep else s.text for s, value in zip(settings, combination, strict=True)]
 
 
 def plugins_named_in(overrides: Sequence[str]) -> list[str]:
     """Plugins named on the command line (``plugins=[a.py,b]``) or in the environment (``DFA_PLUGINS=a.py,b``)."""
-    named = os.environ.get("DFA_PLUGINS", "").split(",")
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key.lstrip("+") == "plugins":
-            named += value.strip("[]").split(",")
-    return list(dict.fromkeys(name.strip(" '\"") for name in named if name.strip(" '\"")))
+    named: list[str] = []
+    for setting in Overrides.of(overrides).only(["plugins"]).settings:
+        value = setting.parsed.value()
+        named += map(str, value) if isinstance(value, list) else [str(value)]
+    return with_environment(named)
+
+
+def with_environment(plugins: Iterable[str]) -> list[str]:
+    """The plugins of the environment and these, each once."""
+    names = [*os.environ.get("DFA_PLUGINS", "").split(","), *plugins]
+    return list(dict.fromkeys(name.strip(" '\"") for name in names if name.strip(" '\"")))
 
 
 def with_list_of_plugins(override: str) -> str:
@@ -113,12 +185,20 @@ def quoted(text: str) -> str:
 
 def results_named_in(overrides: Sequence[str]) -> str:
     """The results folder of a run that is planned already."""
-    named = [str(o.value()) for o in parsed(overrides) if o.key_or_group == "results"]
+    named = [str(setting.parsed.value()) for setting in Overrides.of(overrides).only(["results"]).settings]
     return named[-1] if named else "results"
 
 
-def _is_seed(override: Override) -> bool:
-    return override.key_or_group in ("seed", "feedback_seed")
+def _with(setting: Setting, value: str) -> str:
+    return f"{setting.parsed.get_key_element()}={value}"
+
+
+def _is_glob(setting: Setting) -> bool:
+    return isinstance(setting.parsed.value(), Glob)
+
+
+def _is_seed(setting: Setting) -> bool:
+    return setting.key in ("seed", "feedback_seed")
 
 
 def _doubtful(seeds: Sequence[str]) -> list[str]:

@@ -14,26 +14,23 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from rich.table import Table
 
-from benchmarks.settings.compose import compose
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.speed.stepper import Stepper
 from benchmarks.tasks.criteo.click_prediction import ClickPrediction
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.console import make_console
-from benchmarks.training.checkpoint import seed_everything
 from benchmarks.training.machine import keep_freed_memory
-from benchmarks.training.optim import build_optimizer
-from datasets.criteo.load import Batch, CriteoData
-from dfa_core import Method, make_method
+from datasets.criteo.load import CriteoData
 
 #: Values of each field of the whole file at a threshold of 10: 1,086,810 in all.
 FIELD_SIZES = (
@@ -45,32 +42,25 @@ FORMS = [(method, update) for update in ("sparse", "dense") for method in ("bp",
 PARTS = ("loading", "gradients", "update")
 Form = tuple[str, str]
 
+_CPU = HardwareConfig(precision="fp32")
 
-class Stepper:
+
+class CriteoStepper(Stepper[ClickPrediction]):
     """One form of training, step by step."""
 
     def __init__(self, form: Form, data: CriteoData) -> None:
         method, update = form
-        overrides = ["task=criteo/deepfm", f"method={method}", "profile=paper", f"task.embedding_update={update}"]
-        config = compose(overrides).task
-        settings = OmegaConf.to_object(config)
-        settings.model = OmegaConf.to_container(config.model)
-        seed_everything(0)
-        self.task = ClickPrediction(settings, data, seed=0)
-        self.method: Method = make_method(method, self.task.model)
-        self.optimizer = build_optimizer(self.task, settings.optim)
-        self.batches: Iterator[Batch] = (batch for epoch in count() for batch in self.task.batches(epoch))
-        self.task.model.train()
+        overrides = ["task=criteo/deepfm", f"method={method}", f"task.embedding_update={update}"]
+        super().__init__(overrides, lambda settings: ClickPrediction(settings, data, seed=0), _CPU)
 
-    def step(self) -> list[float]:
+    def timed_step(self) -> list[float]:
         """One training step; seconds of each of :data:`PARTS`."""
         times = [time.perf_counter()]
         batch = next(self.batches)
         times.append(time.perf_counter())
-        self.optimizer.zero_grad(set_to_none=True)
-        self.method.backward(self.task.loss(batch))
+        self.loop.gradients(batch)
         times.append(time.perf_counter())
-        self.optimizer.step()
+        self.loop.update()
         times.append(time.perf_counter())
         return [end - start for start, end in pairwise(times)]
 
@@ -99,7 +89,7 @@ def peak_megabytes(form: Form, folder: Path) -> float:
 
 def _steps_alone(form: Form, folder: Path, threads: int) -> float:
     torch.set_num_threads(threads)
-    stepper = Stepper(form, read_rows(folder))
+    stepper = CriteoStepper(form, read_rows(folder))
     for _ in range(3):
         stepper.step()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -107,11 +97,11 @@ def _steps_alone(form: Form, folder: Path, threads: int) -> float:
 
 def measure(data: CriteoData, repeats: int) -> dict[Form, list[list[float]]]:
     """Seconds of each part of each timed step, by form. All forms step in turn; the first rounds warm up."""
-    steppers = {form: Stepper(form, data) for form in FORMS}
+    steppers = {form: CriteoStepper(form, data) for form in FORMS}
     times: dict[Form, list[list[float]]] = {form: [] for form in FORMS}
     for repeat in range(repeats + 2):
         for form, stepper in steppers.items():
-            taken = stepper.step()
+            taken = stepper.timed_step()
             if repeat >= 2:
                 times[form].append(taken)
     return times

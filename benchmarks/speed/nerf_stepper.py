@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from benchmarks.settings.compose import compose
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.speed.stepper import Stepper
 from benchmarks.tasks.view_synthesis.network import RadianceField
 from benchmarks.tasks.view_synthesis.reconstruction import Reconstruction
 from benchmarks.tasks.view_synthesis.rendering import NeRF
-from benchmarks.training.checkpoint import seed_everything
-from benchmarks.training.optim import Schedule, build_optimizer
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.types import Scene, Views
-from dfa_core import make_method
 
 #: The tasks that have the two published sizes of a field.
 SIZES = {"4×128": "nerf_synthetic/lego", "8×256": "nerf_synthetic/lego_8x256"}
@@ -58,37 +53,23 @@ class InjectGradient(torch.autograd.Function):
         return gradient, None
 
 
-class NeRFStepper:
+class NeRFStepper(Stepper[Reconstruction]):
     """One size of field under one method, step by step.
 
     options: rays, coarse, fine, precision, device, compile; see `nerf_step`.
     """
 
     def __init__(self, size: str, method: str, options: argparse.Namespace) -> None:
-        self._device, self._compiled = torch.device(options.device), False
-        self._autocast = options.precision == "bf16"
-        config = compose(
-            [
-                f"task={SIZES[size]}",
-                f"method={method}",
-                "profile=paper",
-                f"task.rays={options.rays}",
-                f"task.coarse_samples={options.coarse}",
-                f"task.fine_samples={options.fine}",
-            ]
-        ).task
-        settings = OmegaConf.to_object(config)
-        settings.model = OmegaConf.to_container(config.model)
-        seed_everything(0)
-        self.task = Reconstruction(settings, scene(), seed=0)
-        self.model: NeRF = self.task.model.to(self._device).train()
-        self.method = make_method(method, self.model)
-        self.optimizer = build_optimizer(self.task, settings.optim)
-        self.schedule = Schedule(self.optimizer, settings.optim, higher_is_better=True)
-        self.batches: Iterator[Tensor] = (batch for epoch in count() for batch in self.task.batches(epoch))
+        samples = {"rays": options.rays, "coarse_samples": options.coarse, "fine_samples": options.fine}
+        super().__init__(
+            [f"task={SIZES[size]}", f"method={method}", *(f"task.{key}={value}" for key, value in samples.items())],
+            lambda settings: Reconstruction(settings, scene(), seed=0),
+            HardwareConfig(device=options.device, precision=options.precision),
+        )
+        self._compiled = False
         self.calls = self._recorded_step()  # before compilation, into which hooks do not reach
         if options.compile:
-            compile_in_parts(self.model)
+            compile_in_parts(self.task.model)
             self._compiled = True
 
     def parts(self) -> dict[str, Callable[[], None]]:
@@ -97,29 +78,23 @@ class NeRFStepper:
         return parts if self._compiled else {**parts, "encoding": self.encoding}
 
     def step(self) -> None:
-        """From the next batch to the update of the weights, as `benchmarks.training.loop` does it."""
+        """From the next batch to the update of the weights."""
         self._begin()
-        batch = next(self.batches)
-        self.optimizer.zero_grad(set_to_none=True)
-        with self._forward_context():
-            loss = self.task.loss(batch)
-        self.method.backward(loss)
-        self.optimizer.step()
-        self.schedule.after_step()
+        super().step()
 
     def fields(self) -> None:
         """Forward and backward of both fields, encodings included: a step without sampling, rendering and update."""
         self._begin()
-        self.optimizer.zero_grad(set_to_none=True)
-        with self._forward_context():
+        self.loop.optimizer.zero_grad(set_to_none=True)
+        with self.loop.forward_context():
             losses = [
                 InjectGradient.apply(call.field(call.positions, call.directions), call.gradient) for call in self.calls
             ]
-        self.method.backward(sum(losses))
+        self.loop.method.backward(sum(losses))
 
     def encoding(self) -> None:
         """The encodings of both fields' inputs; nothing flows back through them."""
-        with self._forward_context():
+        with self.loop.forward_context():
             for call in self.calls:
                 call.field.encode_position(call.positions)
                 call.field.encode_direction(call.directions)
@@ -133,7 +108,7 @@ class NeRFStepper:
             raw.register_hook(lambda gradient: setattr(call, "gradient", gradient.clone()))
             calls.append(call)
 
-        handles = [field.register_forward_hook(keep) for field in (self.model.coarse, self.model.fine)]
+        handles = [field.register_forward_hook(keep) for field in (self.task.model.coarse, self.task.model.fine)]
         self.step()
         for handle in handles:
             handle.remove()
@@ -142,9 +117,6 @@ class NeRFStepper:
     def _begin(self) -> None:
         if self._compiled:
             torch.compiler.cudagraph_mark_step_begin()  # what the last step computed may be overwritten
-
-    def _forward_context(self) -> contextlib.AbstractContextManager[None]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
 
 
 def compile_in_parts(model: NeRF) -> None:

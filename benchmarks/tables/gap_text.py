@@ -90,7 +90,7 @@ SHOWN = {
     "architecture": Shown(Column(Role.LABEL, "architecture"), lambda row: _network(row.comparison)),
     "method": Shown(Column(Role.LABEL, "method"), lambda row: row.comparison.method),
     "bp": _value("bp", lambda row: _level(row, row.comparison.bp), lambda row: row.bp),
-    "score": _value("this method", lambda row: _level(row, row.comparison.score), lambda row: row.method),
+    "score": _value("score", lambda row: _level(row, row.comparison.score), lambda row: row.method),
     "shallow": _value("shallow", lambda row: _level(row, row.comparison.shallow), lambda row: row.shallow),
     "gap": _value("gap closed", lambda row: gap_text(row), lambda row: row.bp + row.method + row.shallow),
     "paper": Shown(Column(Role.PAPER, "paper"), lambda row: _percent(row.paper)),

@@ -25,8 +25,15 @@ from benchmarks.training.run import Run, determining
 from dfa_core import Method, make_method, method_class
 
 
-def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, console: bool = False) -> Record:
+def execute(
+    run: Run,
+    stop_requested: Callable[[], bool] = lambda: False,
+    console: bool = False,
+    on_step: Callable[[float], None] = lambda done: None,
+) -> Record:
     """Train, evaluate and record ``run``; a checkpoint left by an interrupted try is continued.
+
+    ``on_step`` is told the share of the training budget that is done, before the first step and after each.
 
     Raises:
         Interrupted: ``stop_requested`` became true; the checkpoint is saved.
@@ -52,7 +59,7 @@ def execute(run: Run, stop_requested: Callable[[], bool] = lambda: False, consol
     checkpoint.restore(loop)
     loggers.start(record, loop.progress.history)
     try:
-        _train(loop, checkpoint)
+        _train(loop, checkpoint, on_step)
         finalize_record(record, loop, config.alignment)
         record.peak_memory_mb = round(memory.megabytes(), 1)
         _keep_artefacts(record, task, run.records / run.id)
@@ -81,9 +88,14 @@ def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:
         record.artefacts.append(name)
 
 
-def _train(loop: Loop, checkpoint: Checkpoint) -> None:
+def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None]) -> None:
+    def after_step() -> None:
+        checkpoint.save_if_due(loop)
+        on_step(loop.share_done)
+
+    on_step(loop.share_done)
     try:
-        loop.run(after_step=lambda: checkpoint.save_if_due(loop))
+        loop.run(after_step)
     except Interrupted:
         checkpoint.save(loop)
         raise

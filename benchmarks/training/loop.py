@@ -87,6 +87,17 @@ class Loop:
         self._count_time()
         return progress
 
+    @property
+    def share_done(self) -> float:
+        """The share of the budget that is spent; within the first of several epochs it is not known and stays 0."""
+        progress = self.progress
+        if self.config.steps is not None:
+            return progress.step / self.config.steps
+        in_epoch = 0.0
+        if progress.epoch and progress.batch:
+            in_epoch = progress.batch * progress.epoch / (progress.step - progress.batch)
+        return min((progress.epoch + in_epoch) / (self.config.epochs or 1), 1.0)
+
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
         """What happens within is not training time; time up to now is counted in `progress`."""
@@ -151,20 +162,34 @@ class Loop:
 
     def step(self, batch: Any) -> None:
         """One update of the parameters from ``batch``; its loss enters the mean of the next evaluation."""
+        loss = self.gradients(batch)
+        self.update()
+        self._loss_sum = loss if self._loss_sum is None else self._loss_sum + loss
+        self._loss_count += 1
+        self.progress.step += 1
+        self.progress.samples += self.task.samples(batch)
+
+    def gradients(self, batch: Any) -> Tensor:
+        """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self._forward_context():
+        with self.forward_context():
             loss = self.task.loss(batch)
         self.method.backward(loss)
+        return loss.detach()
+
+    def update(self) -> None:
+        """The second half of a step: clipping, the optimizer, the schedule."""
         if self.config.optim.clip_norm is not None:
             clip_gradients(self.task.model.parameters(), self.config.optim.clip_norm)
         self.optimizer.step()
         self.schedule.after_step()
-        detached = loss.detach()
-        self._loss_sum = detached if self._loss_sum is None else self._loss_sum + detached
-        self._loss_count += 1
-        self.progress.step += 1
-        self.progress.samples += self.task.samples(batch)
+
+    def forward_context(self) -> contextlib.AbstractContextManager[None]:
+        """What a forward pass runs in: autocast, where the settings ask for it."""
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, self._autocast)
 
     def _evaluate_if_due(self, done: int, total: int) -> None:
         if done % self.config.eval_every == 0 or done >= total:
@@ -201,7 +226,7 @@ class Loop:
 
     def _measure(self, evaluation: Callable[[], Row]) -> Row:
         self.task.model.eval()
-        with torch.no_grad(), self._forward_context():
+        with torch.no_grad(), self.forward_context():
             return evaluation()
 
     def _keep_best(self, scores: Row) -> None:
@@ -213,11 +238,6 @@ class Loop:
         if better:
             progress.best, progress.best_metrics = value, scores
             self.best_weights = {k: v.detach().clone() for k, v in self.task.model.state_dict().items()}
-
-    def _forward_context(self) -> contextlib.AbstractContextManager[None]:
-        if self._autocast is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self._device.type, self._autocast)
 
     def _count_time(self) -> None:
         if self._clock is None:

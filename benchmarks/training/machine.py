@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.settings import capacity
+
 _REPOSITORY = Path(__file__).parents[2]
 _PACKAGES = ("torch", "torch-geometric", "numpy", "hydra-core")
 
@@ -29,7 +31,7 @@ def hardware(device: str = "cuda") -> dict[str, str | int]:
     """Processor, cores, and the accelerator that a run on ``device`` uses, if any."""
     # Asking for the name initialises CUDA: some hundred MB of GPU memory, which a run on the CPU need not take.
     accelerator = torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else "none"
-    return {"processor": _processor(), "cores": os.cpu_count() or 0, "accelerator": accelerator}
+    return {"processor": capacity.processor(), "cores": os.cpu_count() or 0, "accelerator": accelerator}
 
 
 @cache
@@ -130,15 +132,6 @@ def libc_call(name: str, *arguments: int) -> bool:
         return bool(getattr(ctypes.CDLL(None), name)(*arguments))
     except (OSError, AttributeError, TypeError):  # TypeError: no name for the running program (Windows)
         return False
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git(*arguments: str) -> str | None:

@@ -16,6 +16,7 @@ from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.settings.compose import GROUPS, compose
 from benchmarks.settings.neutral import without_neutral
+from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import entry_for
 from benchmarks.tasks.data_sources import resolve
 from benchmarks.terminal.errors import UsageError
@@ -44,11 +45,12 @@ class Run:
         Raises:
             UsageError, DataError: the configuration or its data do not exist.
         """
-        config = compose(overrides)
+        asked = Overrides.of(overrides)
+        config = compose(asked)
         _check_device(config)
         source = resolve(config.task.dataset, config.data, config.profile.name)
         config_hash = hash_config(without_neutral(determining(config, source)))
-        return cls(config, source, _variant(config, overrides), config_hash)
+        return cls(config, source, _variant(config, asked), config_hash)
 
     @property
     def id(self) -> str:
@@ -145,11 +147,11 @@ def determining(config: DictConfig, source: Source) -> dict[str, Any]:
     }
 
 
-def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
+def _variant(config: DictConfig, overrides: Overrides) -> str:
     """How the run differs from the task as shipped: ``optim.lr=0.02, method.scale=2``; empty if it does not."""
-    if all(_key(override) in _NOT_A_VARIANT for override in overrides):
+    if set(overrides.keys) <= _NOT_A_VARIANT:
         return ""  # saves composing once more, which planning does for every task and method
-    shipped = compose([override for override in overrides if _key(override) in GROUPS])
+    shipped = compose(overrides.only(GROUPS))
     changes = []
     for part in ("task", "method"):
         old, new = _flat(shipped[part]), _flat(config[part])
@@ -161,10 +163,6 @@ def _variant(config: DictConfig, overrides: Sequence[str]) -> str:
     if config.hardware.precision != shipped.task.precision:
         changes.append(f"hardware.precision={config.hardware.precision}")
     return ", ".join(sorted(changes))
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0]
 
 
 def _flat(node: DictConfig, prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -19,30 +18,6 @@ from rich.progress import (
 from benchmarks.records import metrics
 from benchmarks.workers.outcome import Outcome
 from benchmarks.workers.plan import QueuedRun
-
-
-class Estimate:
-    """Time left, from the relative costs of the runs and the seconds that the finished ones took."""
-
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
-        self._cost = 0.0
-        self._seconds = 0.0
-
-    def finished(self, run: QueuedRun, seconds: float) -> None:
-        """Learn from a finished run."""
-        self._cost += run.cost
-        self._seconds += seconds
-
-    def left(self, waiting: Iterable[QueuedRun], running: dict[str, tuple[QueuedRun, float]]) -> float | None:
-        """Seconds left, or ``None`` before the first run has finished."""
-        if self._cost == 0:
-            return None
-        per_cost = self._seconds / self._cost
-        rest = sum(run.cost * per_cost for run in waiting)
-        now = time.monotonic()
-        rest += sum(max(run.cost * per_cost - (now - since), 0) for run, since in running.values())
-        return rest / self._jobs
 
 
 class Display:
@@ -67,7 +42,7 @@ class Display:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def finished(self, run: QueuedRun, outcome: Outcome, left: float | None) -> None:
+    def finished(self, run: QueuedRun, outcome: Outcome, left: float) -> None:
         """A run is recorded."""
         self._done += 1
         self._progress.update(self._bar, completed=self._done, left=_left(left))
@@ -75,7 +50,7 @@ class Display:
         if outcome.status != "ok" or not self._live:
             self._console.print(f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False)
 
-    def running(self, runs: Iterable[QueuedRun], left: float | None) -> None:
+    def running(self, runs: Iterable[QueuedRun], left: float) -> None:
         """What is in progress now."""
         names = ", ".join(f"{run.task} {run.method}" for run in runs)
         self._progress.update(self._bar, description=names or "waiting", left=_left(left))
@@ -95,9 +70,7 @@ def _result(outcome: Outcome) -> str:
     return f"{name} {value:.{metrics.lookup(name).decimals}f}{flag}"
 
 
-def _left(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def _left(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"about {hours}:{minutes:02d}:{rest:02d} left" if hours else f"about {minutes}:{rest:02d} left"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records.record import Record
+from benchmarks.workers.heartbeat import SILENT, Pulse
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Outcome:
     status: str
     seconds: float = 0.0
     record: Record | None = None
+    pulse: Pulse = SILENT  # how far it came
     trouble: str = ""  # why there is no record of a run that failed
 
 

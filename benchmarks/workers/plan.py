@@ -12,24 +12,28 @@ from yaml import YAMLError
 from benchmarks.catalogue.discovery import tasks
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
+from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import PROFILES
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.training.run import Run
+from benchmarks.workers.expected import expected_seconds
 from datasets.core.errors import AbsentError
 
-_OVERHEAD = 0.3  # cost of starting, testing and recording a run, however short its training
+#: A first row should come soon, but not at the price of a later end: the shortest task goes first if it takes no more
+#: than this share of all.
+_SHORT = 0.05
 
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """One run of a sweep: how to start it, and what it costs relative to others."""
+    """One run of a sweep: how to start it, and how many seconds it is expected to take."""
 
     task: str
     method: str
     seed: int
     overrides: tuple[str, ...]
     id: str
-    cost: float
+    seconds: float
     recorded: bool
 
 
@@ -45,7 +49,9 @@ class Selection:
 
 
 def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = None) -> list[QueuedRun]:
-    """All runs of a selection, cheapest task first (so that a first result comes soon), then the longest first.
+    """All runs of a selection, the longest first, so that all workers end together.
+
+    Before them comes the shortest task, if it is short beside all others, so that a first row comes soon.
 
     ``on_absent`` is called with the name of each task that nobody asked for by name and whose real data are not there,
     or whose file is broken, and with what to do about it; the task is left out. Without it that is an error, as for
@@ -55,7 +61,7 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
     methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
-    runs: list[QueuedRun] = []
+    found: list[_Seeds] = []
 
     def left_out(task: str, error: AbsentError | BrokenFileError) -> None:
         concerns_task = isinstance(error, AbsentError) or error.is_of_a_task
@@ -65,13 +71,22 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
 
     for task in _tasks(selection, left_out):
         try:
-            runs += [run for method in methods for run in _runs_of(task, method, selection)]
+            found += [_seeds_of(task, method, selection) for method in methods]
         except (AbsentError, BrokenFileError) as error:
             left_out(task, error)
-    if not runs:
-        return []
-    first = min(runs, key=lambda run: run.cost).task
-    return sorted(runs, key=lambda run: (run.task != first, -run.cost, run.task, run.seed, _order(run.method)))
+    expected = expected_seconds([each.run for each in found])
+    return in_order([run for each, seconds in zip(found, expected, strict=True) for run in each.queued(seconds)])
+
+
+def in_order(runs: Sequence[QueuedRun]) -> list[QueuedRun]:
+    """The runs in the order in which workers take them."""
+    of_task: dict[str, float] = {}
+    for run in runs:
+        if not run.recorded:
+            of_task[run.task] = of_task.get(run.task, 0.0) + run.seconds
+    shortest = min(of_task, key=lambda task: of_task[task], default="")
+    first = shortest if of_task and of_task[shortest] <= _SHORT * sum(of_task.values()) else ""
+    return sorted(runs, key=lambda run: (run.task != first, -run.seconds, run.task, run.seed, _order(run.method)))
 
 
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
@@ -101,7 +116,7 @@ def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None
 
 
 def _is_in_profile(task: str, selection: Selection) -> bool:
-    overridden = any(override.startswith("task.profiles=") for override in selection.overrides)
+    overridden = "task.profiles" in Overrides.of(selection.overrides).keys
     if not overridden and selection.profile not in _profiles_in_file(task):
         return False
     config = compose([f"task={task}", f"profile={selection.profile}", *selection.overrides])
@@ -124,31 +139,43 @@ def _profiles_in_file(task: str) -> Sequence[str]:
     return named if isinstance(named, ListConfig) else PROFILES  # what is wrong shows when the task is composed
 
 
-def _runs_of(task: str, method: str, selection: Selection) -> list[QueuedRun]:
-    base = [f"task={task}", f"method={method}", f"profile={selection.profile}", *selection.overrides]
+@dataclass(frozen=True)
+class _Seeds:
+    """The runs of a task and method, one for each seed. ``run`` is the first of them or one with another seed."""
+
+    run: Run
+    overrides: Overrides
+    seeds: Sequence[int]
+
+    def queued(self, seconds: float) -> list[QueuedRun]:
+        return [_planned(self.run, seed, self.overrides.and_those([f"seed={seed}"]), seconds) for seed in self.seeds]
+
+
+def _seeds_of(task: str, method: str, selection: Selection) -> _Seeds:
+    choices = [f"task={task}", f"method={method}", f"profile={selection.profile}"]
+    base = Overrides.of(choices).and_those(selection.overrides)
     run = Run.plan(base)
     config = run.config
     _check_device(config)
-    _check_method(config, selection.overrides)
+    _check_method(config, base)
     seeds = selection.seeds
     if seeds is None:
         limit = config.task.max_seeds
         seeds = range(config.profile.seeds if limit is None else min(limit, config.profile.seeds))
-    cost = _OVERHEAD + config.task.cost * (config.task.epochs or config.task.steps) / 100
-    return [_planned(run, seed, (*base, f"seed={seed}"), cost) for seed in seeds]
+    return _Seeds(run, base, seeds)
 
 
-def _planned(run: Run, seed: int, overrides: tuple[str, ...], cost: float) -> QueuedRun:
+def _planned(run: Run, seed: int, overrides: Overrides, seconds: float) -> QueuedRun:
     """The run with this seed, like ``run`` in all else; composed anew only where the seed changes the hash."""
-    own = Run.plan(overrides) if any(o.startswith("feedback_seed=") for o in overrides) else run
+    own = Run.plan(overrides) if "feedback_seed" in overrides.keys else run
     record = own.finished_record(seed)
     return QueuedRun(
         task=run.config.task.name,
         method=run.method,
         seed=seed,
-        overrides=overrides,
+        overrides=tuple(overrides),
         id=own.id_for(seed),
-        cost=cost,
+        seconds=seconds,
         recorded=record is not None and record.variant == own.variant,  # else whoever claims the run relabels it
     )
 
@@ -160,10 +187,10 @@ def _check_device(config: DictConfig) -> None:
         torch_device(config.hardware.device)
 
 
-def _check_method(config: DictConfig, overrides: Sequence[str]) -> None:
+def _check_method(config: DictConfig, overrides: Overrides) -> None:
     """Settings that the method refuses, such as an unknown feedback, fail here and not once in every run."""
     options = dict(config.method)
-    if "code" in options or not any(override.startswith("method.") for override in overrides):
+    if "code" in options or not any(key.startswith("method.") for key in overrides.keys):
         return  # as shipped; or a plugin, which may be particular about models: its runs show
     from torch import nn
 

@@ -9,15 +9,17 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from benchmarks.terminal.errors import one_line
 from benchmarks.terminal.signals import STOPPING
 from benchmarks.training.run import Busy, Run, claimed
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.outcome import Outcome
 from benchmarks.workers.plan import QueuedRun
+from benchmarks.workers.time_left import InProgress
 
 _BUSY_PAUSE = 1.0  # seconds before asking again for a run that another sweep has
 
@@ -56,6 +58,8 @@ class Worker:
     connection: Connection
     run: QueuedRun | None = None
     since: float = 0.0
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    is_new: bool = True  # its first run waits until it has started
 
 
 class Pool:
@@ -66,15 +70,21 @@ class Pool:
         self._workers: list[Worker] = []
 
     @property
-    def busy(self) -> dict[str, tuple[QueuedRun, float]]:
-        """Runs in progress by id, and since when."""
-        return {w.run.id: (w.run, w.since) for w in self._workers if w.run}
+    def busy(self) -> list[InProgress]:
+        """The runs in progress."""
+        now = time.monotonic()
+        return [
+            InProgress(worker.run, now - worker.since, worker.heartbeat.read(), worker.is_new)
+            for worker in self._workers
+            if worker.run is not None
+        ]
 
     def hand_out(self, queue: Queue) -> None:
         """Give waiting runs to idle workers, starting workers where there are too few."""
         while len(self.busy) < self._jobs and (run := queue.take()) is not None:
             idle = (w for w in self._workers if w.run is None and w.process.is_alive())
             worker = next(idle, None) or self._start()
+            worker.heartbeat.clear()
             try:
                 worker.connection.send(run.overrides)
             except (BrokenPipeError, ConnectionResetError):  # it has just died: `collect` notices
@@ -93,7 +103,7 @@ class Pool:
             except (EOFError, ConnectionResetError):
                 self._workers.remove(worker)
                 outcome = _died(worker)
-            worker.run = None
+            worker.run, worker.is_new = None, False
             if run is not None:
                 collected.append((run, outcome))
         return collected
@@ -111,15 +121,16 @@ class Pool:
     def _start(self) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._plugins, os.getpid()), daemon=True)
+        heartbeat = Heartbeat()
+        process = context.Process(target=_work, args=(theirs, heartbeat, self._plugins, os.getpid()), daemon=True)
         with _interrupts_blocked():
             process.start()
         theirs.close()
-        self._workers.append(Worker(process, ours))
+        self._workers.append(Worker(process, ours, heartbeat=heartbeat))
         return self._workers[-1]
 
 
-def _work(connection: Connection, plugins: Sequence[str], parent: int) -> None:
+def _work(connection: Connection, heartbeat: Heartbeat, plugins: Sequence[str], parent: int) -> None:
     """A worker's whole life. PyTorch is imported here, so the sweep itself does without."""
     try:
         from benchmarks.workers.worker import serve
@@ -128,7 +139,7 @@ def _work(connection: Connection, plugins: Sequence[str], parent: int) -> None:
             connection.recv()
             connection.send(Outcome("failed", trouble=f"the worker did not start: {one_line(error)}"))
         return
-    serve(connection, plugins, parent)
+    serve(connection, heartbeat, plugins, parent)
 
 
 def _died(worker: Worker) -> Outcome:

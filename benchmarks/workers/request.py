@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.settings import capacity
-from benchmarks.settings.overrides import plugins_named_in, quoted
+from benchmarks.settings.overrides import Overrides, quoted, with_environment
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import shortened
@@ -58,9 +58,14 @@ def parse(arguments: Sequence[str]) -> Arguments:
         tasks=_listed(taken["tasks"]),
         methods=_listed(taken["methods"]),
         seeds=parse_seeds(taken["seeds"]) if taken["seeds"] else None,
-        overrides=passed_on,
+        overrides=Overrides.of(passed_on),
     )
-    return Arguments(selection, _jobs(taken["jobs"]), Path(taken["results"]), plugins_named_in(arguments))
+    return Arguments(
+        selection,
+        _jobs(taken["jobs"]),
+        Path(taken["results"]),
+        with_environment(taken["plugins"].strip("[]").split(",")),
+    )
 
 
 def _jobs(text: str) -> int | None:

@@ -20,10 +20,11 @@ from benchmarks.terminal.signals import STOPPING
 from benchmarks.training.execute import execute, failed_record
 from benchmarks.training.interrupt import Interrupted, stop_signal
 from benchmarks.training.run import Busy, Run, claimed
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.outcome import Outcome, failures
 
 
-def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
+def serve(connection: Connection, heartbeat: Heartbeat, plugins: Sequence[str], parent: int) -> None:
     """Do the runs that arrive as lists of overrides until the connection closes.
 
     A worker whose sweep was killed stops after the step in progress and leaves a checkpoint, so that the next
@@ -33,7 +34,7 @@ def serve(connection: Connection, plugins: Sequence[str], parent: int) -> None:
         with stop_signal() as stop:
             accept_interrupts()
             trouble = _prepare(plugins)
-            _serve(connection, lambda: stop.requested or os.getppid() != parent, trouble)
+            _serve(connection, heartbeat, lambda: stop.requested or os.getppid() != parent, trouble)
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return  # the sweep is gone, or Ctrl-C was pressed twice
 
@@ -55,36 +56,39 @@ def _prepare(plugins: Sequence[str]) -> BaseException | None:
     return None
 
 
-def _serve(connection: Connection, stop_requested: Callable[[], bool], trouble: BaseException | None) -> None:
+def _serve(
+    connection: Connection, heartbeat: Heartbeat, stop_requested: Callable[[], bool], trouble: BaseException | None
+) -> None:
     while not stop_requested():
         overrides = connection.recv()
         if stop_requested():
             return
-        connection.send(_failed(overrides, trouble) if trouble else _perform(overrides, stop_requested))
+        connection.send(_failed(overrides, trouble) if trouble else perform(overrides, stop_requested, heartbeat))
 
 
-def _perform(overrides: Sequence[str], stop_requested: Callable[[], bool]) -> Outcome:
+def perform(overrides: Sequence[str], stop_requested: Callable[[], bool], heartbeat: Heartbeat) -> Outcome:
+    """Do one run, unless it is recorded; whatever goes wrong in it is told by its outcome."""
     started = time.perf_counter()
     try:
         run = Run.plan(overrides)
         with claimed(run):
-            record = run.reuse() or _recorded(run, stop_requested)
+            record = run.reuse() or _recorded(run, stop_requested, heartbeat)
     except Busy:
         return Outcome("busy")
     except Interrupted:
         return Outcome("interrupted")
     except (Exception, SystemExit) as error:  # noqa: BLE001  (no record can be written: the disk is full, a file is gone)
         return _failed(overrides, error)
-    return Outcome(record.status, time.perf_counter() - started, record)
+    return Outcome(record.status, time.perf_counter() - started, record, heartbeat.read())
 
 
-def _recorded(run: Run, stop_requested: Callable[[], bool]) -> Record:
+def _recorded(run: Run, stop_requested: Callable[[], bool], heartbeat: Heartbeat) -> Record:
     """Execute a run; whatever goes wrong in it becomes its record, so that the sweep goes on.
 
     What goes wrong after the record was written (in a logger's last call, say) leaves that record as it is.
     """
     try:
-        return execute(run, stop_requested)
+        return execute(run, stop_requested, on_step=heartbeat.beats())
     except Interrupted:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a method of the user's own can raise anything, and exit)

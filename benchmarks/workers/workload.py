@@ -10,10 +10,11 @@ from rich.console import Console
 from benchmarks.settings import capacity
 from benchmarks.settings.compose import compose
 from benchmarks.training.interrupt import StopSignal, stop_signal
-from benchmarks.workers.display import Display, Estimate
+from benchmarks.workers.display import Display
 from benchmarks.workers.outcome import Outcome
 from benchmarks.workers.plan import QueuedRun
 from benchmarks.workers.pool import Pool, Queue
+from benchmarks.workers.time_left import TimeLeft
 
 
 @dataclass
@@ -48,18 +49,18 @@ def work_through(
     """
     queue = Queue(run for run in runs if not run.recorded)
     jobs = max(1, min(jobs, len(queue)))
-    estimate, pool, tally = Estimate(jobs), Pool(jobs, plugins), Tally()
+    time_left, pool, tally = TimeLeft(jobs), Pool(jobs, plugins), Tally()
     with Display(console, len(runs), len(runs) - len(queue)) as display, stop_signal() as stop:
         try:
             while (queue or pool.busy) and not stop.requested:
                 pool.hand_out(queue)
-                display.running([run for run, _ in pool.busy.values()], estimate.left(queue, pool.busy))
+                display.running([each.run for each in pool.busy], time_left.left(queue, pool.busy))
                 for run, outcome in pool.collect():
                     if outcome.status in ("busy", "interrupted"):  # another process has it, or its worker was stopped
                         queue.put_back(run)
                         continue
-                    estimate.finished(run, outcome.seconds)
-                    display.finished(run, shown(outcome), estimate.left(queue, pool.busy))
+                    time_left.finished(run, outcome)
+                    display.finished(run, shown(outcome), time_left.left(queue, pool.busy))
                     tally.failed += [run.id] if outcome.status == "failed" else []
                     on_recorded(run, outcome, display)
         finally:

@@ -76,16 +76,16 @@ def _make(source: Source, tokenization: Tokenization, folder: Path) -> None:
 
 def _checked_texts(source: Source) -> dict[str, TextFile]:
     """The text of each split, whose files agree with their checksums if they have one."""
-    fix_hint = hint_for(source)
+    hint = hint_for(source)
     if source.kind == "real":
-        fix_hint = source.dataset.manifest.advice_in(data_root())
+        hint = source.dataset.manifest.advice_in(data_root())
         for path, expected in _published(source):
             if expected.sha256 is not None:  # else all there is to check is the text, which will be read to its end
-                check_file(path, expected, fix_hint)
+                check_file(path, expected, hint)
     if source.folder.is_file():
         folder = source.dataset.manifest.folder
-        return {split: TextFile(source.folder, fix_hint, f"{folder}/{file_name(split)}") for split in SPLITS}
-    return {split: TextFile(source.folder / file_name(split), fix_hint) for split in SPLITS}
+        return {split: TextFile(source.folder, hint, f"{folder}/{file_name(split)}") for split in SPLITS}
+    return {split: TextFile(source.folder / file_name(split), hint) for split in SPLITS}
 
 
 def _published(source: Source) -> list[tuple[Path, RemoteFile]]:

@@ -6,8 +6,10 @@ from benchmarks.records.record import Record, write_record
 from benchmarks.training.run import Run
 from benchmarks.tune.ranking import rank
 from benchmarks.tune.search import Trial
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import QueuedRun
-from benchmarks.workers.worker import _perform
+from benchmarks.workers.time_left import InProgress
+from benchmarks.workers.worker import perform
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=3", "jobs=1")
 SENTINEL = 12345.6  # in place of a test metric: a number that cannot be anything else
@@ -37,20 +39,20 @@ class Inline:
     done: list[str]
 
     def __init__(self, jobs, plugins):
-        self.busy = {}
+        self.busy = []
 
     def hand_out(self, queue):
         if not self.busy and (run := queue.take()) is not None:
-            self.busy[run.id] = (run, 0.0)
+            self.busy.append(InProgress(run))
 
     def collect(self):
-        collected = [(run, self._do(run)) for run, _ in self.busy.values()]
+        collected = [(each.run, self._do(each.run)) for each in self.busy]
         self.busy.clear()
         return collected
 
     def _do(self, run):
         Inline.done.append(run.id)
-        outcome = _perform(run.overrides, lambda: False)
+        outcome = perform(run.overrides, lambda: False, Heartbeat())
         outcome.record.metrics["accuracy"] = SENTINEL
         write_record(outcome.record, Run.plan(run.overrides).records)
         return outcome

@@ -77,7 +77,7 @@ def test_a_number_leads_to_exactly_its_records(page):
     runs = {name: {f"paper/citation/gcn_cora/{name}/seed{seed}-{hash_of(method=name)}" for seed in (0, 1)} for name in
             ("bp", "dfa", "shallow")}  # fmt: skip
     runs["bp"].add(f"paper/citation/gcn_cora/bp/seed2-{hash_of()}")  # the one that failed
-    assert linked_runs(page, row["this method"]) == runs["dfa"]
+    assert linked_runs(page, row["score"]) == runs["dfa"]
     assert linked_runs(page, row["method − bp"]) == runs["dfa"] | runs["bp"]
     assert linked_runs(page, row["gap closed"]) == runs["dfa"] | runs["bp"] | runs["shallow"]
 

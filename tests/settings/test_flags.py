@@ -11,11 +11,12 @@ import pytest
 from benchmarks import run, sweep
 from benchmarks.settings import flags, plugins
 from benchmarks.settings.compose import check_overrides, combinations, options
-from benchmarks.settings.overrides import expanded, parsed, quoted, results_named_in
+from benchmarks.settings.overrides import Overrides, expanded, quoted, results_named_in
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training import execute
 from benchmarks.training.interrupt import Interrupted, StopSignal
 from benchmarks.workers import request, worker
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import Selection, plan
 from benchmarks.workers.workload import Tally
 
@@ -112,7 +113,7 @@ def test_a_glob_finds_tasks_in_all_folders():
     (found,) = expanded(["task=glob(citation/gcn_*)"], options)
     tasks = [task for task in options("task") if task.startswith("citation/gcn_")]
     assert found == f"task={','.join(tasks)}" and len(tasks) >= 3
-    assert expanded(["seed=1,2", "method=glob(*,exclude=d*)"], options) == ["seed=1,2", "method=bp,shallow"]
+    assert list(expanded(["seed=1,2", "method=glob(*,exclude=d*)"], options)) == ["seed=1,2", "method=bp,shallow"]
     assert [overrides[0] for overrides in combinations(["task=glob(citation/gcn_*)"])] == [f"task={t}" for t in tasks]
 
 
@@ -126,8 +127,8 @@ def test_a_glob_runs(command):
 @pytest.mark.parametrize("text", ["plain", "it's", "a\\", "a\\'b", "\\\\", "a b,c", "${x}", "é[]{}()"])
 def test_a_folder_of_any_name_can_be_quoted(text):
     """A sweep hands its results folder on to its workers, whatever it is called."""
-    (override,) = parsed([f"results={quoted(text)}"])
-    assert override.value() == text
+    (setting,) = Overrides.of([f"results={quoted(text)}"]).settings
+    assert setting.parsed.value() == text
     assert results_named_in(["seed=1", f"results={quoted(text)}"]) == text
 
 
@@ -209,13 +210,13 @@ def test_a_method_that_exits_in_training_is_a_failed_run(command, own_methods):
     Path("leaves.py").write_text(EXITS.format(now=""))
     done = command(run.main)(*GCN, "plugins=[leaves.py]", "method=leaves")
     assert done.code == 2 and "leaves ended the program (sys.exit(0))" in done.err and "Traceback" not in done.err
-    outcome = worker._perform([*GCN, "method=leaves"], lambda: False)
+    outcome = worker.perform([*GCN, "method=leaves"], lambda: False, Heartbeat())
     assert outcome.status == "failed" and outcome.record.reason == "SystemExit: 0"
 
 
 def test_a_worker_that_cannot_plan_its_run_says_so(folder, monkeypatch, capfd):
     """The file of a task was edited during a sweep: the worker died with a traceback into the display."""
-    outcome = worker._perform(["task=citation/gone", "results=out"], lambda: False)
+    outcome = worker.perform(["task=citation/gone", "results=out"], lambda: False, Heartbeat())
     assert outcome.status == "failed" and outcome.trouble.startswith("UsageError: unknown task 'citation/gone'")
     (trace,) = Path("out/work/failures").glob("worker-*.txt")
     assert "UsageError" in trace.read_text() and capfd.readouterr().err == ""

@@ -26,19 +26,22 @@ ARGUMENTS = ["--repeats", "2", "--threads", "1", *(x for name, n in SIZES.items(
 def test_a_step_is_the_training_loops(form):
     """Without it a step without clipping, dropout or schedule would be timed, and told as the method's."""
     stepper, other = LanguageStepper(form, OPTIONS), LanguageStepper(form, OPTIONS)
-    assert (other.model.config.dropout, other.model.config.attention_dropout) == (0.1, 0.1)
-    assert other.model.config.placement == FORMS[form][1]
-    task, method = other.task, make_method(FORMS[form][0], other.model)
+    assert (other.task.model.config.dropout, other.task.model.config.attention_dropout) == (0.1, 0.1)
+    assert other.task.model.config.placement == FORMS[form][1]
+    task, method = other.task, make_method(FORMS[form][0], other.task.model)
     task.config.epochs, task.config.steps, task.config.eval_every = None, 3, 4
     loop = Loop(task, method, task.config, HardwareConfig(precision="fp32"))
     torch.manual_seed(1)
-    for batch, _ in zip(task.batches(0), range(3), strict=False):
-        loop.step(batch)
+    loop.run()
     torch.manual_seed(1)
     for _ in range(3):
         stepper.step()
-    for (name, mine), (_, its) in zip(stepper.model.named_parameters(), task.model.named_parameters(), strict=True):
-        assert torch.equal(mine, its), name
+    assert_same_weights(stepper.task.model, task.model)
+
+
+def assert_same_weights(mine, its):
+    for (name, one), (_, other) in zip(mine.named_parameters(), its.named_parameters(), strict=True):
+        assert torch.equal(one, other), name
 
 
 def test_parts_leave_the_method_ready_for_a_step():

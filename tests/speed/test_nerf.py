@@ -25,7 +25,7 @@ def test_fields_alone_do_what_they_do_in_a_step(method, monkeypatch):
 
     monkeypatch.setattr(torch.optim.Adam, "step", remember)
     stepper = NeRFStepper("4×128", method, TINY)  # takes the step that it records
-    parameters = [p for group in stepper.optimizer.param_groups for p in group["params"]]
+    parameters = [p for group in stepper.loop.optimizer.param_groups for p in group["params"]]
     in_step = [p.grad for p in parameters]
     with torch.no_grad():
         for p, value in zip(parameters, before, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,16 @@ from benchmarks import sweep as sweep_command
 from benchmarks.records.record import read_record, write_record
 from benchmarks.settings import capacity
 from benchmarks.settings.compose import options
+from benchmarks.settings.overrides import Overrides
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute, failed_record
 from benchmarks.training.run import Run
 from benchmarks.workers import request
-from benchmarks.workers.plan import QueuedRun, Selection, matching_tasks, plan
+from benchmarks.workers.heartbeat import Heartbeat
+from benchmarks.workers.plan import QueuedRun, Selection, in_order, matching_tasks, plan
 from benchmarks.workers.request import parse
-from benchmarks.workers.worker import _perform
+from benchmarks.workers.worker import perform
 from benchmarks.workers.workload import jobs_for
 from datasets.core.errors import DataError
 
@@ -80,7 +83,7 @@ def test_empty_values_mean_the_default():
     """The Makefile passes JOBS= TASKS= SEEDS= through, set or not."""
     arguments = parse(["profile=smoke", "jobs=", "tasks=", "methods=", "seeds=", "results=", "task.epochs=3"])
     assert arguments.jobs is None and arguments.results == Path("results")
-    assert arguments.selection == Selection("smoke", [], [], None, ["task.epochs=3"])
+    assert arguments.selection == Selection("smoke", [], [], None, Overrides.of(["task.epochs=3"]))
 
 
 def test_the_sweep_says_how_it_is_used(command):
@@ -118,14 +121,41 @@ def test_tasks_without_their_data_are_left_out_unless_they_were_named(folder, mo
         plan(Selection("long", ["citation/gcn_cora"], ["bp"]), left_out.update)
 
 
-def test_a_plan_is_complete_and_in_a_useful_order(folder):
-    """Every method and seed once; the cheapest task first, so that a first row comes soon, then the longest first."""
+def test_a_plan_is_complete(folder):
+    """Without it a method or a seed could be missing from the tables, or be run twice."""
     runs = plan(Selection("smoke", [*CORA, "citation/dna_cora"], ["dfa", "bp", "dfa"], [1, 0, 3]))
+    assert {(run.task, run.method, run.seed) for run in runs} == set(
+        itertools.product([*CORA, "citation/dna_cora"], ["bp", "dfa"], [0, 1, 3])
+    )
     assert len(runs) == 18 == len({run.id for run in runs})
-    assert [run.task for run in runs[::6]] == ["citation/gcn_cora", "citation/dna_cora", "citation/gae_cora"]
-    assert [(run.method, run.seed) for run in runs[:4]] == [("bp", 0), ("dfa", 0), ("bp", 1), ("dfa", 1)]
     assert {len(plan(Selection(p, ["citation/dna_pubmed"], ["bp"], None, ["data=standin"]))) for p in ("quick",)} == {1}
     assert len(plan(Selection("paper", ["citation/dna_pubmed"], ["bp"], None, ["data=standin"]))) == 3  # max_seeds
+
+
+def queued(task, seconds, method="bp", seed=0, recorded=False):
+    return QueuedRun(task, method, seed, (), f"{task}/{method}/{seed}", seconds, recorded)
+
+
+def test_long_runs_first_after_the_shortest_task():
+    """Without it one worker would end with the longest run while the others idle, or a first row come after an hour."""
+    runs = [queued("short", 2.0, m) for m in ("shallow", "bp")]
+    runs += [queued("long", 50.0 + seed, seed=seed) for seed in (0, 1)] + [
+        queued("middle", 20.0),
+        queued("middle", 4.0),
+    ]
+    assert [(run.task, run.method, run.seconds) for run in in_order(runs)] == [
+        ("short", "bp", 2.0), ("short", "shallow", 2.0), ("long", "bp", 51.0), ("long", "bp", 50.0),
+        ("middle", "bp", 20.0), ("middle", "bp", 4.0),
+    ]  # fmt: skip
+
+
+def test_a_first_row_does_not_delay_the_end():
+    """Without it a quarter of the work would come before the longest run, and the last worker end much later."""
+    runs = [queued("shorter", 10.0, seed=seed) for seed in (0, 1)] + [queued("long", 60.0)]
+    assert [run.seconds for run in in_order(runs)] == [60.0, 10.0, 10.0]
+    recorded = [*runs, queued("done", 1.0, recorded=True)]
+    assert [run.seconds for run in in_order(recorded)] == [60.0, 10.0, 10.0, 1.0]
+    assert in_order([]) == []
 
 
 def test_a_sweep_leaves_out_tasks_of_other_profiles_unless_they_are_named(folder):
@@ -184,7 +214,7 @@ def test_a_tried_setting_that_is_shipped_now_is_no_variant_any_more(folder):
     old = dataclasses.replace(failed_record(run, ValueError()), status="ok", variant="task.optim.lr=0.123")
     path = write_record(old, run.records)
     assert [run.recorded for run in plan(selection)] == [False]
-    outcome = _perform(planned.overrides, lambda: pytest.fail("trained again"))
+    outcome = perform(planned.overrides, lambda: pytest.fail("trained again"), Heartbeat())
     assert outcome.record == read_record(path) == dataclasses.replace(old, variant="")
     assert [run.recorded for run in plan(selection)] == [True]
 

@@ -19,11 +19,13 @@ from benchmarks.records.record import Record, iterate_records
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run, claimed
 from benchmarks.workers import pool, worker, workload
-from benchmarks.workers.display import Display, Estimate
+from benchmarks.workers.display import Display
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.outcome import Outcome
 from benchmarks.workers.plan import QueuedRun, Selection, plan
 from benchmarks.workers.pool import Queue, Worker
 from benchmarks.workers.request import parse
+from benchmarks.workers.time_left import InProgress
 
 TROUBLE = '''
 """dfa, but on the graph autoencoder it raises and on the Chebyshev network it kills its process, until calmed."""
@@ -79,14 +81,14 @@ class Script:
     """In place of the pool: hands back the outcomes of a script, run by run."""
 
     def __init__(self, outcomes, jobs, plugins):
-        self.outcomes, self.busy, self.order = outcomes, {}, []
+        self.outcomes, self.busy, self.order = outcomes, [], []
 
     def hand_out(self, queue):
         if not self.busy and (run := queue.take()) is not None:
-            self.busy[run.id] = (run, 0.0)
+            self.busy.append(InProgress(run))
 
     def collect(self):
-        collected = [(run, self.outcomes.pop(0)) for run, _ in self.busy.values()]
+        collected = [(each.run, self.outcomes.pop(0)) for each in self.busy]
         self.order += [(run.seed, outcome.status) for run, outcome in collected]
         self.busy.clear()
         return collected
@@ -119,13 +121,13 @@ def test_a_terminal_sees_bars_and_a_pipe_plain_lines():
         with Display(Console(file=out, force_terminal=is_terminal, width=150), total=3, recorded=1) as display:
             display.running([planned(1)], 3900.0)
             display.finished(planned(1), Outcome("ok", 2.0, record_of(81.25)), 61.0)
-            display.finished(planned(2), Outcome("failed", 1.0), None)
+            display.finished(planned(2), Outcome("failed", 1.0), 0.0)
         shown[is_terminal] = out.getvalue()
     assert "\x1b" in shown[True] and "\x1b" not in shown[False]
     assert shown[False].splitlines() == [
         "1 of 3 runs are recorded already",
         "[2/3] task bp seed 1: accuracy 81.2  2.0 s  about 1:01 left",
-        "[3/3] task bp seed 2: failed ()  1.0 s  ",
+        "[3/3] task bp seed 2: failed ()  1.0 s  about 0:00 left",
     ]
 
 
@@ -134,8 +136,8 @@ def record_of(accuracy):
                   primary_metric="accuracy")  # fmt: skip
 
 
-def planned(seed, cost=1.0):
-    return QueuedRun("task", "bp", seed, (), f"id{seed}", cost, False)
+def planned(seed):
+    return QueuedRun("task", "bp", seed, (), f"id{seed}", 1.0, False)
 
 
 def test_the_queue_keeps_order_and_lets_busy_runs_wait(monkeypatch):
@@ -149,17 +151,6 @@ def test_the_queue_keeps_order_and_lets_busy_runs_wait(monkeypatch):
     assert queue.take().seed == 1 and queue.take() is None and len(queue) == 1
     clock[0] += 1.1
     assert queue.take().seed == 0 and len(queue) == 0 and not queue
-
-
-def test_the_estimate_follows_costs(monkeypatch):
-    """Two seconds for cost 1: four waiting of cost 3 and one half done, on two workers."""
-    clock = [0.0]
-    monkeypatch.setattr("benchmarks.workers.display.time.monotonic", lambda: clock[0])
-    estimate = Estimate(jobs=2)
-    assert estimate.left([planned(1)], {}) is None
-    estimate.finished(planned(0, 1.0), 2.0)
-    clock[0] = 1.0
-    assert estimate.left([planned(s, 3.0) for s in range(4)], {"x": (planned(9, 1.0), 0.0)}) == (4 * 6 + 1) / 2
 
 
 class Dead:
@@ -198,7 +189,7 @@ def served(requests, parent=None):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    worker.serve(theirs, [], os.getppid() if parent is None else parent)
+    worker.serve(theirs, Heartbeat(), [], os.getppid() if parent is None else parent)
     theirs.close()
     asking.join()
     return answers
@@ -209,7 +200,7 @@ def test_a_worker_does_each_run_once(folder, monkeypatch):
     first, second = plan(selection(seeds=(0, 1)))
     executed: list[int] = []
 
-    def counted(run, stop_requested):
+    def counted(run, stop_requested, on_step):
         executed.append(run.config.seed)
         return execute(run, stop_requested)
 

@@ -19,6 +19,7 @@ from benchmarks.training import execute, machine
 from benchmarks.training.checkpoint import Checkpoint, random_state
 from benchmarks.training.loggers import Loggers
 from benchmarks.workers import worker
+from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import QueuedRun, Selection, plan
 from benchmarks.workers.pool import Pool, Queue, Worker
 from tests import REPOSITORY
@@ -123,7 +124,7 @@ def test_a_finished_record_outlives_what_fails_after_it(folder, monkeypatch):
         raise RuntimeError("boom")
 
     monkeypatch.setattr(Loggers, "finish", broken)
-    assert worker._perform(run.overrides, lambda: False).status == "ok"
+    assert worker.perform(run.overrides, lambda: False, Heartbeat()).status == "ok"
     assert [record.status for record in iterate_records(Path("results/records"))] == ["ok"]
     (trace,) = Path("results/work/failures").rglob("*.txt")
     assert "boom" in trace.read_text()
@@ -133,12 +134,12 @@ def test_a_traceback_that_does_not_fit_the_disk_costs_the_run_only(folder, monke
     """Else it would end the worker, and hide what had gone wrong in the run."""
     (run,) = plan(TWO_EPOCHS)
 
-    def broken(*arguments):
+    def broken(*arguments, **options):
         raise RuntimeError("boom")
 
     monkeypatch.setattr(worker, "execute", broken)
     monkeypatch.setattr(worker, "write_atomically", full)
-    assert worker._perform(run.overrides, lambda: False).record.reason == "RuntimeError: boom"
+    assert worker.perform(run.overrides, lambda: False, Heartbeat()).record.reason == "RuntimeError: boom"
 
 
 def test_a_full_disk_ends_a_sweep_in_one_line(command, monkeypatch):
@@ -190,4 +191,4 @@ def test_a_dead_worker_is_given_nothing(monkeypatch):
     workers._workers = [Worker(Process(True), ours)]
     queue = Queue([run])
     workers.hand_out(queue)
-    assert list(queue) == [run] and workers.busy == {}
+    assert list(queue) == [run] and workers.busy == []
