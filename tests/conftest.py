@@ -13,6 +13,7 @@ import pytest
 import torch
 from hydra.core.config_store import ConfigStore
 
+from benchmarks.catalogue import methods
 from benchmarks.settings import plugins
 from benchmarks.settings.compose import load_plugins
 from benchmarks.tune import __main__ as tune_command
@@ -93,6 +94,7 @@ def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = dict(store.get("method", {}))
     monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
     monkeypatch.setattr(plugins, "_loaded", set())
+    monkeypatch.setattr(methods, "_OWN", {})
     yield
     store["method"] = before
     load_plugins([])  # forgets the choices

@@ -16,8 +16,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.records.inputs import LeftOut
-from benchmarks.records.packs import gather
 from benchmarks.records.record import Record, write_atomically
+from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 
@@ -103,8 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="the results folder whose runs count, packed ones included")
     parser.add_argument("--out", type=Path, default=_FILE, help="the table to write")
     options = parser.parse_args(arguments)
-    with LeftOut() as left_out:
-        records = gather(options.results, left_out.add)
+    try:
+        with LeftOut() as left_out:
+            records = ResultSet.load(options.results, left_out.add).records
+    except ValueError as error:
+        guard.fail(error)
     if not records:
         guard.fail(f"{options.results}: no records; give a results folder in which runs are recorded")
     write_atomically(options.out, table_of(records, shipped()))

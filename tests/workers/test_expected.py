@@ -136,7 +136,7 @@ def test_a_folder_without_records_is_refused(folder, capsys):
     with pytest.raises(SystemExit) as stopped:
         measured.main(["nowhere", "--out", "table.csv"])
     assert stopped.value.code == 2 and not Path("table.csv").exists()
-    assert capsys.readouterr().err.startswith("error: nowhere: no records")
+    assert capsys.readouterr().err.startswith("error: nowhere: there is no such folder")
 
 
 def test_every_run_of_bench_all_was_measured(folder):
