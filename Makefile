@@ -12,8 +12,9 @@ PLUGINS ?=
 ARGS ?=
 PIP_FLAGS ?=
 SWEEP = $(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(TASKS) methods=$(METHODS) $(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS)
-BASELINE := results/baselines/smoke.json
-HISTORY := results/history/smoke.jsonl
+PUBLISHED := results/published
+BASELINE := $(PUBLISHED)/baselines/smoke.json
+HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help

@@ -1,7 +1,7 @@
 """The regression gate's commands: write a baseline from smoke records, and check later records against it.
 
-    python -m benchmarks.baseline write          make baseline: results/baselines/smoke.json, a line of its history
-    python -m benchmarks.baseline check          make regression: exit 1 if results changed
+    python -m benchmarks.baseline write     make baseline: results/published/baselines/smoke.json, a line of its history
+    python -m benchmarks.baseline check     make regression: exit 1 if results changed
 
 What fails is decided in ``benchmarks.compare.gate``. ``check --seeds 10,11,12`` says that the records were made with
 these seeds and not with the baseline's.
@@ -20,6 +20,7 @@ from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.compare.reproduction import with_mean_losses
 from benchmarks.history.baseline_snapshot import snapshot_of
 from benchmarks.history.file import append
+from benchmarks.records import paths
 from benchmarks.records.baseline_file import load, write_baseline
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.inputs import LeftOut
@@ -76,9 +77,9 @@ def _parser() -> Parser:
         command = commands.add_parser(name, help=about, description=about)
         command.add_argument("--profile", type=profile, default="smoke", help="whose records (default: smoke)")
         command.add_argument("--results", type=Path, default=Path("results"), help="results folder")
-        command.add_argument("--out", type=Path, help="baseline file (default: results/baselines/PROFILE.json)")
+        command.add_argument("--out", type=Path, help="baseline file (default: RESULTS/published/baselines/…)")
         if name == "write":
-            command.add_argument("--history", type=Path, help="its file (default: results/history/PROFILE.jsonl)")
+            command.add_argument("--history", type=Path, help="its file (default: RESULTS/published/history/…)")
         else:
             add_rules(command)
             command.add_argument("--seeds", default="", help="a count or a list: of the records (default: as baseline)")
@@ -93,10 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = chosen.results
     try:
         with LeftOut() as left_out:
-            file = chosen.out or inside(results, results / "baselines" / f"{chosen.profile}.json")
+            file = chosen.out or inside(results, paths.baseline(results, chosen.profile))
             if chosen.command == "check":
                 return _check(chosen, file, left_out)
-            history = chosen.history or inside(results, results / "history" / f"{chosen.profile}.jsonl")
+            history = chosen.history or inside(results, paths.history(results, chosen.profile))
             count = write(results, chosen.profile, file, history)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,13 +1,13 @@
 """Evidence packs: records packed into one committed file, so that a fresh clone can rebuild the tables.
 
-``results/records/`` is local. What the committed tables rest on is packed into ``results/evidence/*.jsonl``
+``results/records/`` is local. What the committed tables rest on is packed into ``results/published/evidence/*.jsonl``
 (or ``.jsonl.gz``): one record per line, sorted by run, each configuration spelled out once, in the first line
 that carries its hash, and on request a thinned history with each record. Tables are a function of local records
 and packs together; where both hold a run, the local record counts.
 
-    python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/evidence/citation.jsonl
-    python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/evidence/nerf.jsonl.gz
-    python -m benchmarks.evidence unpack results/evidence/citation.jsonl      a sweep then continues from there
+    python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/published/evidence/citation.jsonl
+    python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/published/evidence/nerf.jsonl.gz
+    python -m benchmarks.evidence unpack results/published/evidence/citation.jsonl     a sweep then goes on from there
 
 What cannot be read is named and left out, the rest is packed or unpacked, and the exit status is 2.
 """
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     packing.add_argument("--histories", type=int, metavar="N", help="and histories, thinned to N rows (default: none)")
     unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
     for command in (packing, unpacking):
-        command.add_argument("file", type=Path, help="results/evidence/NAME.jsonl or .jsonl.gz")
+        command.add_argument("file", type=Path, help="results/published/evidence/NAME.jsonl or .jsonl.gz")
         command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
     chosen = parser.parse_args(arguments)
     try:

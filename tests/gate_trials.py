@@ -138,7 +138,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=20, help="honest reruns to judge (default: 20)")
     parser.add_argument("--pool", type=int, default=15, help="seeds they are drawn from (default: 15)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
-    parser.add_argument("--baseline", type=Path, default=Path("results/baselines/smoke.json"))
+    parser.add_argument("--baseline", type=Path, default=Path("results/published/baselines/smoke.json"))
     parser.add_argument("--folder", type=Path, default=Path("results/work/gate_trials"), help="where the runs go")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)

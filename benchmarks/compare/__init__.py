@@ -1,6 +1,6 @@
 """Compare two sets of results, cell by cell.
 
-    python -m benchmarks.compare results/baselines/smoke.json results
+    python -m benchmarks.compare results/published/baselines/smoke.json results
     python -m benchmarks.compare before/results after/results --profile paper --markdown summary.md
 
 A and B are each a results folder, a records folder, an evidence pack or a baseline JSON. Exit status: 0 fine,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.curves import AXES, charts_of, task_runs, write
+from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.result_set import ResultSet
 from benchmarks.terminal import guard
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the figures (default: figures/ in the results folder)")
     chosen = parser.parse_args(arguments)
     names = [name.strip() for name in chosen.metrics.split(",") if name.strip()]
-    folder = chosen.out or chosen.results / "figures"
+    folder = chosen.out or paths.figures(chosen.results)
     try:
         with LeftOut() as left_out:
             results = ResultSet.load(chosen.results, left_out.add)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.embeddings.draw import png
 from benchmarks.embeddings.recorded import figures_of
+from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.record import write_atomically
 from benchmarks.records.result_set import ResultSet
@@ -21,7 +22,7 @@ from benchmarks.terminal.names import inside
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input, 130 if interrupted)."""
     chosen = _parser().parse_args(arguments)
-    folder = chosen.out or chosen.results / "figures"
+    folder = chosen.out or paths.figures(chosen.results)
     try:
         with LeftOut() as left_out:
             results = ResultSet.load(chosen.results, left_out.add)

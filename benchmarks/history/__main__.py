@@ -11,6 +11,7 @@ from benchmarks.curves import write as draw
 from benchmarks.history import file, text
 from benchmarks.history.chart import chart_of
 from benchmarks.history.trend import trends
+from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut, OnBad
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, profile
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
-            path = inside(chosen.results, chosen.results / "history" / f"{chosen.profile}.jsonl")
+            path = inside(chosen.results, paths.history(chosen.results, chosen.profile))
             _trend(chosen, path, left_out.add)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
@@ -44,7 +45,7 @@ def _trend(chosen: argparse.Namespace, path: Path, on_bad: OnBad) -> None:
     if not snapshots:
         raise ValueError(f"{path}: no baselines; make baseline adds one")
     found = trends(snapshots)
-    figures = draw([chart_of(chosen.profile, snapshots)], chosen.results / "figures")
+    figures = draw([chart_of(chosen.profile, snapshots)], paths.figures(paths.published(chosen.results)))
     sys.stdout.write(f"{text.table(snapshots, found, chosen.last)}\n\n{text.NOTE}\n")
     sys.stdout.write(f"{text.summary(snapshots, found)}\n{figures[0]}\n")
 

@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from benchmarks.records import metrics, valid
+from benchmarks.records import metrics, paths, valid
 from benchmarks.records.cells import LARGEST, CellKey, CellSet, ResultCell, aggregate
 from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
 from benchmarks.records.packs import is_pack, packs_in, read_pack
 from benchmarks.records.record import iterate_records, write_atomically
-from benchmarks.records.result_set import RECORDS, ResultSet
+from benchmarks.records.result_set import ResultSet
 
 SCHEMA = 1
 _FIX_HINT = "write it again with: make baseline"
@@ -67,7 +67,7 @@ def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
         ValueError: nothing there, or not readable; one line: what, where, what to do.
     """
     if place.is_dir():
-        whole = (place / RECORDS).is_dir() or packs_in(place)
+        whole = paths.records(place).is_dir() or packs_in(place)
         found = ResultSet.load(place, on_bad).found if whole else aggregate(iterate_records(place, on_bad), on_bad)
         if not found.cells:
             raise ValueError(f"{place}: no records in this folder; run a sweep first or name another folder")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks.records import valid
+from benchmarks.records import paths, valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
 from benchmarks.records.record import Record, record_from, write_atomically, write_record
 from benchmarks.records.run_history import History, from_json, to_json, write_history
@@ -142,7 +142,7 @@ def ended(records: Iterable[Record]) -> Iterable[Record]:
 
 def packs_in(results: Path) -> list[Path]:
     """The packs that tables rest on, in order of their names."""
-    return sorted(path for path in (results / "evidence").glob("*") if is_pack(path))
+    return sorted(path for path in paths.evidence(results).glob("*") if is_pack(path))
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:

@@ -1,6 +1,7 @@
 """A results folder, read once: what tables, report, curves, comparisons and notebooks are made of.
 
-    from benchmarks.records.result_set import ResultSet
+    from benchmarks.records import paths
+from benchmarks.records.result_set import ResultSet
 
     results = ResultSet.load("results")
     results.frame      # pandas, a row per run and metric
@@ -18,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.records import paths
 from benchmarks.records.cells import CellSet, ResultCell, Slice, aggregate, slices_of
 from benchmarks.records.inputs import BadInput, OnBad, refuse
 from benchmarks.records.packs import ended, packs_in
@@ -27,9 +29,6 @@ from benchmarks.records.runs import Run, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The folder of local records in a results folder.
-RECORDS = "records"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +60,7 @@ class ResultSet:
             left_out += 1
             on_bad(error)
 
-        found = cls.of(folder, runs_of(folder / RECORDS, packs_in(folder), note), on_bad)
+        found = cls.of(folder, runs_of(paths.records(folder), packs_in(folder), note), on_bad)
         return replace(found, left_out=left_out)
 
     @classmethod
@@ -96,7 +95,7 @@ class ResultSet:
         packed = {run.record.run_id: run.packed_history for run in self.runs if run.packed_history is not None}
         # A CSV without a record beside it is that of a run that has not finished.
         local = ended(run.record for run in self.runs if run.local)
-        return packed | local_histories(local, self.folder / RECORDS, self.on_bad)
+        return packed | local_histories(local, paths.records(self.folder), self.on_bad)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -124,4 +123,4 @@ class ResultSet:
 
     def artefact(self, run_id: str, name: str) -> Path:
         """Where the artefact ``name`` of a run lies, if it is here: artefacts are local."""
-        return artefact_path(self.folder / RECORDS / run_id, name)
+        return artefact_path(paths.records(self.folder) / run_id, name)

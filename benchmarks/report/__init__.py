@@ -1,6 +1,6 @@
 """One self-contained HTML report of a results folder.
 
-    python -m benchmarks.report                                  results/report.html and results/figures/headline.svg
+    python -m benchmarks.report                                  results/report.html and figures/headline.svg
     python -m benchmarks.report --profile paper --out paper.html
 
 It shows what `benchmarks.tables` and `benchmarks.curves` make of records, evidence packs and histories, with the
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.records import paths
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.record import write_atomically
 from benchmarks.records.result_set import ResultSet
 from benchmarks.report.forest import svg
-from benchmarks.report.gather import figures_in, gather_material
+from benchmarks.report.gather import gather_material
 from benchmarks.report.headline import FILE, headline_figure
 from benchmarks.report.page import MAX_BYTES, html
 from benchmarks.report.sections import sections_of
@@ -38,10 +39,10 @@ def write(results: Path, out: Path | None = None, profile: str = "", on_bad: OnB
         ValueError: no records, or what is there does not fit; one line. Nothing is written then.
     """
     material = gather_material(ResultSet.load(results, on_bad), profile)
-    texts = {out or inside(results, results / "report.html"): html(material, sections_of(material))}
+    texts = {out or inside(results, paths.report(results)): html(material, sections_of(material))}
     figure = headline_figure(material.tables.picks, material.provenance)
     if out is None and not profile and figure:
-        texts[inside(results, figures_in(results) / FILE)] = svg(figure, linked=False)
+        texts[inside(results, paths.figures(results) / FILE)] = svg(figure, linked=False)
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)

@@ -10,6 +10,7 @@ from benchmarks.catalogue.methods import method_order
 from benchmarks.catalogue.reference import paper_order
 from benchmarks.curves import TaskRuns
 from benchmarks.curves.runs import with_histories
+from benchmarks.records import paths
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import Record
 from benchmarks.records.result_set import ResultSet
@@ -59,7 +60,7 @@ def gather_material(every: ResultSet, profile: str = "") -> Material:
         tables=TableSet(results),
         profiles=tuple(profiles),
         runs=tuple(sorted(with_histories(results.select(variants=False)), key=_order)),
-        figures=_figures(figures_in(results.folder), hidden),
+        figures=_figures(paths.figures(results.folder), hidden),
         provenance=Provenance(results.runs),
     )
 
@@ -76,11 +77,6 @@ def cell_order(cell: ResultCell) -> tuple[object, ...]:
         cell.key.task,
         method_order(cell.key.method),
     )
-
-
-def figures_in(results: Path) -> Path:
-    """The folder of figures in a results folder."""
-    return results / "figures"
 
 
 def _figures(folder: Path, hidden: Collection[str]) -> dict[str, Path]:

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from benchmarks.catalogue.methods import method_order
 from benchmarks.catalogue.tables import table_specs
-from benchmarks.records import metrics
+from benchmarks.records import metrics, paths
 from benchmarks.records.cells import ResultCell, aggregate
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.record import iterate_records, write_atomically
-from benchmarks.records.result_set import RECORDS
 from benchmarks.tables.build import text_of
 from benchmarks.tables.cost import NAME as COST
 from benchmarks.tables.data_source import SOURCES, suffix_of
@@ -31,7 +30,6 @@ from benchmarks.tables.table_set import TableSet
 from benchmarks.tables.text import comma_separated, latex, markdown
 from benchmarks.terminal.names import inside
 
-TABLES = "tables"
 SUFFIXES = (".md", ".csv", ".tex")
 
 
@@ -45,7 +43,7 @@ def rebuild(tables: TableSet) -> list[Path]:
     results = tables.results
     if results.left_out and not results.cells:
         raise ValueError(f"{results.folder}: no record can be read; the tables stay as they are")
-    folder = results.folder / TABLES
+    folder = paths.tables(results.folder)
     texts = {
         folder / "all_results.csv": all_results(results.cells),
         folder / "variants.csv": variants_csv(results.cells),
@@ -68,7 +66,7 @@ def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> 
     They may be of real data and of stand-ins; those that the newest run used are shown. ``on_bad`` gets records that
     cannot be read, and metrics that are not known.
     """
-    records = list(iterate_records(results / RECORDS / profile / task, on_bad))
+    records = list(iterate_records(paths.records(results) / profile / task, on_bad))
     newest = max((one for one in records if one.data.get("source")), key=lambda one: one.finished, default=None)
     source = newest.data["source"] if newest else "unknown"
     return row_for([cell for cell in aggregate(records, on_bad).cells if cell.key.data_source == source], task)

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.result_set import ResultSet
-from benchmarks.tables import TABLES, rebuild
+from benchmarks.tables import rebuild
 from benchmarks.tables.table_set import TableSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         for profile in [chosen.profile] if chosen.profile else tables.results.profiles:
             show(tables, profile, make_console())
-    folder = chosen.results / TABLES
+    folder = paths.tables(chosen.results)
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
 

@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
+from benchmarks.records import paths
 from benchmarks.records.record import Record, artefact_path, write_atomically, write_record
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import one_line
@@ -55,7 +56,7 @@ def execute(
     task.shows_progress = console
     alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
     loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment)
-    checkpoint = Checkpoint(Path(config.results) / "work" / "checkpoints" / f"{run.id}.pt")
+    checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt")
     checkpoint.restore(loop)
     loggers.start(record, loop.progress.history)
     try:

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
+from benchmarks.records import paths
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.settings.compose import GROUPS, compose
 from benchmarks.settings.neutral import without_neutral
@@ -71,7 +72,7 @@ class Run:
     @property
     def records(self) -> Path:
         """The records folder."""
-        return Path(self.config.results) / "records"
+        return paths.records(Path(self.config.results))
 
     @property
     def skip_reason(self) -> str | None:
@@ -110,7 +111,7 @@ def claimed(run: Run) -> Iterator[None]:
     Raises:
         Busy: another process has the run.
     """
-    path = Path(run.config.results) / "work" / "locks" / f"{run.id.replace('/', '__')}.lock"
+    path = paths.work(Path(run.config.results)) / "locks" / f"{run.id.replace('/', '__')}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=0)
     try:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from benchmarks.records import paths
 from benchmarks.settings.compose import load_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.console import make_console
@@ -87,7 +88,7 @@ def _tune(request: Request, console: Console) -> list[str]:
     if tally.stopped_by:
         console.print(_STOPPED)
         raise SystemExit(tally.stopped_by.exit_code)
-    rankings = rank(trials, common.results / "records")
+    rankings = rank(trials, paths.records(common.results))
     show(search, rankings, console)
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {failures(common.results)}", markup=False)

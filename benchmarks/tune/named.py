@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import TUNED
 from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings.compose import compose, load_plugins, options
@@ -67,9 +68,9 @@ def write(
             that is too large; a written config that does not give the winning runs. The config is not kept then.
     """
     winners = {method: _winner(method, ranking) for method, ranking in rankings.items()}
-    evidence = results / "evidence" / "tune" / f"{_task(search, name).replace('/', '_')}.jsonl.gz"
+    evidence = paths.searches(paths.published(results)) / f"{_task(search, name).replace('/', '_')}.jsonl.gz"
     runs = sorted({run.id for trial in trials for run in trial.runs})
-    pack((read_record(results / "records" / f"{run}.json") for run in runs), evidence)
+    pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
     path = config_path(search, name)
     write_atomically(path, _header(search, rankings, name, evidence) + _body(search, winners, name))
     load_plugins([])  # forgets the tasks there were

@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from benchmarks.records import paths
+
 log = logging.getLogger(__name__)
 
 #: Seconds that each call may take; training waits no longer than that.
@@ -84,7 +86,7 @@ class Connection:
 def _open(logger: DictConfig, results: Path, options: dict[str, Any]) -> Any:
     import wandb
 
-    folder = (results / "work").resolve()  # wandb's service has a current folder of its own
+    folder = paths.work(results).resolve()  # wandb's service has a current folder of its own
     folder.mkdir(parents=True, exist_ok=True)
     settings = wandb.Settings(
         silent=True,

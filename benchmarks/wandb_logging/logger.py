@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from benchmarks.records import paths
 from benchmarks.records.record import Record, write_atomically
 from benchmarks.records.run_history import Row
 from benchmarks.wandb_logging.connection import Connection
@@ -32,7 +33,7 @@ class WandbLogger:
 
     def start(self, record: Record, history: Sequence[Row]) -> None:
         results = Path(self._config.results)
-        self._identity = results / "work" / "wandb_ids" / f"{record.run_id}.txt"
+        self._identity = paths.work(results) / "wandb_ids" / f"{record.run_id}.txt"
         self._connection = Connection(
             record.run_id,
             self._config.logger,

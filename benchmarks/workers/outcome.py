@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.records import paths
 from benchmarks.records.record import Record
 from benchmarks.workers.heartbeat import SILENT, Pulse
 
@@ -22,4 +23,4 @@ class Outcome:
 
 def failures(results: Path) -> Path:
     """The folder that keeps the tracebacks of failed runs."""
-    return results / "work" / "failures"
+    return paths.work(results) / "failures"

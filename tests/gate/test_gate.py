@@ -95,7 +95,7 @@ def test_runs_are_missing_by_the_seeds_that_were_asked_for():
 
 def test_seeds_in_two_clusters_raise_no_alarm():
     """Real runs: DNA on Cora lies near 88 with splits 0, 2 and 5 and near 83 with 1, 3 and 8, each closely together."""
-    pack = read_pack(REPOSITORY / "results" / "evidence" / "citation_paper.jsonl")
+    pack = read_pack(REPOSITORY / "results" / "published" / "evidence" / "citation_paper.jsonl")
 
     def side(*seeds):
         made = aggregate(one for one in pack if one.seed in seeds and not one.variant).cells

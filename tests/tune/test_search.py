@@ -126,7 +126,7 @@ def test_the_written_config_is_the_winning_run(conf, tune):
     assert "# python -m benchmarks.run task=citation/gcn_cora_mine method=dfa profile=smoke" in lines
     (search_line,) = [line for line in lines if line.startswith("# Search: ")]
     assert "12345" not in text and "results" not in search_line and "seeds=0," in search_line
-    pack = Path("results/evidence/tune/citation_gcn_cora_mine.jsonl.gz")
+    pack = Path("results/published/evidence/tune/citation_gcn_cora_mine.jsonl.gz")
     assert sorted(r.run_id for r in read_pack(pack)) == sorted(r.run_id for r in records) and len(records) == 12
 
     # The header's command finds the same and writes the same; another file is not overwritten.

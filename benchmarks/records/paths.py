@@ -1,0 +1,69 @@
+"""Where everything lies below a results folder: the one place that joins these names.
+
+A results folder is what a user's own sweeps make (`results/`, ignored by git). ``published/`` in it has the same parts
+again and is committed: what `make publish` and `make baseline` write, and nothing else. Whatever reads one reads the
+other: `ResultSet.load("results/published")` has the published runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: The results folder where no other is named.
+RESULTS = Path("results")
+_PUBLISHED = "published"
+
+
+def published(results: Path) -> Path:
+    """The published results, a results folder of their own."""
+    return results / _PUBLISHED
+
+
+def is_published(results: Path) -> bool:
+    """Whether a results folder is that of the published results."""
+    return results.name == _PUBLISHED
+
+
+def records(results: Path) -> Path:
+    """A JSON for each run, below profile, task and method, with its history and artefacts beside it."""
+    return results / "records"
+
+
+def evidence(results: Path) -> Path:
+    """Records packed into a few files."""
+    return results / "evidence"
+
+
+def searches(results: Path) -> Path:
+    """The packed runs of searches, which tables do not read."""
+    return evidence(results) / "tune"
+
+
+def tables(results: Path) -> Path:
+    """The tables, below their profile."""
+    return results / "tables"
+
+
+def figures(results: Path) -> Path:
+    """The charts and pictures, below their profile."""
+    return results / "figures"
+
+
+def report(results: Path) -> Path:
+    """The report."""
+    return results / "report.html"
+
+
+def baseline(results: Path, profile: str) -> Path:
+    """What the gate compares with."""
+    return published(results) / "baselines" / f"{profile}.json"
+
+
+def history(results: Path, profile: str) -> Path:
+    """A line for each baseline that was written."""
+    return published(results) / "history" / f"{profile}.jsonl"
+
+
+def work(results: Path) -> Path:
+    """Unfinished work, which can be deleted at any time: checkpoints, locks, tracebacks of failures."""
+    return results / "work"
