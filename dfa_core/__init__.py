@@ -17,6 +17,8 @@ from dfa_core.methods import DFA, Backprop, Shallow
 from dfa_core.passes import Pass
 from dfa_core.registry import make_method, method_class, register, registered_methods
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DFA",
     "KINDS",
@@ -33,6 +35,7 @@ __all__ = [
     "Pass",
     "Shallow",
     "WeightAlignment",
+    "__version__",
     "insert_marks",
     "make_method",
     "measure_alignment",
