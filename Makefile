@@ -11,6 +11,8 @@ METHODS ?=
 PLUGINS ?=
 ARGS ?=
 PIP_FLAGS ?=
+NAME ?=
+PROFILE ?=
 SWEEP = $(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(TASKS) methods=$(METHODS) $(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS)
 PUBLISHED := results/published
 BASELINE := $(PUBLISHED)/baselines/smoke.json
@@ -18,7 +20,7 @@ HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
+.PHONY: publish help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,8 +67,8 @@ speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
 	$(PY) -m benchmarks.speed.language_step
 	$(PY) -m benchmarks.speed.language_loss
 
-tables: setup  ## rebuild all tables from the records
-	$(PY) -m benchmarks.tables
+tables: setup  ## rebuild all tables from the records (ARGS=--show prints them)
+	$(PY) -m benchmarks.tables $(ARGS)
 
 curves: setup  ## learning and alignment curves of the recorded runs
 	$(PY) -m benchmarks.curves $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
@@ -94,6 +96,12 @@ baseline: setup  ## rewrite the committed baseline from fresh smoke runs, and ad
 	rm -rf $(GATE)
 	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
 	$(PY) -m benchmarks.baseline write --results $(GATE) --out $(BASELINE) --history $(HISTORY)
+
+publish: setup  ## the published results anew, after packing: make publish NAME=x.jsonl PROFILE=long TASKS='nerf_*'
+	$(if $(NAME),$(PY) -m benchmarks.evidence pack --add --profile '$(PROFILE)' --tasks '$(or $(TASKS),*)' $(ARGS) $(PUBLISHED)/evidence/$(NAME))
+	$(PY) -m benchmarks.tables --results $(PUBLISHED)
+	$(PY) -m benchmarks.curves --results $(PUBLISHED)
+	$(PY) -m benchmarks.report --results $(PUBLISHED)
 
 trend: setup  ## how results moved over the landed baselines
 	$(PY) -m benchmarks.history $(ARGS)

@@ -24,6 +24,7 @@ from benchmarks.records.packs import (
     NO_HISTORIES,
     ended,
     pack,
+    read_entries,
     select,
     unpack,
 )
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     packing = commands.add_parser("pack", help="write one pack")
     packing.add_argument("--profile", default="", help="only this profile (default: all)")
     packing.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
+    packing.add_argument("--add", action="store_true", help="keep the runs that the pack holds and that are not here")
     packing.add_argument("--histories", type=int, metavar="N", help="and histories, thinned to N rows (default: none)")
     unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
     for command in (packing, unpacking):
@@ -61,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
+    if chosen.add and chosen.file.exists():
+        here = {record.run_id for record in records}
+        kept = [entry for entry in read_entries(chosen.file, on_bad) if entry.record.run_id not in here]
+        records = [*records, *(entry.record for entry in kept)]
+        histories = {**histories, **{one.record.run_id: one.history for one in kept if one.history is not None}}
     count = pack(records, chosen.file, histories)
     also = "" if chosen.histories is None else f", {len(histories)} histories"
     return f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes"

@@ -7,10 +7,11 @@
     jobs=N           processes (default: as many as the cores have room for; one where hardware=gpu)
     plugins=a.py,b   files or modules that register methods of your own
     results=DIR      where records, tables and checkpoints go (default: results)
+    show=all         print every table at the end (default: the headline, and where the tables are)
     KEY=VALUE        any setting of a run, as for benchmarks.run
 
 What is recorded is skipped; a sweep that was stopped or killed continues where it was. Profiles that want real data
-leave out the tasks whose data are not there, unless they are named. Ends with the tables.
+leave out the tasks whose data are not there, unless they are named. Writes all tables.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut, unsaid
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.terminal import guard
@@ -102,17 +104,20 @@ class TaskRows:
 
 
 def _show_tables(arguments: Arguments, console: Console) -> TableSet:
-    from benchmarks.records.result_set import ResultSet
     from benchmarks.tables import rebuild
     from benchmarks.tables.table_set import TableSet
-    from benchmarks.tables.terminal import show
+    from benchmarks.tables.terminal import show, show_headline
 
     with LeftOut() as left_out:
-        tables = TableSet(ResultSet.load(arguments.results, left_out.add))
+        tables = TableSet.load(arguments.results, left_out.add)
         written = rebuild(tables)
-    show(tables, arguments.selection.profile, console)
-    folders = sorted({str(path.parent) for path in written})
-    console.print(f"{len(written)} table files in {', '.join(folders)}", highlight=False)
+    (show if arguments.show_all else show_headline)(tables, arguments.selection.profile, console)
+    mine = paths.tables(arguments.results) / arguments.selection.profile
+    names = sorted(path.stem for path in written if path.parent == mine and path.suffix == ".md")
+    console.print(f"{len(written)} table files in {mine.parent}; of this profile, in {mine}: {', '.join(names)}",
+                  highlight=False, markup=False)  # fmt: skip
+    if not arguments.show_all:
+        console.print("on the screen: make tables ARGS=--show, or show=all with the sweep", highlight=False)
     return tables
 
 

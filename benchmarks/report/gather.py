@@ -17,7 +17,7 @@ from benchmarks.records.result_set import ResultSet
 from benchmarks.report.headline import FILE
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.headline import best_first, profiles_shown
-from benchmarks.tables.table_set import TableSet
+from benchmarks.tables.table_set import TableSet, published_in
 
 SHEET, SAMPLES = "sheet.png", "samples.txt"
 _PICTURES = (".png", ".svg", ".webp", ".jpg", ".gif")
@@ -57,7 +57,7 @@ def gather_material(every: ResultSet, profile: str = "") -> Material:
     hidden = set(every.profiles) - set(profiles)
     return Material(
         results=results,
-        tables=TableSet(results),
+        tables=TableSet(results, published_in(results.folder, results.on_bad)),
         profiles=tuple(profiles),
         runs=tuple(sorted(with_histories(results.select(variants=False)), key=_order)),
         figures=_figures(paths.figures(results.folder), hidden),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut
-from benchmarks.records.result_set import ResultSet
 from benchmarks.tables import rebuild
 from benchmarks.tables.table_set import TableSet
 from benchmarks.terminal import guard
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input)."""
     parser = Parser(
         prog="python -m benchmarks.tables",
-        description="Rebuild results/tables from records and evidence packs.",
+        description="Rebuild the tables of a results folder from its records and evidence packs.",
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     parser.add_argument("--profile", help="with --show: only this profile (default: every one)")
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
-            tables = TableSet(ResultSet.load(chosen.results, left_out.add))
+            tables = TableSet.load(chosen.results, left_out.add)
             files = rebuild(tables)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

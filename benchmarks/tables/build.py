@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.catalogue.domain import TableSpec
@@ -29,13 +29,23 @@ class Grid(NamedTuple):
     places: dict[tuple[tuple[str, str], Measure], TableCell]
     published: frozenset[str]  # metrics that the paper's numbers stand beside
 
+    @property
+    def compared(self) -> set[Measure]:
+        """Measures that published runs stand beside, in some row."""
+        return {measure for (_, measure), place in self.places.items() if place.published}
 
-def build(spec: TableSpec, part: Slice) -> Table | None:
-    """The table ``spec`` over the cells of one profile and data source; None where it would be empty."""
+
+def build(spec: TableSpec, part: Slice, theirs: Slice | None = None) -> Table | None:
+    """The table ``spec`` over the cells of one profile and data source; None where it would be empty.
+
+    ``theirs`` are the published cells of the same profile and source: they stand beside those on the same data.
+    """
     chosen = [cell for cell in part.cells if _belongs(spec, cell)]
     if not chosen:
         return None
     grid = _grid(spec, chosen, real=part.source == REAL)
+    if theirs is not None:
+        grid = _beside(grid, places_of(spec, [cell for cell in theirs.cells if _belongs(spec, cell)], real=False))
     ours = [place.cell for place in grid.places.values() if place.cell]
     seeds = usual_n(ours)
     return Table(
@@ -61,6 +71,8 @@ def _columns(spec: TableSpec, grid: Grid) -> Iterator[Column]:
     for metric, method in grid.measures:
         heading = f"{metrics.lookup(metric).heading} {method}" if many else method
         yield Column(Role.VALUE, heading, metric, method)
+        if Measure(metric, method) in grid.compared:
+            yield Column(Role.PUBLISHED, "published", metric, method)
         if metric in grid.published:
             yield Column(Role.PAPER, "paper", metric, method)
 
@@ -69,6 +81,9 @@ def _number_columns(grid: Grid) -> Iterator[Column]:
     for metric, method in grid.measures:
         for part in ("mean", "std", "n"):
             yield Column(Role.VALUE, f"{method} {metric} {part}", metric, method, part)
+        if Measure(metric, method) in grid.compared:
+            for part in ("mean", "std", "n"):
+                yield Column(Role.PUBLISHED, f"{method} {metric} published {part}", metric, method, part)
         if metric in grid.published:
             yield Column(Role.PAPER, f"{method} {metric} paper", metric, method, "mean")
 
@@ -105,6 +120,16 @@ def _grid(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
     return Grid(rows, measures, full, frozenset(in_paper if real else ()))
 
 
+def _beside(grid: Grid, theirs: Mapping[tuple[tuple[str, str], Measure], TableCell]) -> Grid:
+    """The grid with the published cell at each place whose runs read the same data."""
+    places = dict(grid.places)
+    for where, place in grid.places.items():
+        other = theirs.get(where)
+        if place.cell and other and other.cell and other.cell.fingerprint == place.cell.fingerprint:
+            places[where] = place._replace(published=other.cell)
+    return grid._replace(places=places)
+
+
 def _in_paper(spec: TableSpec, key: Key) -> bool:
     in_table = key.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method)
     return in_table and ("/" in key.dataset) == (spec.scenes == "each" and bool(scenes_of(key.dataset)))
@@ -137,16 +162,19 @@ def _text_row(spec: TableSpec, grid: Grid, row: tuple[str, str], seeds: int) -> 
             cells.append(_absence(grid, row, measure))
         else:
             cells.append(text_of(place.cell, seeds, spec.decimals) + place.scenes)
+        if measure in grid.compared:
+            cells.append(text_of(place.published, 0, spec.decimals) if place.published else NONE)
         if measure.metric in grid.published:
             cells.append(NONE if place.paper is None else metric.format(place.paper.value, spec.decimals))
     return cells
 
 
 def _behind_row(grid: Grid, row: tuple[str, str]) -> list[Behind]:
-    """The cells behind each place of `_text_row`; the paper's column has none."""
+    """The cells behind each place of `_text_row`; published numbers have none."""
     behind: list[Behind] = [(), ()]
     for measure in grid.measures:
-        behind += [grid.places[row, measure].sources, *([()] if measure.metric in grid.published else [])]
+        empty = (measure in grid.compared) + (measure.metric in grid.published)
+        behind += [grid.places[row, measure].sources, *[()] * empty]
     return behind
 
 
@@ -183,10 +211,16 @@ def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
     for measure in grid.measures:
         place = grid.places[row, measure]
         cell = place.cell
-        numbers += [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
+        numbers += _exact(cell)
+        if measure in grid.compared:
+            numbers += _exact(place.published)
         if measure.metric in grid.published:
             numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
+
+
+def _exact(cell: ResultCell | None) -> list[str]:
+    return [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
 
 
 def exact(value: float | None) -> str:

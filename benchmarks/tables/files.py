@@ -125,7 +125,7 @@ def index(tables: Iterable[Table], stale: Iterable[Stale], headline: bool) -> st
     parts = [
         "# Tables",
         "Generated from the records and evidence packs beside this folder; edit nothing here. "
-        "How to read them: [results/README.md](../README.md).",
+        "How to read them: `results/README.md`.",
         "Every number in one file: [all_results.csv](all_results.csv); runs with overrides: "
         "[variants.csv](variants.csv).",
     ]

@@ -30,6 +30,7 @@ class TableCell(NamedTuple):
     scenes: str = ""
     sources: tuple[ResultCell, ...] = ()
     left_out: tuple[ResultCell, ...] = ()
+    published: ResultCell | None = None  # what the published runs on the same data reached
 
 
 def places_of(

@@ -29,7 +29,8 @@ class Role(Enum):
 
     LABEL = "label"  # names: text, on the left of the numbers
     VALUE = "value"  # numbers of ours
-    PAPER = "paper"  # published numbers, beside the column on the left
+    PUBLISHED = "published"  # numbers of this suite's published runs, beside the column on the left
+    PAPER = "paper"  # numbers of the paper, beside the same
 
 
 class Column(NamedTuple):

@@ -15,6 +15,15 @@ from benchmarks.tables.table_set import TableSet
 _LONGEST_NAME = 24
 
 
+def show_headline(tables: TableSet, profile: str, console: Console) -> None:
+    """Print the headline of one profile's runs."""
+    headline = TableSet(tables.results.select([profile])).headline
+    if headline is not None:
+        console.print(for_terminal(headline))
+    else:
+        console.print(f"profile {profile}: nothing to compare a method with yet", markup=False)
+
+
 def show(tables: TableSet, profile: str, console: Console) -> None:
     """Print the tables of ``profile``, and which runs were left out."""
     shown = [table for table in tables.of(profile) if table.shown]
@@ -29,7 +38,7 @@ def show(tables: TableSet, profile: str, console: Console) -> None:
 
 
 def for_terminal(table: Table) -> RichTable:
-    """The table for a rich console: the paper's value behind ours, repeated labels left out."""
+    """The table for a rich console: published values behind ours, repeated labels left out."""
     caption = "\n".join([table.subtitle, *table.notes])
     grid = RichTable(title=table.title, caption=caption, box=SIMPLE, padding=(0, 0, 0, 1))
     grid.title_style, grid.title_justify, grid.caption_justify = "bold", "left", "left"
@@ -51,7 +60,7 @@ def _merged(row: Sequence[str], columns: Sequence[Column]) -> list[str]:
     """``row`` with each published number joined to the one before it."""
     merged: list[str] = []
     for text, column in zip(row, columns, strict=True):
-        if column.role is Role.PAPER:
+        if column.role in (Role.PUBLISHED, Role.PAPER):
             merged[-1] += f" | {text}"
         else:
             merged.append(text.replace(" ± ", "±"))

@@ -13,7 +13,7 @@ from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import shortened
 from benchmarks.workers.plan import Selection
 
-_KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins")
+_KEYS = ("profile", "tasks", "methods", "seeds", "jobs", "results", "plugins", "show")
 
 _SINGULAR = {"task": "tasks", "method": "methods", "seed": "seeds", "plugin": "plugins", "job": "jobs"}
 
@@ -26,6 +26,7 @@ class Arguments:
     jobs: int | None  # None: as many as there is room for, see `jobs_for`
     results: Path
     plugins: list[str]
+    show_all: bool = False  # whether every table is printed at the end
 
 
 def parse(arguments: Sequence[str]) -> Arguments:
@@ -65,6 +66,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         _jobs(taken["jobs"]),
         Path(taken["results"]),
         with_environment(taken["plugins"].strip("[]").split(",")),
+        show_all=_shows_all(taken["show"]),
     )
 
 
@@ -75,6 +77,12 @@ def _jobs(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= most):
         raise UsageError(f"jobs='{shortened(text)}': give the number of processes, from 1 to {most} on this machine")
     return int(text)
+
+
+def _shows_all(text: str) -> bool:
+    if text not in ("", "all", "headline"):
+        raise UsageError(f"show={shortened(text)}: choose headline or all")
+    return text == "all"
 
 
 def _listed(text: str) -> list[str]:
