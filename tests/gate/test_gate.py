@@ -109,7 +109,7 @@ def test_seeds_on_the_command_line(tmp_path, capsys):
     """The Makefile passes SEEDS on; a gate that ignored it would call a legitimate rerun incomplete."""
     save(tmp_path / "a", smoke([80.0, 82.0, 81.0]))
     assert baseline.main(["write", "--results", str(tmp_path / "a")]) == 0
-    file = str(tmp_path / "a" / "baselines" / "smoke.json")
+    file = str(tmp_path / "a" / "published" / "baselines" / "smoke.json")
     save(tmp_path / "b", smoke([80.5], first_seed=10))
     check = ["check", "--results", str(tmp_path / "b"), "--out", file]
     assert baseline.main(check) == 1

@@ -69,7 +69,7 @@ def test_settings_tell_which_landings_can_be_compared():
 
 def test_a_written_baseline_adds_one_line_and_the_same_one_none(tmp_path, capsys):
     """A history with a line per `make baseline` would show the tries of an afternoon, not what landed."""
-    results, lines = tmp_path, tmp_path / "history" / "smoke.jsonl"
+    results, lines = tmp_path, tmp_path / "published" / "history" / "smoke.jsonl"
 
     def write(**fields):
         save(results, [smoke(seed=seed, **fields) for seed in (0, 1)])
@@ -139,7 +139,7 @@ def test_twenty_thousand_landings_are_read_once_each_and_drawn_in_part():
 
 
 def history(folder, snapshots):
-    file.write(folder / "history" / "smoke.jsonl", snapshots)
+    file.write(folder / "published" / "history" / "smoke.jsonl", snapshots)
     return main(["--results", str(folder), "--last", "2"])
 
 
@@ -151,7 +151,7 @@ def test_the_command_prints_the_trend_and_draws_it(tmp_path, capsys):
     (row,) = [line for line in out.splitlines() if line.startswith("gcn")]
     assert row.split() == ["gcn", "dfa", "accuracy", "78.5", "77.0", "-3.0", "-1.5", "drift", "to", "the", "worse"]
     assert "4 snapshots, 1 lines, 1 drift: gcn dfa" in out
-    drawing = (tmp_path / "figures" / "history" / "smoke.svg").read_text()
+    drawing = (tmp_path / "published" / "figures" / "history" / "smoke.svg").read_text()
     (path,) = [node for node in ElementTree.fromstring(drawing).iter() if node.get("id") == "gcn--dfa"]
     (line, *_) = [node.get("d") for node in path.iter() if node.get("d") and "clip-path" in node.attrib]
     moves = [part.split() for part in line.strip().replace("L", "|L").replace("M", "|M").split("|") if part.strip()]
@@ -167,7 +167,7 @@ def test_the_command_prints_the_trend_and_draws_it(tmp_path, capsys):
 )
 def test_bad_lines_are_named_and_no_baseline_is_written_over_them(tmp_path, capsys, line):
     """One torn line would block the trend of all others; rewriting the file without it would lose it."""
-    path = tmp_path / "history" / "smoke.jsonl"
+    path = tmp_path / "published" / "history" / "smoke.jsonl"
     file.write(path, [snapshot(80.0, 5)])
     good = json.loads(path.read_text())
     bad = {
@@ -183,7 +183,7 @@ def test_bad_lines_are_named_and_no_baseline_is_written_over_them(tmp_path, caps
     assert "1 snapshots" in captured.out
     save(tmp_path, [smoke(80.0)])
     assert baseline.main(["write", "--results", str(tmp_path)]) == 2
-    assert not (tmp_path / "baselines").exists() and path.read_bytes() == before
+    assert not (tmp_path / "published" / "baselines").exists() and path.read_bytes() == before
 
 
 def test_no_history_and_bad_numbers_are_one_line(tmp_path, capsys):

@@ -39,14 +39,14 @@ INPUTS = {
     "tables": (LOCAL, PACKED),
     "tables --show": (LOCAL, PACKED),
     "report": (LOCAL, PACKED, "records/**/*.csv"),
-    "compare baseline": (LOCAL, PACKED, "baselines/*"),
+    "compare baseline": (LOCAL, PACKED, "published/baselines/*"),
     "compare pack": (LOCAL, PACKED),
-    "history": ("history/*",),
+    "history": ("published/history/*",),
     "render": ("records/smoke/nerf_synthetic/**/*.json",),
     "evidence pack": (LOCAL, "records/**/*.csv"),
     "evidence unpack": (PACKED,),
-    "baseline check": (LOCAL, PACKED, "baselines/*", "records/**/*.csv"),
-    "baseline write": (LOCAL, PACKED, "history/*", "records/**/*.csv"),
+    "baseline check": (LOCAL, PACKED, "published/baselines/*", "records/**/*.csv"),
+    "baseline write": (LOCAL, PACKED, "published/history/*", "records/**/*.csv"),
     "curves": (LOCAL, PACKED, "records/**/*.csv"),
     "embeddings": (LOCAL, PACKED),
 }
@@ -118,7 +118,7 @@ def command_of(name: str, results: Path):
         case "report":
             return report.main, given
         case "compare baseline":
-            return compare.main, [str(results / "baselines" / "smoke.json"), str(results), "--profile", "smoke"]
+            return compare.main, [str(results / "published" / "baselines" / "smoke.json"), str(results), "--profile", "smoke"]
         case "compare pack":
             return compare.main, [str(pack), str(results)]
         case "history":
