@@ -20,7 +20,7 @@ HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: publish help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
+.PHONY: publish build help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,13 +33,16 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup  ## all tests, one process per core (JOBS=1: in this one)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto) $(ARGS)
 
-lint: setup  ## ruff, mypy over dfa_core, and who may import whom
+lint: setup  ## ruff, mypy, and who may import whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(PY) -m pytest -q --noconftest tests/test_layout.py
+
+build: setup  ## the package of the engine, into dist/
+	$(PY) -m build --no-isolation --outdir dist .
 
 format: setup  ## rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
@@ -110,5 +113,5 @@ data: setup  ## what data there are (fetch: python -m benchmarks.data fetch cora
 	$(PY) -m benchmarks.data status
 
 clean:  ## remove caches and unfinished work; keeps records, data and .venv
-	rm -rf results/work build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf results/work build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

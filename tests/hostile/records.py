@@ -118,7 +118,12 @@ def command_of(name: str, results: Path):
         case "report":
             return report.main, given
         case "compare baseline":
-            return compare.main, [str(results / "published" / "baselines" / "smoke.json"), str(results), "--profile", "smoke"]
+            return compare.main, [
+                str(results / "published" / "baselines" / "smoke.json"),
+                str(results),
+                "--profile",
+                "smoke",
+            ]
         case "compare pack":
             return compare.main, [str(pack), str(results)]
         case "history":
