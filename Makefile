@@ -33,7 +33,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup  ## all tests, one process per core (JOBS=1: in this one)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto) $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto) --dist worksteal $(ARGS)
 
 lint: setup  ## ruff, mypy, and who may import whom
 	$(VENV)/bin/ruff check .

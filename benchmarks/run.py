@@ -17,7 +17,6 @@ from benchmarks.settings import flags
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in, with_list_of_plugins
-from benchmarks.settings.store import fill_store
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.interrupt import Interrupted, stop_signal
@@ -69,9 +68,9 @@ def _checked(given: flags.Flags) -> Overrides:
 
     Returns the overrides as Hydra is to see them.
     """
-    fill_store()
     asked = Overrides.of(given.overrides)
-    load_plugins(plugins_named_in(asked))
+    if plugins := plugins_named_in(asked):
+        load_plugins(plugins)
     check_overrides(asked)
     overrides = expanded(asked, options) if given.multirun else asked
     for wanted in combinations(overrides) if given.multirun else [overrides]:

@@ -51,7 +51,8 @@ def main() -> None:
     console = make_console(soft_wrap=True)
     try:
         arguments = parse(sys.argv[1:])
-        load_plugins(arguments.plugins)
+        if arguments.plugins:
+            load_plugins(arguments.plugins)
         runs = plan(
             arguments.selection, lambda task, reason: console.print(f"left out: {task}: {reason}", markup=False)
         )

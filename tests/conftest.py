@@ -15,9 +15,10 @@ from hydra.core.config_store import ConfigStore
 
 from benchmarks.catalogue import methods
 from benchmarks.settings import plugins
-from benchmarks.settings.compose import load_plugins
+from benchmarks.settings.compose import load_plugins, options
 from benchmarks.tune import __main__ as tune_command
 from benchmarks.tune import space
+from benchmarks.workers import plan as plan_module
 from benchmarks.workers import workload
 from dfa_core import registry
 from tests import REPOSITORY
@@ -88,15 +89,24 @@ def command(
 
 
 @pytest.fixture
+def only_tasks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``only_tasks("citation/gcn_cora", …)``: a plan over everything sees these alone; composing all takes seconds."""
+
+    def of(*tasks: str) -> None:
+        monkeypatch.setattr(plan_module, "options", lambda group: list(tasks) if group == "task" else options(group))
+
+    return of
+
+
+@pytest.fixture
 def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Methods that a test registers are forgotten after it."""
-    store = ConfigStore.instance().repo
-    before = dict(store.get("method", {}))
+    before = dict(ConfigStore.instance().repo.get("method", {}))
     monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
     monkeypatch.setattr(plugins, "_loaded", set())
     monkeypatch.setattr(methods, "_OWN", {})
     yield
-    store["method"] = before
+    ConfigStore.instance().repo["method"] = before
     load_plugins([])  # forgets the choices
 
 

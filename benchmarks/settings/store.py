@@ -15,6 +15,13 @@ from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.schema import Config, ProfileConfig
 
 
+class _Shared(dict[str, Any]):
+    """Hydra copies its store for each configuration: a third of composing, for it copies what it takes out as well."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
+
+
 def fill_store() -> None:
     """Make everything known to Hydra that is no file; may be called more than once.
 
@@ -23,6 +30,7 @@ def fill_store() -> None:
     for resolver in (by_method, by_profile, by_dataset, published):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     store = ConfigStore.instance()
+    store.repo = store.repo if isinstance(store.repo, _Shared) else _Shared(store.repo)
     store.store(name="schema", node=Config)
     store.store(group="profile", name="schema", node=ProfileConfig)
     for name, architecture in architectures().items():

@@ -117,7 +117,7 @@ FREEZE = (
 )
 PART = "FeedbackError: .* is part of a module that is sharded as a whole .*make the method of that module"
 
-#: Refused: by what phase and message.
+#: Refused: by what phase and message. Two processes show it: each refuses by what it sees of its own model.
 REFUSED: dict[str, tuple[Case, str]] = {
     f"{option}, method of {on}": (Case(WithHead, partial(ddp, **{option: True}), on=on), phase + OPTION.format(option))
     for option in ("static_graph", "find_unused_parameters")
@@ -201,7 +201,7 @@ def process(rank: int, world: int, folder: str) -> None:
     )
     try:
         found = {}
-        refused = {name: case for name, (case, _) in REFUSED.items()}
+        refused = {name: case for name, (case, _) in REFUSED.items() if world == min(case.worlds)}
         for kind, cases in (("ddp", DDP), ("fsdp", FSDP), ("refused", refused)):
             for name, case in [(name, case) for name, case in cases.items() if world in case.worlds]:
                 torch.manual_seed(100 + rank)  # ranks differ in all that is not seeded

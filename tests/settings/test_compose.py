@@ -11,7 +11,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.catalogue.discovery import architectures, tasks
-from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.settings import compose as compose_module
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, options
 from benchmarks.settings.conf_files import CONF
@@ -164,9 +163,14 @@ def test_an_override_beats_the_setting_by_method(method):
 
 
 def with_own_choices() -> list[str]:
-    """Every task that has a file, and of those without one the first of each architecture and kind of settings."""
+    """Every task that has a file, and of those without one the first of each architecture and kind of settings.
+
+    The language tasks on wikitext103 differ from those on wikitext2 in nothing but their corpus;
+    `test_published_settings` composes them.
+    """
     generated = {(one.architecture, one.bases, str(one.settings)): name for name, one in reversed(tasks().items())}
-    return sorted({*generated.values(), *(task for task in options("task") if task not in tasks())})
+    found = {*generated.values(), *(task for task in options("task") if task not in tasks())}
+    return sorted(task for task in found if not task.startswith("wikitext103/"))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -174,7 +178,7 @@ def test_every_choice_has_an_entry_for_every_profile_and_method(profile):
     """Without one, a run would fail hours into a sweep, or when somebody asks for the task."""
     asked = with_own_choices()
     assert {compose([f"task={task}"]).task.architecture for task in asked} == set(architectures())
-    for task, method in product(asked, shipped_methods()):
+    for task, method in product(asked, ("bp", "dfa")):
         config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
         assert config.task.name == task and not OmegaConf.missing_keys(config)
         assert (config.task.epochs is None) != (config.task.steps is None)

@@ -65,10 +65,10 @@ def changed(key: str, value: object) -> list[str]:
 
 def determining() -> dict[str, object]:
     """Every setting of task and method that may change a result, with its value."""
-    config = OmegaConf.to_container(compose(GCN))
+    config = compose(GCN)
     found = {}
-    for key in flat({"task": config["task"], "method": config["method"]}):
-        value = OmegaConf.select(OmegaConf.create(config), key)
+    for key in flat({group: OmegaConf.to_container(config[group]) for group in ("task", "method")}):
+        value = OmegaConf.select(config, key)
         leaf = not OmegaConf.is_dict(value) and not key.startswith("task.published")
         if leaf and key not in ELSEWHERE and not any(o.startswith(f"{key}=") for o in WITHOUT_EFFECT):
             found[key] = value
