@@ -148,9 +148,22 @@ def test_no_circle(graph: dict[str, set[str]]) -> None:
     assert " → ".join(circle(graph)) == ""
 
 
+def test_the_wings_have_seven_levels_at_most(graph: dict[str, set[str]]) -> None:
+    """Without it the way from a command down to what everybody knows would grow until nobody can follow it."""
+    wings: dict[str, set[str]] = {}
+    for module, names in graph.items():
+        wings.setdefault(wing_of(module), set()).update(wing_of(name) for name in names)
+
+    def level(wing: str) -> int:
+        below = {name for name in wings[wing] - {wing} if name.startswith("benchmarks")}
+        return 1 + max(map(level, below), default=0)
+
+    assert max(level(wing) for wing in wings if wing.startswith("benchmarks")) <= 7
+
+
 def test_no_folder_holds_more_than_twenty_modules() -> None:
     """Without it the folders would fill up again until nothing in them is found by its name."""
-    paths = [path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")]
+    paths = [path for package in (*PACKAGES, "tests") for path in (REPOSITORY / package).rglob("*.py")]
     sizes = {folder: sum(path.parent == folder for path in paths) for folder in {path.parent for path in paths}}
     crowded = [f"{folder.relative_to(REPOSITORY)} {size}" for folder, size in sizes.items() if size > 20]
     assert not crowded, ", ".join(sorted(crowded))

@@ -1,6 +1,6 @@
 """The lowest versions that pyproject.toml states for the benchmarks, as arguments of pip.
 
-    python -m tests.packaging.lowest | xargs python -m pip install
+python -m tests.packaging.lowest | xargs python -m pip install
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core import FeedbackPoint, make_method, measure_alignment
-from tests.helpers.criteo_networks import HYBRIDS, deepfm, pairs, published, sample, small
 from tests.helpers.networks import networks_of
+from tests.tasks.criteo.networks import HYBRIDS, deepfm, pairs, published, sample, small
 
 NETWORKS = networks_of("recommendation")
 

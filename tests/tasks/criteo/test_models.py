@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks.tasks.criteo.fields import Fields
-from tests.helpers.criteo_networks import BY_HAND, SIZES, published, sample, small
 from tests.helpers.networks import networks_of
+from tests.tasks.criteo.networks import BY_HAND, SIZES, published, sample, small
 
 NETWORKS = networks_of("recommendation")
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks.tasks.language.config import TransformerConfig
 from benchmarks.tasks.language.dropout import Dropout, factors
 from benchmarks.tasks.language.transformer import Attention
-from tests.helpers.language_networks import VOCABULARY, gradients, small, some_ids
+from tests.tasks.language.networks import VOCABULARY, gradients, small, some_ids
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.tasks.language.transformer import Transformer
 from dfa_core import FeedbackMethod, make_method, measure_alignment
 from tests.helpers.gradient_oracle import expected_gradients
-from tests.helpers.language_networks import gradients, small, some_ids
+from tests.tasks.language.networks import gradients, small, some_ids
 from tests.tasks.language.test_model import equations
 
 HEAD = {"projection.weight", "projection.bias"}

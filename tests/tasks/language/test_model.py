@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks.tasks.language.config import TransformerConfig
 from benchmarks.tasks.language.transformer import Transformer, sinusoids
 from dfa_core import make_method
-from tests.helpers.language_networks import VOCABULARY, small, some_ids
+from tests.tasks.language.networks import VOCABULARY, small, some_ids
 
 # A block at width 512 and hidden width 2048: queries, keys and values, their merge, two layers, two norms.
 BLOCK = 3 * (512 * 512 + 512) + (512 * 512 + 512) + (512 * 2048 + 2048) + (2048 * 512 + 512) + 2 * 2 * 512

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.tasks.language.sampling import draw, generate
-from tests.helpers.language_networks import small, some_ids
+from tests.tasks.language.networks import small, some_ids
 
 
 @pytest.mark.parametrize("tap", ["before", "after"])
