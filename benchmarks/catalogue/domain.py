@@ -51,15 +51,15 @@ class Architecture:
     recipe: str = ""
 
     @cached_property
-    def task_config(self) -> type:
+    def task_config(self) -> Any:
         """The dataclass of the task's settings."""
-        found: type = imported(self.task)
+        found: Any = imported(self.task)
         return found
 
     @cached_property
-    def model_config(self) -> type:
+    def model_config(self) -> Any:
         """The dataclass of the network's settings."""
-        found: type = imported(self.settings)
+        found: Any = imported(self.settings)
         return found
 
     @cached_property

@@ -28,7 +28,8 @@ class Change:
 
     @property
     def settings_differ(self) -> bool:
-        return bool(self.before and self.after) and self.before.config_hash != self.after.config_hash
+        before, after = self.before, self.after
+        return before is not None and after is not None and before.config_hash != after.config_hash
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -22,7 +23,7 @@ _STYLES = {"better": "green", "added": "cyan", WITHIN: "dim", NOT_JUDGED: "dim"}
 _OPEN_ROWS = 30
 #: Columns a terminal needs for the table; a narrower one gets plain lines.
 _WIDE = 110
-_PLAIN = {"markup": False, "highlight": False, "soft_wrap": True}
+_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def summary(comparison: Comparison) -> str:
@@ -109,7 +110,11 @@ def _by_domain(comparison: Comparison) -> str:
 
 def _nearest(judged: Sequence[Change]) -> str:
     """The cell whose difference takes the largest share of what noise allows."""
-    shares = [(abs(c.difference.value) / c.difference.threshold, c) for c in judged if c.difference.threshold > 0]
+    shares = [
+        (abs(c.difference.value) / c.difference.threshold, c)
+        for c in judged
+        if c.difference and c.difference.threshold > 0
+    ]
     share, change = max(shares, key=lambda pair: pair[0], default=(0.0, None))
     if not share or change is None:
         return "–"

@@ -10,13 +10,14 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -126,7 +127,12 @@ def _stacked(chart: Chart) -> Figure:
                 axes.set_ylabel("")  # that of its neighbour
             lines |= _points_of(axes, panel, points)
         labels = [next(one.label for panel in panels for one in panel.series if one.name == name) for name in points]
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.09), "title": "deepest first", "alignment": "left"}
+        beside: dict[str, Any] = {
+            "loc": "upper left",
+            "bbox_to_anchor": (1.01, 1.09),
+            "title": "deepest first",
+            "alignment": "left",
+        }
         axes.legend([lines[name] for name in points], labels, **beside)
     return figure
 
@@ -152,7 +158,7 @@ def _figure(chart: Chart, height: float, legend: float = 0.0) -> tuple[Figure, f
     head = 0.5 + 0.16 * subtitle.count("\n")
     total = height + head + legend + 0.1
     figure = Figure(figsize=(WIDTH, total), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0, 1, height / total))
+    cast(ConstrainedLayoutEngine, figure.get_layout_engine()).set(rect=(0, 0, 1, height / total))
     figure.text(0.012, 1 - 0.1 / total, chart.title, va="top", weight="bold", size=11)
     figure.text(0.012, 1 - 0.32 / total, subtitle, va="top", color=_GREY)
     return figure, head

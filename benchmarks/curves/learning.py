@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.catalogue.metric import LOWER, Metric
 from benchmarks.curves.chart import Axis, Chart, Panel, Series, over_seeds, vertices_per_line
 from benchmarks.curves.runs import TaskRuns
 from benchmarks.records import metrics
@@ -39,14 +40,14 @@ def default_metrics(runs: TaskRuns) -> list[str]:
     return [*valid, "train_loss"]
 
 
-def _panel(runs: TaskRuns, axis: Axis, metric: metrics.Metric, most: int) -> Panel:
+def _panel(runs: TaskRuns, axis: Axis, metric: Metric, most: int) -> Panel:
     series = []
     for line in runs.lines:
         curves = [(history.column(axis.column), history.column(metric.name)) for history in line.histories]
         series.append(over_seeds(line.name, line.label(runs.usual), curves, most))
     shown = tuple(one for one in series if one is not None)
     label = f"{metric.title} ({metric.unit})" if metric.unit else metric.title
-    return Panel(metric.name, "", label, shown, metric.better == metrics.LOWER and _falls_far(shown))
+    return Panel(metric.name, "", label, shown, metric.better == LOWER and _falls_far(shown))
 
 
 def _falls_far(series: Sequence[Series]) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 from textwrap import fill
+from typing import Any, cast
 
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from benchmarks.embeddings.project import PERPLEXITY, pca, tsne
@@ -58,7 +60,9 @@ def _canvas(figure: Figure) -> Canvas:
     height = len(bands) * (2 * side + 0.6)
     total = head + height + foot
     canvas = Canvas(figsize=(WIDTH, total), layout="constrained")
-    canvas.get_layout_engine().set(rect=(0, foot / total, 1, height / total), w_pad=0.03, h_pad=0.03)
+    cast(ConstrainedLayoutEngine, canvas.get_layout_engine()).set(
+        rect=(0, foot / total, 1, height / total), w_pad=0.03, h_pad=0.03
+    )
     canvas.text(
         0.012, 1 - 0.1 / total, f"{figure.task}: the hidden layer of the test nodes", va="top", size=11, weight="bold"
     )
@@ -73,7 +77,7 @@ def _canvas(figure: Figure) -> Canvas:
                 upper.set_ylabel("t-SNE")
                 lower.set_ylabel("PCA")
     handles, names = canvas.axes[0].get_legend_handles_labels()
-    at = {"loc": "lower center", "bbox_to_anchor": (0.5, (foot - 0.32) / total)}
+    at: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, (foot - 0.32) / total)}
     canvas.legend(handles, names, **at, ncols=7, frameon=False, markerscale=2, handletextpad=0.1, columnspacing=1.2)
     return canvas
 

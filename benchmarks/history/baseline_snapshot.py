@@ -145,7 +145,7 @@ def from_json(values: Mapping[str, Any]) -> BaselineSnapshot:
     valid.check_schema(values, SCHEMA)
     written = valid.validated(_adapter(), values)
     levels = {
-        Line(domain, architecture, method): Level(**level)
+        Line(domain, architecture, method): Level(level["metric"], level["mean"], level["settings"])
         for domain, architectures in written["quality"].items()
         for architecture, methods in architectures.items()
         for method, level in methods.items()
@@ -153,5 +153,5 @@ def from_json(values: Mapping[str, Any]) -> BaselineSnapshot:
     for level in levels.values():
         if not metrics.is_known(level.metric):
             raise ValueError(metrics.unknown(level.metric))
-    kept = {name: written[name] for name in ("date", "commit", "versions", "seeds", "speed")}
-    return BaselineSnapshot(**kept, levels=levels)
+    versions, speed = written["versions"], written["speed"]
+    return BaselineSnapshot(written["date"], written["commit"], versions, written["seeds"], levels, speed)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from benchmarks.catalogue.metric import Metric
 from benchmarks.history.baseline_snapshot import BaselineSnapshot, Level, Line
 from benchmarks.records import metrics
 
@@ -18,7 +19,7 @@ class Trend:
     """One line over all snapshots; None where a snapshot does not have it."""
 
     line: Line
-    metric: metrics.Metric
+    metric: Metric
     levels: tuple[Level | None, ...]
 
     @cached_property

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
@@ -98,7 +98,7 @@ def read_baseline(path: Path) -> list[ResultCell]:
         values = valid.parse_object(content)
         valid.check_schema(values, SCHEMA)
         cells = valid.validated(_adapter(), values)["cells"]
-        return _distinct(sorted(map(_from_json, cells), key=lambda cell: cell.key))
+        return _distinct(sorted(map(_from_json, cast(list[dict[str, Any]], cells)), key=lambda cell: cell.key))
     except ValueError as error:
         raise BadInput(path, f"not a readable baseline ({error})", _FIX_HINT) from error
 

@@ -114,7 +114,7 @@ def _entry(line: bytes, configs: dict[str, dict[str, Any]]) -> Entry:
                 raise ValueError(f"no earlier line has configuration {name}")
             values["config"] = configs[name]
         elif isinstance(values["config"], dict):  # later lines rest on it, whatever else is wrong with this one
-            configs.setdefault(name, values["config"])
+            configs.setdefault(str(name), values["config"])
     return Entry(record_from(values), None if history is None else from_json(history))
 
 

@@ -92,7 +92,7 @@ class Record:
     reason: valid.Text = ""  # why it is not ok
     metrics: dict[valid.MetricName, valid.Number] = field(default_factory=dict)
     primary_metric: valid.MetricName | Literal[""] = ""
-    alignment: AlignmentSummary = field(default_factory=dict)
+    alignment: AlignmentSummary = field(default_factory=AlignmentSummary)
     budget: dict[valid.Text, valid.Count] = field(default_factory=dict)  # epochs and steps done
     train_seconds: valid.Amount = 0.0
     eval_seconds: valid.Amount = 0.0
@@ -100,9 +100,9 @@ class Record:
     samples_per_second: valid.Amount = 0.0
     peak_memory_mb: valid.Amount = 0.0
     parameters: valid.Count = 0
-    data: DataUsed = field(default_factory=dict)
+    data: DataUsed = field(default_factory=DataUsed)
     artefacts: list[valid.Artefact] = field(default_factory=list)  # files beside this one, as the suffix of its name
-    code: Code = field(default_factory=dict)
+    code: Code = field(default_factory=Code)
     versions: dict[valid.Text, valid.Text] = field(default_factory=dict)
     hardware: dict[valid.Text, valid.Json] = field(default_factory=dict)
     finished: valid.Moment = ""  # ISO time, UTC

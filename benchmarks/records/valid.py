@@ -10,7 +10,7 @@ Reading it as if it were not there would lose it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -86,7 +86,7 @@ Profile, Task, Method, Architecture, Dataset, DataSource, Artefact = map(
     _name, ("profile", "task", "method", "architecture", "dataset", "data source", "artefact")
 )
 #: Records of earlier versions have other words for some.
-Domain = Annotated[_name("domain"), AfterValidator(current_domain)]
+Domain = Annotated[str, Strict(), _rule(lambda value: problem_of_name("domain", value)), AfterValidator(current_domain)]
 Hash = Annotated[str, Strict(), _rule(problem_of_hash)]
 Seed = Annotated[int, Strict(), _rule(problem_of_seed)]
 #: A seed where it is the key of an object.
@@ -147,7 +147,7 @@ def validated(adapter: TypeAdapter[T], value: Any) -> T:
         raise ValueError(_in_words(error)) from None
 
 
-def check_schema(values: dict[str, Any], known: int) -> None:
+def check_schema(values: Mapping[str, Any], known: int) -> None:
     """Raise ValueError unless the file says that it is of the schema ``known``."""
     if values.get("schema") != known or isinstance(values.get("schema"), bool):
         raise ValueError(f"schema: {shown(values.get('schema'))}, and this version reads {known}")

@@ -115,7 +115,7 @@ def _compose(overrides: Overrides) -> DictConfig:
 
 def _has_schema(config: DictConfig) -> bool:
     """Whether the task's settings are typed: without, any key and value would be taken."""
-    return OmegaConf.is_dict(config.task) and issubclass(OmegaConf.get_type(config.task), TaskConfig)
+    return OmegaConf.is_dict(config.task) and issubclass(OmegaConf.get_type(config.task) or object, TaskConfig)
 
 
 def _unresolved(overrides: Overrides) -> DictConfig:

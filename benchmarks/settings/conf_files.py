@@ -23,10 +23,11 @@ class BrokenFileError(UsageError):
 
 def broken_yaml(error: YAMLError) -> BrokenFileError:
     """The error that names file, line and what is wrong there."""
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    marked = error if isinstance(error, MarkedYAMLError) else None
+    mark = marked.problem_mark if marked else None
     path = Path(mark.name) if mark and Path(mark.name).is_file() else unreadable_file() or CONF
     where = f", line {mark.line + 1}" if mark else ""
-    what = error.problem if mark else one_line_of(error)
+    what = marked.problem if marked and mark else one_line_of(error)
     return BrokenFileError(path, f"{path}{where}: not readable as YAML ({what})")
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import fnmatch
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.settings import capacity
 from benchmarks.settings.limits import COUNT, first_problem, is_count, number_problem, shown
-from benchmarks.settings.schema import Config, entry_for
+from benchmarks.settings.schema import Config, TaskConfig, entry_for
 from benchmarks.terminal.names import problem_of_name
 
 #: Bytes of a parameter in training: its value, its gradient and Adam's two moments, 4 each.
@@ -51,14 +51,14 @@ def _typed(config: DictConfig) -> Iterator[tuple[str, DictConfig, type]]:
     """Every part of the configuration that a dataclass describes, and before it how its settings' names begin."""
     parts = {"task.": config.task, "task.model.": config.task.model, "task.optim.": config.task.optim}
     parts |= {f"{name}.": config[name] for name in ("profile", "hardware", "logger")}
-    yield from ((prefix, node, OmegaConf.get_type(node)) for prefix, node in parts.items())
+    yield from ((prefix, node, cast(type, OmegaConf.get_type(node))) for prefix, node in parts.items())
     yield "", config, Config
 
 
 def _fit_problem(config: DictConfig) -> str | None:
     """What a task cannot have: a network, data, a precision or a metric that is not its own."""
     task = config.task
-    schema, known = OmegaConf.get_type(task), architectures()
+    schema, known = cast(type[TaskConfig], OmegaConf.get_type(task)), architectures()
     found = known.get(task.architecture)
     if found is None or (found.task_config, found.model_config) != (schema, OmegaConf.get_type(task.model)):
         fitting = [name for name, other in known.items() if other.model_config is OmegaConf.get_type(task.model)]
@@ -100,7 +100,7 @@ def _thread_problem(config: DictConfig) -> str | None:
 def _size_problem(config: DictConfig) -> str | None:
     """Sizes that contradict each other, and networks that this machine cannot hold."""
     try:
-        task = OmegaConf.to_object(config.task)
+        task = cast(TaskConfig, OmegaConf.to_object(config.task))
     except ValueError as error:  # of `ModelConfig`
         return str(error)
     model = task.model

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -90,12 +91,12 @@ def _calls(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
 
     def call(loss: Loss) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-            value = loss(*leaves, targets)
+            value = loss(leaves[0], leaves[1], leaves[2], targets)
         value.backward()
         for leaf in leaves:
             leaf.grad = None
 
-    return {form: lambda loss=loss: call(loss) for form, loss in FORMS.items()}
+    return {form: partial(call, loss) for form, loss in FORMS.items()}
 
 
 def _megabytes(form: str, options: argparse.Namespace) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import cast
 
 import torch
 
@@ -11,6 +12,7 @@ from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed.stepper import Stepper
 from benchmarks.tasks.language.modelling import LanguageModelling
 from datasets.wikitext.load import WikiText
+from datasets.wikitext.tokenizer import WordTokenizer
 
 #: What is compared, by name: method and placement. Under bp and shallow the placement changes nothing.
 FORMS = {
@@ -58,7 +60,14 @@ def text(options: argparse.Namespace) -> WikiText:
     splits = {
         split: torch.randint(options.vocabulary, (length,), generator=generator) for split, length in lengths.items()
     }
-    return WikiText(**splits, vocabulary=options.vocabulary, tokens=lengths, words=lengths, floors=None, tokenizer=None)
+    return WikiText(
+        **splits,
+        vocabulary=options.vocabulary,
+        tokens=lengths,
+        words=lengths,
+        floors=None,
+        tokenizer=cast(WordTokenizer, None),
+    )
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:

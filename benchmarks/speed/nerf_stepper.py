@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed.stepper import Stepper
@@ -103,12 +103,13 @@ class NeRFStepper(Stepper[Reconstruction]):
         """The calls of the fields in one step."""
         calls: list[FieldCall] = []
 
-        def keep(field: nn.Module, inputs: tuple[Tensor, Tensor], raw: Tensor) -> None:
+        def keep(field: Any, inputs: tuple[Tensor, Tensor], raw: Tensor) -> None:
             call = FieldCall(field, *inputs)
             raw.register_hook(lambda gradient: setattr(call, "gradient", gradient.clone()))
             calls.append(call)
 
-        handles = [field.register_forward_hook(keep) for field in (self.task.model.coarse, self.task.model.fine)]
+        model = self.task.model
+        handles = [field.register_forward_hook(keep) for field in (model.coarse, model.fine)]
         self.step()
         for handle in handles:
             handle.remove()
@@ -127,7 +128,8 @@ def compile_in_parts(model: NeRF) -> None:
     """
     for field in (model.coarse, model.fine):
         # Disabled for the outer compilation, which would inline the field and its tap, and compiled by itself.
-        field.forward = torch.compiler.disable(torch.compile(field.forward, mode="reduce-overhead", fullgraph=True))
+        compiled = torch.compile(field.forward, mode="reduce-overhead", fullgraph=True)
+        field.forward = torch.compiler.disable(compiled)  # type: ignore[method-assign]
     model.compile(mode="reduce-overhead")
 
 

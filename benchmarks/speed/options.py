@@ -36,7 +36,7 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
 
 def where(options: argparse.Namespace) -> str:
     """The machine, for a table's title."""
-    return f"threads: {options.threads}" if options.device == "cpu" else hardware()["accelerator"]
+    return f"threads: {options.threads}" if options.device == "cpu" else str(hardware()["accelerator"])
 
 
 def write_timings(options: argparse.Namespace, name: str, told: Mapping[str, Any]) -> None:

@@ -107,7 +107,8 @@ class Noise(NamedTuple):
 
 def typical_noise(pairs: Iterable[Pair]) -> Noise:
     """The ninth decile of the variances of values in ``pairs``, and the median of those of differences by seed."""
-    within, paired = defaultdict(list), defaultdict(list)
+    within: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    paired: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for pair in pairs:
         within[pair.family] += [statistics.variance(side.values.values()) for side in pair if side.n > 1]
         if len(pair.shared) > 1:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.catalogue.metric import Metric
 from benchmarks.records import metrics
 
 
@@ -19,7 +20,7 @@ from benchmarks.records import metrics
 class Scale:
     """How the values of one metric are compared."""
 
-    metric: metrics.Metric
+    metric: Metric
 
     @property
     def logarithmic(self) -> bool:

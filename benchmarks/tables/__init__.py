@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.catalogue.methods import method_order
+from benchmarks.catalogue.metric import Metric
 from benchmarks.catalogue.tables import table_specs
 from benchmarks.records import metrics, paths
 from benchmarks.records.cells import ResultCell, aggregate
@@ -82,7 +83,7 @@ def row_for(cells: Iterable[ResultCell], task: str) -> str:
     return f"{task}  {metric.title}: " + " · ".join(_method_text(cell, metric) for cell in chosen)
 
 
-def _method_text(cell: ResultCell, metric: metrics.Metric) -> str:
+def _method_text(cell: ResultCell, metric: Metric) -> str:
     paper = beside(cell)
     return f"{cell.key.method} {text_of(cell, cell.n)}" + (f" (paper {metric.format(paper.value)})" if paper else "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -44,7 +44,7 @@ def send_tables(every: TableSet, profile: str, logger: DictConfig) -> None:
 def _log(run: Any, tables: Sequence[Table]) -> None:
     import wandb
 
-    run.log({t.name: wandb.Table(list(t.numbers_header), typed_rows(t)) for t in tables})
+    run.log({t.name: wandb.Table(list(t.numbers_header), list[Iterable[Any]](typed_rows(t))) for t in tables})
 
 
 def typed_rows(table: Table) -> list[Typed]:

@@ -11,12 +11,12 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor
 
-from benchmarks.records.record import QUANTILES, Record
+from benchmarks.records.record import QUANTILES, PointSummary, Record, WeightsSummary
 from benchmarks.records.run_history import ALIGNMENT, WEIGHT_ALIGNMENT
 from benchmarks.tasks.task import Task
 from benchmarks.training.checkpoint import random_state, set_random_state
@@ -24,13 +24,13 @@ from dfa_core import Alignment, FeedbackError, FeedbackMethod, Method, measure_a
 
 log = logging.getLogger(__name__)
 
-_NO_SIGNALS = method_class("shallow").signals
+_NO_SIGNALS = getattr(method_class("shallow"), "signals", None)
 #: Columns of a history, by level: what stands behind the level's name.
 _OF_SAMPLES = ("_mean", "_std", "_q05", "_q50", "_q95")
 _OF_WEIGHTS = ("", "_mean", "_q05", "_q95")
 
 
-def has_alignment(method: Method) -> bool:
+def has_alignment(method: Method) -> TypeGuard[FeedbackMethod]:
     """Whether the method sends signals that can be compared with backprop's gradients."""
     return isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS
 
@@ -72,17 +72,14 @@ def add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:
     record.metrics |= _metrics(measured)
     record.alignment = {
         "order": list(points),  # from the input upwards: a record's keys are sorted
-        "points": {name: {**_summary(c), "samples": c.numel()} for name, c in points.items()},
+        "points": {name: cast(PointSummary, {**_summary(c), "samples": c.numel()}) for name, c in points.items()},
         "parameters": {name: cosine for name, cosine in measured.parameters.items() if math.isfinite(cosine)},
     }
     for name, found in measured.weights.items():
         if name in points and math.isfinite(found.cosine):
-            summary = _summary(found.rows) if _has_spread(found.rows) else {}
-            record.alignment["points"][name]["weights"] = {
-                "cosine": found.cosine,
-                "rows": found.rows.numel(),
-                **summary,
-            }
+            summary: Any = _summary(found.rows) if _has_spread(found.rows) else {}
+            weights = {"cosine": found.cosine, "rows": found.rows.numel(), **summary}
+            record.alignment["points"][name]["weights"] = cast(WeightsSummary, weights)
 
 
 def _metrics(measured: Alignment) -> dict[str, float]:
@@ -133,7 +130,7 @@ def _columns(cosines: Tensor) -> dict[str, float]:
     return {"_mean": cosines.mean().item(), **spread, "_q05": low, "_q50": middle, "_q95": high}
 
 
-def _summary(cosines: Tensor) -> dict[str, Any]:
+def _summary(cosines: Tensor) -> Any:
     """A record's statistics of two cosines or more, ``(n,)``."""
     return {
         "mean": cosines.mean().item(),

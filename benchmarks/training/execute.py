@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from omegaconf import OmegaConf
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import paths
 from benchmarks.records.record import Record, artefact_path, write_atomically, write_record
+from benchmarks.settings.schema import TaskConfig
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import one_line
 from benchmarks.training import machine
@@ -116,7 +118,7 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
     All methods see the same generator state here, so weights and splits are paired.
     """
     config = run.config
-    settings = OmegaConf.to_object(config.task)
+    settings = cast(TaskConfig, OmegaConf.to_object(config.task))
     settings.model = OmegaConf.to_container(config.task.model)
     seed_everything(config.seed)
     task: Task = architectures()[config.task.architecture].build()(settings, run.source, config.seed)
@@ -146,6 +148,9 @@ def _blank_record(run: Run) -> Record:
         data={"source": run.source.kind, "fingerprint": run.source.fingerprint},
         code=machine.code(),
         versions=machine.versions(),
-        hardware={**machine.hardware(run.config.hardware.device), **OmegaConf.to_container(run.config.hardware)},
+        hardware={
+            **machine.hardware(run.config.hardware.device),
+            **cast(dict[str, Any], OmegaConf.to_container(run.config.hardware)),
+        },
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

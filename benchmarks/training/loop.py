@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.catalogue.metric import HIGHER
 from benchmarks.records import metrics
 from benchmarks.records.run_history import Row
 from benchmarks.settings.schema import HardwareConfig, TaskConfig
@@ -63,7 +64,7 @@ class Loop:
         probe: Callable[[int], Row] = lambda evaluation: {},
     ) -> None:
         self.task, self.method, self.config = task, method, config
-        self.higher_is_better = metrics.lookup(task.selection).better == metrics.HIGHER
+        self.higher_is_better = metrics.lookup(task.selection).better == HIGHER
         self.optimizer = build_optimizer(task, config.optim)
         self.schedule = Schedule(self.optimizer, config.optim, self.higher_is_better)
         self.progress = Progress()

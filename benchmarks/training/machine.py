@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.records.record import Code
 from benchmarks.settings import capacity
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def hardware(device: str = "cuda") -> dict[str, str | int]:
 
 
 @cache
-def code() -> dict[str, str | bool]:
+def code() -> Code:
     """The commit of the working tree, and whether anything but results differs from it."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ class LazyAdam(torch.optim.Adam):
     """
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no loop here has a closure
         tables = [(group, p) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
         for group, table in tables:
             self._update_rows(table, group)
@@ -33,6 +33,7 @@ class LazyAdam(torch.optim.Adam):
 
     def _update_rows(self, table: torch.Tensor, group: dict[str, Any]) -> None:
         """One step of Adam (Kingma & Ba 2015, algorithm 1) for the rows in the gradient of ``table``."""
+        assert table.grad is not None
         gradient = table.grad.coalesce()
         rows, g = gradient.indices()[0], gradient.values()
         state, (beta1, beta2) = self.state[table], group["betas"]
@@ -69,7 +70,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Scale all gradients together so that their joint norm is ``max_norm`` at most; sparse ones count as well."""
     gradients = []
     for p in parameters:
-        if _is_sparse(p.grad):
+        if p.grad is not None and p.grad.is_sparse:
             p.grad = p.grad.coalesce()  # entries of one row become their sum, which is what has a norm
             gradients.append(p.grad.values())
         elif p.grad is not None:
@@ -91,7 +92,7 @@ def build_optimizer(task: Task, config: OptimConfig) -> LazyAdam:
         ]
     else:
         raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
-    return LazyAdam(groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps)
+    return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps)
 
 
 def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:
@@ -110,7 +111,7 @@ class Schedule:
         elif config.schedule == "noam":  # peaks at `lr` after the warm-up (Vaswani et al. 2017, section 5.3)
             self._by_step = LambdaLR(optimizer, lambda step: min((step + 1) / steps, (steps / (step + 1)) ** 0.5))
         elif config.schedule == "plateau":
-            mode = "max" if higher_is_better else "min"
+            mode: Literal["min", "max"] = "max" if higher_is_better else "min"
             self._by_metric = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=steps)
         elif config.schedule != "constant":
             raise ValueError(f"task.optim.schedule='{config.schedule}': choose constant, exponential, noam or plateau")

@@ -168,7 +168,7 @@ def _variant(config: DictConfig, overrides: Overrides) -> str:
 
 def _flat(node: DictConfig, prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    for key, value in node.items():
+    for key, value in ((str(key), value) for key, value in node.items()):
         if isinstance(value, DictConfig):
             flat |= _flat(value, f"{prefix}{key}.")
         elif key not in _WITHOUT_EFFECT:

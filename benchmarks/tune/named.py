@@ -113,7 +113,7 @@ def _beyond_task(search: Search) -> list[str]:
 def _header(search: Search, rankings: Mapping[str, Ranking], name: str, evidence: Path) -> str:
     metric = next(iter(rankings.values())).metric
     best = ", ".join(
-        f"{method} {text_of(r.best and r.best.value, metric)} ({text_of(r.shipped.value, metric)})"
+        f"{method} {text_of(r.best.value if r.best else None, metric)} ({text_of(r.shipped.value, metric)})"
         for method, r in rankings.items()
     )
     diverged = ", ".join(f"{method} {ranking.count('diverged')}" for method, ranking in rankings.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.records.record import QUANTILES, Record, artefact_path
 
@@ -22,7 +22,7 @@ def media_of(record: Record, stem: Path) -> dict[str, Any]:
     media: dict[str, Any] = {}
     for section in ("points", "parameters"):
         if entries := record.alignment.get(section):
-            media[f"alignment/{section}"] = _alignment_table(section.rstrip("s"), entries)
+            media[f"alignment/{section}"] = _alignment_table(section.rstrip("s"), cast(Mapping[str, Any], entries))
     for name in record.artefacts:
         key, path = f"artefacts/{name.replace('.', '_')}", artefact_path(stem, name)  # wandb takes dots for nesting
         if path.suffix in PICTURES:

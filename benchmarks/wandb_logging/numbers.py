@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,7 +15,7 @@ _IDENTITY = ("seed", "schema")  # they say which run it is, not what came of it
 def settings_of(config: DictConfig, record: Record) -> dict[str, Any]:
     """The resolved configuration, and what the record says of data, code, libraries and machine."""
     return {
-        **OmegaConf.to_container(config, resolve=True),
+        **cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)),
         "config_hash": record.config_hash,
         "variant": record.variant,
         "data_source": dict(record.data),

@@ -35,7 +35,7 @@ def obstacle(path: Path) -> str | None:
         return "is a folder, not a file" if stat.S_ISDIR(mode) else "is no regular file"
     except FileNotFoundError:
         link = dangling_link(path)
-        return link and f"cannot be read: the link {link} points to nothing"
+        return f"cannot be read: the link {link} points to nothing" if link else None
     except OSError as error:
         return f"cannot be read ({reason_of(error)})"
 

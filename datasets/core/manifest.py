@@ -72,7 +72,7 @@ class Manifest:
         """
         if any(file.sha256 is None for file in self.files):
             raise ValueError(f"{self.name} has files without a checksum")
-        return _digest_of((file.path, file.sha256) for file in self.files)
+        return _digest_of((file.path, file.sha256 or "") for file in self.files)
 
     def fingerprint_in(self, root: Path) -> str:
         """The fingerprint of the files under the data root, which must be there.
@@ -203,4 +203,6 @@ def _check_size(path: Path, expected: RemoteFile, fix_hint: str) -> None:
 
 def _check_digest(path: Path, digest: str, expected: RemoteFile, fix_hint: str) -> None:
     if digest != expected.sha256:
-        raise DataError(f"{path} has sha256 {digest[:12]}… where {expected.sha256[:12]}… is expected; {fix_hint}")
+        raise DataError(
+            f"{path} has sha256 {digest[:12]}… where {(expected.sha256 or '')[:12]}… is expected; {fix_hint}"
+        )

@@ -32,7 +32,8 @@ ROWS, LABELS, ABOUT = "rows.npy", "labels.npy", "fields.json"
 
 _WORKERS = min(4, os.cpu_count() or 1)  # threads; each holds a block and its columns, about 80 MB
 _ROW_BYTES = FIELDS * 4
-_In, _Out = TypeVar("_In"), TypeVar("_Out")
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _gather(file: TextFile, settings: Preprocessing, stream: BinaryIO) -> _Gathe
     labels, missing = [], []
     blocks = _hashed(read_blocks(file, settings.rows), digest)
     for parsed in _in_order(lambda block: _parse_and_count(file, block), blocks):
-        stream.write(parsed.values)
+        stream.write(parsed.values.data)
         labels.append(parsed.labels)
         missing.append(parsed.missing)
         for field, (packed, n_missing) in zip(counts, parsed.counts, strict=True):
@@ -143,7 +144,7 @@ def _encode(stream: BinaryIO, start: int, gathered: _Gathered) -> None:
 
     for place, rows in zip(places, _in_order(encoded, read()), strict=False):
         stream.seek(place)
-        stream.write(rows)
+        stream.write(rows.data)
 
 
 def _in_order(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:

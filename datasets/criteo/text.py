@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -66,7 +66,7 @@ class Columns(NamedTuple):
     missing: np.ndarray
 
 
-def read_blocks(file: TextFile, rows: int | None = None, size: int = BLOCK) -> Iterator[Block]:
+def read_blocks(file: TextFile, rows: int | None = None, size: int = BLOCK) -> Generator[Block]:
     """The file's lines (or the first `rows` of them), about `size` bytes at a time, so that memory stays flat.
 
     Raises DataError if the file cannot be read, is empty, is compressed and damaged, has more text than its limit or a
@@ -110,9 +110,8 @@ def parse(file: TextFile, block: Block) -> Columns:
 def check_beginning(path: Path, fix_hint: str) -> None:
     """Look at the first lines of a file. Raises DataError, ending in `fix_hint`, if they are not in the format."""
     file = TextFile(path, fix_hint)
-    blocks = read_blocks(file, size=_BEGINNING)
-    parse(file, next(blocks))
-    blocks.close()
+    with closing(read_blocks(file, size=_BEGINNING)) as blocks:
+        parse(file, next(blocks))
 
 
 def integer_codes(integers: np.ndarray) -> np.ndarray:
@@ -137,7 +136,12 @@ def _parse(text: bytes) -> Columns | None:
     labels, integers = table[LABEL], table.select(INTEGERS)
     if len(table) != text.count(b"\n"):
         return None
-    if labels.null_count() or labels.max() > 1 or _least(integers) < LEAST_INTEGER or not _all_of_8_digits(table):
+    if (
+        labels.null_count()
+        or cast(int, labels.max()) > 1
+        or _least(integers) < LEAST_INTEGER
+        or not _all_of_8_digits(table)
+    ):
         return None
     values = np.empty((FIELDS, len(table)), dtype=np.uint32)
     missing = np.empty((FIELDS, len(table)), dtype=bool)
@@ -160,7 +164,7 @@ def _has_all_columns(text: bytes) -> bool:
 
 
 def _least(integers: pl.DataFrame) -> int:
-    return min((column.min() for column in integers if column.min() is not None), default=0)
+    return min((int(cast(int, column.min())) for column in integers if column.min() is not None), default=0)
 
 
 def _all_of_8_digits(table: pl.DataFrame) -> bool:
@@ -183,7 +187,7 @@ def _opened(file: TextFile) -> Iterator[BinaryIO]:
     with raw:
         compressed = _read(file, raw, 2, line=1) == b"\x1f\x8b"
         raw.seek(0)
-        yield gzip.GzipFile(fileobj=raw, mode="rb") if compressed else raw
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if compressed else raw
 
 
 def _read(file: TextFile, stream: BinaryIO, size: int, line: int) -> bytes:

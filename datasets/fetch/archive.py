@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 _CHUNK = 1 << 20  # bytes copied at a time
 _MOST_MEMBERS = 1000  # files before the one that is wanted; tarfile keeps a record of each
@@ -35,9 +35,9 @@ def extract_member(
     Raises ArchiveError; errors of reading `source` and of writing pass through. What was written until an error stays.
     """
     try:
-        with gzip.GzipFile(fileobj=_Bounded(source, limit), mode="rb") as unpacked:
+        with gzip.GzipFile(fileobj=cast(BinaryIO, _Bounded(source, limit)), mode="rb") as unpacked:
             stream = _Bounded(unpacked, limit)
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", tarinfo=_Header) as archive:
                 _extract(archive, name, place, limit, progress)
             while stream.read(_CHUNK):  # gzip's checksum, the only one there is, comes last
                 pass
@@ -51,7 +51,7 @@ def _extract(
     for number, member in enumerate(archive):
         _check_member(number, member, limit)
         if member.isfile() and PurePosixPath(member.name).name == name:
-            _copy(archive.extractfile(member), member.size, place, progress)
+            _copy(cast("BinaryIO | None", archive.extractfile(member)), member.size, place, progress)
             return
     raise ArchiveError(f"there is no {name} in it")
 

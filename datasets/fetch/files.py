@@ -75,7 +75,7 @@ def _download(manifest: Manifest, file: RemoteFile, root: Path, retries: int) ->
     except ValueError as error:  # pooch's word for a wrong hash, and ours for a wrong size
         raise DataError(
             f"{file.url}: the content is not the published one ({file.size} bytes, "
-            f"sha256 {file.sha256[:12]}…) and was not kept; something between you and the server "
+            f"sha256 {(file.sha256 or '')[:12]}…) and was not kept; something between you and the server "
             f"may have altered it, try another connection"
         ) from error
 

@@ -69,5 +69,5 @@ def _stream(file: RemoteFile, draft: Path, report: Callable[[str], None] | None)
             told = done
             report(f"{file.path}: {done / 1e9:.1f} of about {file.size / 1e9:.1f} GB")
 
-    with opened(file.url, decode=False) as body:
-        extract_member(body, file.member, draft, _SIZE_MARGIN * file.size, progress)
+    with opened(file.url or "", decode=False) as body:
+        extract_member(body, file.member or "", draft, _SIZE_MARGIN * file.size, progress)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
@@ -79,7 +79,7 @@ def read_raw(source: Source) -> RawGraph:
     )
 
 
-def _unpickle(files: RawFiles, part: str) -> np.ndarray | csr_matrix | dict:
+def _unpickle(files: RawFiles, part: str) -> Any:
     return load_pickle(files.content(part), files.path(part), hint_for(files.source))
 
 

@@ -14,7 +14,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -60,7 +60,7 @@ class _Dtype(Record):
         order = _text(state[1])
         if order not in ("<", ">", "|", "="):
             raise ValueError(f"byte order {shown(order)}")
-        self.value = self.value.newbyteorder(order)
+        self.value = self.value.newbyteorder(cast(Any, order))
 
 
 class _Array(Record):

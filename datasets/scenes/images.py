@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -149,7 +149,7 @@ def decode_images(paths: Sequence[Path], form: ImageFormat, fix_hint: str) -> np
     images = np.empty((len(paths), rows, columns, form.channels), np.uint8)
 
     def decode(index: int) -> None:
-        images[index] = read_image(paths[index], form, fix_hint)
+        images[index] = np.asarray(read_image(paths[index], form, fix_hint))
 
     _in_parallel(decode, range(len(paths)))
     return images
@@ -203,10 +203,12 @@ def _header(path: Path, fix_hint: str) -> _Header:
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))
         turned = exif.get(ExifTags.Base.Orientation)
-        return _Header(image.size, image.has_transparency_data, turned if turned in range(2, 9) else _UPRIGHT)
+        return _Header(
+            image.size, image.has_transparency_data, int(turned) if turned and turned in range(2, 9) else _UPRIGHT
+        )
 
 
-def _in_parallel(work: Callable[..., _Result], items: Sequence) -> list[_Result]:
+def _in_parallel(work: Callable[..., _Result], items: Sequence[Any]) -> list[_Result]:
     """The results, in order; the first error ends it."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(work, items))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.core.files import is_file
@@ -21,7 +22,7 @@ class WikiTextManifest(Manifest):
     The folder wins where all three files are in it; where some are missing, the archive does.
     """
 
-    archive: RemoteFile | None = None
+    archive: RemoteFile = field(kw_only=True)
 
     def place(self, root: Path) -> Path:
         """The folder of the three files, or the archive if only that is whole."""
@@ -74,17 +75,24 @@ def _manifest(name: str, folder: str, files: tuple[RemoteFile, ...], sha256: str
     )
 
 
-_SMALL = {
+#: Checksum, if it is known, and size of each split's file.
+_Known = Mapping[str, tuple[str | None, int]]
+_SMALL: _Known = {
     "train": ("9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f", 10_797_148),
     "valid": ("f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8", 1_121_681),
     "test": ("d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0", 1_256_449),
 }
 # The checksum of WikiText-103's archive is known, those of its files are not; sizes are approximate.
-_LARGE = {"train": (None, 540_000_000), "valid": (None, 1_140_000), "test": (None, 1_280_000)}
+_LARGE: _Known = {
+    "train": (None, 540_000_000),
+    "valid": (None, 1_140_000),
+    "test": (None, 1_280_000),
+}
 
 
-def _files(folder: str, known: dict[str, tuple[str | None, int]]) -> tuple[RemoteFile, ...]:
-    return tuple(RemoteFile(f"{folder}/{file_name(split)}", None, *known[split], check=check_text) for split in SPLITS)
+def _files(folder: str, known: _Known) -> tuple[RemoteFile, ...]:
+    files = [(f"{folder}/{file_name(split)}", *known[split]) for split in SPLITS]
+    return tuple(RemoteFile(path, None, sha256, size, check=check_text) for path, sha256, size in files)
 
 
 MANIFESTS = {

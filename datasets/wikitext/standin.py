@@ -57,9 +57,10 @@ def read_floors(folder: Path, fix_hint: str) -> dict[str, float]:
 
 def _floor(split: str, nats: object, words: object) -> float:
     """Nats per word. Raises ValueError for what is none."""
-    if type(nats) not in (int, float) or type(words) is not int or not 0 < words < _MOST or not 0 <= nats < _MOST:
-        raise ValueError(f"{split}: a text of {shown(words)} words cannot have {shown(nats)} nats")
-    return nats / words
+    numbers = isinstance(nats, int | float) and isinstance(words, int) and bool not in (type(nats), type(words))
+    if numbers and 0 < words < _MOST and 0 <= nats < _MOST:  # type: ignore[operator]
+        return nats / words  # type: ignore[operator]
+    raise ValueError(f"{split}: a text of {shown(words)} words cannot have {shown(nats)} nats")
 
 
 def _standin(name: str) -> StandIn:

@@ -148,7 +148,7 @@ def _opened(file: TextFile) -> Iterator[IO[bytes]]:
 
 def _member(file: TextFile, archive: zipfile.ZipFile) -> IO[bytes]:
     try:
-        entry = archive.getinfo(file.member)
+        entry = archive.getinfo(file.member or "")
     except KeyError as error:
         raise file.fault("is not in the archive") from error
     _check_size(file, entry.file_size)

@@ -132,8 +132,8 @@ class WordTokenizer:
         """
         words = {number: f" {word}" for word, number in self.special.items()}
         text = []
-        for word, run in groupby(map(int, ids), words.get):
-            run = list(run)
+        for word, group in groupby(map(int, ids), words.get):
+            run = list(group)
             if not all(0 <= number < self.size for number in run):
                 raise ValueError(f"an id lies outside 0 … {self.size - 1}")
             text.append(self._bpe.decode(run, skip_special_tokens=False) if word is None else word * len(run))

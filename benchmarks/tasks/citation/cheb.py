@@ -31,7 +31,8 @@ class ChebConv(PyGChebConv):
     def forward(self, x: Tensor | Features, edge_index: Tensor, nodes: int) -> Tensor:
         """``x (nodes, in_channels)`` → ``(nodes, out_channels)``."""
         if self._laplacian is None:
-            self._laplacian = Edges(*self.__norm__(edge_index, nodes, None, self.normalization), nodes)
+            edges, weight = self.__norm__(edge_index, nodes, None, self.normalization)
+            self._laplacian = Edges(edges, weight, nodes)
         above: Tensor | None = None  # b_{k+2}
         current: Tensor | None = None  # b_{k+1}
         for k in reversed(range(len(self.lins))):

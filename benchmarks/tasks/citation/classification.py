@@ -29,6 +29,7 @@ class NodeClassification(Task):
     The hidden layer is judged and shown on test nodes: training has told those of the training nodes apart already.
     """
 
+    model: Any
     selection = "valid_accuracy"
 
     def __init__(self, config: CitationConfig, source: Source, seed: int) -> None:
@@ -69,7 +70,8 @@ class NodeClassification(Task):
         return self._loss(self.model(self.graph), self.graph.y)
 
     def first_layer(self) -> list[nn.Module]:
-        return self.model.first_layer()
+        layers: list[nn.Module] = self.model.first_layer()
+        return layers
 
     def _hidden(self, weights: dict[str, Tensor] | None = None) -> Tensor | None:
         """Hidden vectors of the nodes to show, ``(nodes, width)``; None for a model without feedback points."""

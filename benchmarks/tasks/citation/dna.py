@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class DNAConv(PyGDNAConv):
         return out.view(heads, nodes, width).transpose(0, 1).reshape(nodes, heads * width)
 
 
-def _project(x: Tensor, linear: nn.Module) -> Tensor:
+def _project(x: Tensor, linear: Any) -> Tensor:
     """PyG's grouped linear map on ``x (heads, rows, width)`` → ``(heads · rows, width)``.
 
     The groups of a head form one block-diagonal (width × width) matrix.

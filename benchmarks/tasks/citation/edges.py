@@ -28,7 +28,8 @@ class Edges:
     @classmethod
     def normalised(cls, edge_index: Tensor, nodes: int) -> Edges:
         """With self loops, weighted by D^-½ (A + I) D^-½."""
-        return cls(*gcn_norm(edge_index, None, nodes), nodes)
+        edges, weight = gcn_norm(edge_index, None, nodes)
+        return cls(edges, weight, nodes)
 
     def pattern(self, heads: int = 1, layers: int = 1) -> Pattern:
         """Rows (head, target), columns (head, source, layer): every head works within itself only."""

@@ -57,6 +57,7 @@ class Links:
 class LinkPrediction(Task):
     """Reconstruction of the training links; AUC and average precision on held-out links (5% and 10%)."""
 
+    model: Any
     selection = "valid_auc"
 
     def __init__(self, config: CitationConfig, source: Source, seed: int) -> None:
@@ -94,7 +95,8 @@ class LinkPrediction(Task):
         return self._scores(self.held_out)
 
     def first_layer(self) -> list[nn.Module]:
-        return self.model.first_layer()
+        layers: list[nn.Module] = self.model.first_layer()
+        return layers
 
     def _unlinked_pairs(self, count: int) -> Tensor:
         """Up to ``count`` random ordered pairs of different nodes that no training link joins."""

@@ -45,8 +45,7 @@ def _skipped(placement: str, recipe: str) -> dict[str, str]:
 
 
 def _perplexity(name: str, title: str, short: str = "") -> Metric:
-    tolerances = {"min_effect": 0.01, "rerun_tolerance": 0.05}
-    return Metric(name, title, LOWER, 1, **tolerances, relative=True, logarithmic=True, short=short)
+    return Metric(name, title, LOWER, 1, "", 0.01, 0.05, relative=True, logarithmic=True, short=short)
 
 
 DOMAIN = Domain(

@@ -53,6 +53,7 @@ class LanguageModelling(Task):
         ValueError: the text is shorter than one window of every stream, or than an evaluation's.
     """
 
+    model: Transformer
     selection = "valid_loss"
 
     def __init__(self, config: LanguageConfig, text: WikiText, seed: int) -> None:

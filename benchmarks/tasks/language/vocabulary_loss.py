@@ -53,7 +53,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             parts = [
                 sums.add(*rows) for rows in zip(hidden.to(product).split(chunk), targets.split(chunk), strict=True)
             ]
-        of_hidden = torch.cat(parts) if ctx.needs_input_grad[0] else None
+        of_hidden = torch.cat([part for part in parts if part is not None]) if ctx.needs_input_grad[0] else None
         ctx.save_for_backward(of_hidden, sums.of_weight, sums.of_bias)
         ctx.tokens = len(targets)
         return sums.loss / ctx.tokens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,7 +41,7 @@ class RadianceField(nn.Module):
         self.colour = nn.Linear(half, 3)
         self.tap = ErrorTap(4, batch_dims=2)
         with torch.no_grad():
-            self.density.bias += config.density_bias
+            self.density.bias.add_(config.density_bias)
 
     def forward(self, positions: Tensor, directions: Tensor) -> Tensor:
         """Raw values of ``positions (rays, samples, 3)`` seen along the unit vectors ``directions (rays, 3)``.
@@ -60,7 +62,7 @@ class RadianceField(nn.Module):
         return self.tap(torch.cat([self.colour(view), density], dim=-1))
 
 
-def linear_of_concat(layer: nn.Linear, h: Tensor, extra: Tensor) -> Tensor:
+def linear_of_concat(layer: Any, h: Tensor, extra: Tensor) -> Tensor:
     """``layer(cat([extra, h]))`` without the copy, ``(…, width)``; ``extra`` may broadcast over h's samples.
 
     Then its share is computed once for all samples of a ray. The weight's first columns are those of `extra`.

@@ -65,6 +65,7 @@ class Reconstruction(Task):
     the best on validation, as the field does.
     """
 
+    model: NeRF
     selection = "valid_psnr"
     keeps_last = True
 

@@ -63,7 +63,8 @@ def contact_sheet(rows: Sequence[SheetRow], near: float, far: float) -> Image.Im
         raise ValueError(f"{len(rows)} rows of a sheet with images of the sizes {sorted(sizes)}: give one size")
     if not near < far:
         raise ValueError(f"near={near}, far={far}: near must be less than far")
-    height, width = _panel_size(*sizes.pop(), len(rows))
+    rows_high, columns_wide = sizes.pop()
+    height, width = _panel_size(rows_high, columns_wide, len(rows))
     step = _LINE + height + _GAP
     sheet = Image.new("RGB", (_left(len(_COLUMNS), width), _HEAD + len(rows) * step), _PAPER)
     draw = ImageDraw.Draw(sheet)
