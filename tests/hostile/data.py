@@ -114,7 +114,7 @@ def _criteo(draw: random.Random, folder: Path) -> None:
     name, content = draw.choice([("train.txt", content), ("train.txt.gz", gzip.compress(content, mtime=0))])
     _put(folder / "root" / "criteo", {name: _altered(draw, content) if draw.random() < 0.2 else content})
     data = load_criteo(resolve("criteo", "real"), _ROWS)
-    assert int(data.rows.max()) < sum(data.field_sizes)
+    assert int(data.feature_ids.max()) < sum(data.field_sizes)
 
 
 def _wikitext(draw: random.Random, folder: Path) -> None:
@@ -143,10 +143,10 @@ def _cached_rows(draw: random.Random, folder: Path) -> None:
     """Encoded rows of Criteo in the cache: what is loaded is what was encoded."""
     _put(folder / "root" / "criteo", _good_criteo())
     good = load_criteo(resolve("criteo", "real"), _ROWS)
-    expected = good.rows.clone(), good.labels.clone()
+    expected = good.feature_ids.clone(), good.labels.clone()
     _alter_one(draw, criteo_folder(resolve("criteo", "real"), _ROWS))
     again = load_criteo(resolve("criteo", "real"), _ROWS)
-    assert torch.equal(again.rows, expected[0]) and torch.equal(again.labels, expected[1]), "other rows"
+    assert torch.equal(again.feature_ids, expected[0]) and torch.equal(again.labels, expected[1]), "other rows"
     assert again.field_sizes == good.field_sizes, "other fields"
 
 
