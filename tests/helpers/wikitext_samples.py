@@ -46,13 +46,11 @@ def encode_by_hand(words: list[str], stored: str, special: dict[str, int]) -> li
     """Apply the stored merges, best first, to each word's bytes (a space before them)."""
     model = json.loads(stored)["model"]
     ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
-    ids = []
-    for word in words:
-        if word in special:
-            ids.append(special[word])
-        elif word != "\n":
-            ids += [model["vocab"][piece] for piece in _merged([_letter(b) for b in f" {word}".encode()], ranks)]
-    return ids
+    known: dict[str, list[int]] = {word: [number] for word, number in special.items()}
+    known.setdefault("\n", [])
+    for word in set(words) - known.keys():
+        known[word] = [model["vocab"][piece] for piece in _merged([_letter(b) for b in f" {word}".encode()], ranks)]
+    return [number for word in words for number in known[word]]
 
 
 def count_merges_by_hand(words: list[str], count: int) -> list[tuple[str, str]]:

@@ -15,9 +15,11 @@ from benchmarks.settings.compose import compose, load_plugins, options
 from benchmarks.settings.overrides import plugins_named_in, with_list_of_plugins
 from benchmarks.settings.schema import entry_for
 from benchmarks.training.run import Run
+from benchmarks.workers import workload
 from dfa_core import make_method, measure_alignment
 from tests import REPOSITORY
 from tests.helpers.engine_nets import Net
+from tests.helpers.trials import Inline
 
 EXAMPLE = REPOSITORY / "examples" / "random_direction.py"
 TINY = """
@@ -64,8 +66,10 @@ def test_a_plugin_is_a_choice_like_any_other(example):
             compose(["method=random_direction", wrong] if "=random" not in wrong else [wrong])
 
 
-def test_a_sweep_puts_the_plugin_into_every_table(command, own_methods):
+def test_a_sweep_puts_the_plugin_into_every_table(command, own_methods, monkeypatch):
     """`make bench-all PLUGINS=…`: the suite itself stays untouched, and the tables have one more column."""
+    monkeypatch.setattr(workload, "Pool", Inline)  # workers with a plugin: tests/workers/test_sweep.py
+    Inline.done = []
     done = command(sweep_command.main)(
         "profile=smoke", "tasks=citation/gcn_cora", "methods=bp,random_direction", f"plugins=[{EXAMPLE}]",
         "jobs=1", "results=out", "alignment=true",

@@ -26,6 +26,7 @@ from benchmarks.workers.plan import QueuedRun, Selection, plan
 from benchmarks.workers.pool import Queue, Worker
 from benchmarks.workers.request import parse
 from benchmarks.workers.time_left import InProgress
+from tests.helpers.trials import Inline
 
 TROUBLE = '''
 """dfa, but on the graph autoencoder it raises and on the Chebyshev network it kills its process, until calmed."""
@@ -52,7 +53,7 @@ def selection(method="bp", seeds=(0,)):
     return Selection("smoke", ["citation/gcn_cora"], [method], seeds, ["task.epochs=2"])
 
 
-def test_failed_and_killed_runs_do_not_stop_the_others(command, own_methods):
+def test_failed_and_killed_runs_do_not_stop_the_others(command, own_methods, monkeypatch):
     """They are recorded as failed with the reason, the exit code says so, and the next sweep tries just them again."""
     Path("trouble.py").write_text(TROUBLE)
     arguments = ("profile=smoke", "tasks=citation/gcn_cora,citation/gae_cora,citation/cheb_cora", "methods=trouble",
@@ -72,6 +73,8 @@ def test_failed_and_killed_runs_do_not_stop_the_others(command, own_methods):
     ok = next(path for path in Path("out/records").rglob("*.json") if "gcn" in str(path))
     before = ok.read_bytes()
     Path("calm").touch()
+    monkeypatch.setattr(workload, "Pool", Inline)
+    Inline.done = []
     second = command(sweep.main)(*arguments)
     assert second.code == 0 and "1 of 3 runs are recorded already" in second.out
     assert {r.status for r in iterate_records(Path("out/records"))} == {"ok"} and ok.read_bytes() == before
