@@ -20,7 +20,7 @@ CHOICES = ("auto", "real", "standin")
 
 
 def _collections() -> Iterator[Collection]:
-    """What the packages export."""
+    """The collections that the packages export."""
     for path in sorted(Path(__file__).parent.glob("*/__init__.py")):
         exported = getattr(importlib.import_module(f"datasets.{path.parent.name}"), "DATASET", None)
         if exported is not None:

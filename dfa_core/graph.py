@@ -35,7 +35,7 @@ class ReachedTap:
 
 @dataclass(eq=False)
 class Above:
-    """What a loss was computed by, from the error taps on.
+    """The part of a loss's graph that lies above the error taps.
 
     Attributes:
         taps: the passes that the loss depends on, in the order they ran.

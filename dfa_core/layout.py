@@ -69,7 +69,7 @@ class Layout:
             mark.name, mark.recorder = name, recorders[name]
 
     def recorders(self) -> dict[str, Recording | None]:
-        """What each mark reports to, by name."""
+        """The recorder that each mark reports to, by name."""
         return {name: mark.recorder for name, mark in {**self.points, **self.taps}.items()}
 
     def is_attached(self, recorder: Recording | None) -> bool:

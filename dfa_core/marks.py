@@ -23,7 +23,7 @@ NO_REPLICAS = (
 
 
 class Recording(Protocol):
-    """What marks report to: each call gives what the mark passes on."""
+    """The protocol of recorders, to which marks report: each call returns the tensor that the mark passes on."""
 
     def at_point(self, name: str, x: Tensor) -> Tensor: ...
 

@@ -1,4 +1,4 @@
-"""What a training method is: how a model's parameters get their gradients."""
+"""The protocol of a training method: how a model's parameters get their gradients."""
 
 from __future__ import annotations
 

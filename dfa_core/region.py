@@ -18,7 +18,7 @@ from dfa_core.errors import FeedbackError
 
 
 class Owner(Protocol):
-    """What a recorder does at the two moments."""
+    """The two callbacks of a recorder."""
 
     def at_compiled_tap(self) -> None: ...
 

@@ -25,7 +25,7 @@ class Visit:
 
 @dataclass(eq=False)
 class Activation:
-    """What a feedback point was given.
+    """The activation that a feedback point was given.
 
     Attributes:
         value: the activation, cut from its graph, ``(*batch, *features)``.

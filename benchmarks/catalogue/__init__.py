@@ -1,4 +1,4 @@
-"""What there is: domains, architectures, methods, metrics, tables and published numbers, as data.
+"""The entries of the suite: domains, architectures, methods, metrics, tables and published numbers, as data.
 
 A domain is a package of `benchmarks.tasks` with a module `catalogue` that defines `DOMAIN`. Everything that a shared
 module has to know of it stands there: nothing outside lists domains, architectures or titles. Reading a catalogue

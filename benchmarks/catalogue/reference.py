@@ -22,7 +22,7 @@ class Published(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a published number measures."""
+    """The measurement behind a published number."""
 
     domain: str
     architecture: str
@@ -56,7 +56,7 @@ def published(path: Path = FILE) -> dict[Key, Published]:
 
 
 def published_for(domain: str, architecture: str, dataset: str) -> dict[str, dict[str, float]]:
-    """What the paper has of an architecture on a dataset: metric → method → number."""
+    """The paper's numbers of an architecture on a dataset: metric → method → number."""
     found: dict[str, dict[str, float]] = {}
     for key, one in published().items():
         if key[:3] == (domain, architecture, dataset):

@@ -1,4 +1,4 @@
-"""What a comparison finds: a verdict for every cell."""
+"""The findings of a comparison: a verdict for every cell."""
 
 from __future__ import annotations
 

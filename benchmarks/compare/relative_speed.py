@@ -17,7 +17,7 @@ Factors = dict[str, float]
 
 
 class _Run(NamedTuple):
-    """What is timed. No task: placements of the feedback have one each, and share the backprop of one of them."""
+    """A timed combination. No task: placements of the feedback have one each, and share the backprop of one of them."""
 
     domain: str
     architecture: str

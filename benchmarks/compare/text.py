@@ -79,7 +79,7 @@ def markdown(comparison: Comparison, title: str) -> str:
 
 
 def _sections(comparison: Comparison) -> Iterator[tuple[str, list[Change]]]:
-    """What is notable, under its headings; headings without changes are left out."""
+    """Notable changes under their headings; headings without changes are left out."""
     notable = [change for change in _worst_first(comparison) if change.verdict not in _QUIET]
     failed = [change for change in notable if change.verdict in comparison.failing]
     better = [change for change in notable if change not in failed and change.verdict == BETTER]

@@ -18,7 +18,7 @@ from benchmarks.records.run_history import ALIGNMENT, WEIGHT_ALIGNMENT
 
 
 class Level(NamedTuple):
-    """What a panel's lines and the band are: beginnings of the history's columns."""
+    """The lines and the band of a panel: beginnings of the history's columns."""
 
     line: str
     band: str

@@ -18,7 +18,7 @@ MOST_OF_A_LINE = 150
 
 
 class Axis(NamedTuple):
-    """What a chart's horizontal axis is: the history's column, and its label with unit."""
+    """The horizontal axis of a chart: the history's column, and its label with unit."""
 
     column: str
     label: str

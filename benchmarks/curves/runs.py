@@ -38,7 +38,7 @@ class Line:
 
 
 class Remark(NamedTuple):
-    """What of a line is not shown, and why."""
+    """The parts of a line that are not shown, and why."""
 
     line: str  # its name
     text: str

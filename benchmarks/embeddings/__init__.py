@@ -1,4 +1,4 @@
-"""What the hidden layer holds under each method: measured in every run, and drawn (arXiv:2006.12878, figure 2).
+"""The hidden layer under each method: measured in every run, and drawn (arXiv:2006.12878, figure 2).
 
     python -m benchmarks.embeddings                                     rewrite results/figures/…/gcn_*_embedding.png
     python -m benchmarks.embeddings --tasks 'citation/*_cora' --profile quick --seed 1

@@ -24,7 +24,7 @@ _DIGITS = 6  # significant
 
 
 class Line(NamedTuple):
-    """What a trend is drawn of: a method on all datasets of an architecture."""
+    """A line of a trend: a method on all datasets of an architecture."""
 
     domain: str
     architecture: str
@@ -118,7 +118,7 @@ class _Level(TypedDict):
 
 
 class _Written(TypedDict):
-    """What `to_json` gives."""
+    """The JSON object that `to_json` gives."""
 
     __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
 

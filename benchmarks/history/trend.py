@@ -41,7 +41,7 @@ class Trend:
 
     @property
     def tolerance(self) -> float:
-        """What the gate lets pass if every seed moves by it; a mean over tasks moves further only if some task did."""
+        """The change that the gate lets pass in every seed; a mean over tasks moves further only if some task did."""
         return self.metric.tolerance("rerun_tolerance", self.stretch[0])
 
     @property

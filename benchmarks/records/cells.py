@@ -31,7 +31,7 @@ LARGEST = 1e50
 
 
 class CellKey(NamedTuple):
-    """What makes two cells comparable: everything but the configuration hash."""
+    """The key that makes two cells comparable: everything but the configuration hash."""
 
     profile: str
     task: str

@@ -67,7 +67,7 @@ def is_known(name: str) -> bool:
 
 
 def unknown(name: str) -> str:
-    """What to say of a name that `lookup` does not find: the nearest registered ones."""
+    """The message about a name that `lookup` does not find, with the nearest registered ones."""
     near = difflib.get_close_matches(name, _known(), n=2, cutoff=0.5) or names()[:3]
     return (
         f"unknown metric {name!r}; the nearest are {', '.join(near)}. "

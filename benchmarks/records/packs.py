@@ -136,7 +136,7 @@ def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
 
 
 def ended(records: Iterable[Record]) -> Iterable[Record]:
-    """Those whose history is whole: a run that failed may have left a torn one, and nobody draws it."""
+    """The records whose history is whole: a run that failed may have left a torn one, and nobody draws it."""
     return (record for record in records if record.status in ("ok", "diverged"))
 
 
@@ -146,7 +146,7 @@ def packs_in(results: Path) -> list[Path]:
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
-    """Those of ``profile`` ("" for all) whose task matches one of the comma-separated patterns."""
+    """The records of ``profile`` ("" for all) whose task matches one of the comma-separated patterns."""
     patterns = [pattern.strip() for pattern in tasks.split(",")]
     chosen = [record for record in records if profile in ("", record.profile)]
     return [record for record in chosen if any(fnmatch.fnmatch(record.task, p) for p in patterns)]

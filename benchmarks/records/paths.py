@@ -55,7 +55,7 @@ def report(results: Path) -> Path:
 
 
 def baseline(results: Path, profile: str) -> Path:
-    """What the gate compares with."""
+    """The baseline that the gate compares with."""
     return published(results) / "baselines" / f"{profile}.json"
 
 

@@ -58,7 +58,7 @@ class AlignmentSummary(TypedDict, total=False):
 
 
 class DataUsed(TypedDict, total=False):
-    """What a run learned from; empty if it failed before it opened its data."""
+    """The data that a run learned from; empty if it failed before it opened its data."""
 
     source: valid.DataSource  # real | stand-in
     fingerprint: valid.Text

@@ -109,7 +109,7 @@ def to_json(history: History) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Packed:
-    """What `to_json` gives."""
+    """The JSON object that `to_json` gives."""
 
     __pydantic_config__ = valid.CLOSED
 

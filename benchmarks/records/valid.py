@@ -1,4 +1,4 @@
-"""What files from outside must hold: the types of their fields, and the check of a JSON text against them.
+"""The schema of files from outside: the types of their fields, and the check of a JSON text against them.
 
 The fields themselves are declared where they are used: of a record in `benchmarks.records.record`, of a baseline's cell
 in `benchmarks.records.baseline_file`, of a snapshot in `benchmarks.history.baseline_snapshot`. pydantic compares; what

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(chosen: argparse.Namespace, out: Path) -> None:
-    """What would else be found wrong when everything is rendered."""
+    """The checks that would else fail when everything is rendered."""
     if not 1 <= chosen.fps <= _FASTEST:
         raise ValueError(f"--fps {chosen.fps:g}: must lie between 1 and {_FASTEST}")
     if not 0 < chosen.scale <= _LARGEST:

@@ -1,4 +1,4 @@
-"""What a run of view synthesis left behind, brought back: its fields, its scene, and how it rendered them."""
+"""A recorded run of view synthesis, loaded again: its fields, its scene, and how it rendered them."""
 
 from __future__ import annotations
 

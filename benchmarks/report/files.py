@@ -1,4 +1,4 @@
-"""What lies in files: embeddings, renderings and text samples, beside the records or among the committed figures."""
+"""Files in the report: embeddings, renderings and text samples, beside the records or among the figures."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _stem(name: str) -> str:
 
 
 def _artefacts(material: Material, name: str) -> Iterator[tuple[ResultCell, Record, Path]]:
-    """Of every task and method under the settings as shipped the first seed that left ``name`` here."""
+    """The first seed that left ``name`` here, of every task and method under the settings as shipped."""
     cells = [cell for cell in material.results.cells if cell.primary and not cell.key.variant]
     for cell in sorted(cells, key=cell_order):
         found = ((record, material.artefact(record, name)) for record in material.provenance.runs(cell))

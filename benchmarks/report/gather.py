@@ -1,4 +1,4 @@
-"""What a report is made of: the records, cells, histories, artefacts and figures of one results folder."""
+"""The material of a report: the records, cells, histories, artefacts and figures of one results folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Material:
 
 
 def gather_material(every: ResultSet, profile: str = "") -> Material:
-    """What there is of ``profile`` ("" for all but smoke, unless there is no other).
+    """The material of ``profile`` ("" for all but smoke, unless there is no other).
 
     Raises:
         ValueError: no record; one line.

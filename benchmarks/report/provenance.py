@@ -19,7 +19,7 @@ from benchmarks.records.runs import Run
 
 
 class Identity(NamedTuple):
-    """What the runs of an entry have in common."""
+    """The values that the runs of an entry have in common."""
 
     profile: str
     task: str

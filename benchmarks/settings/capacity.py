@@ -1,4 +1,4 @@
-"""What this machine has: processor, cores and memory. Without PyTorch, which takes seconds to import."""
+"""The capacity of this machine: processor, cores and memory. Without PyTorch, which takes seconds to import."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _by_hydra(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
-    """What Hydra composes from a file of `conf/`; whatever is wrong with files or overrides is a `UsageError`."""
+    """Hydra's configuration from a file of `conf/`; whatever is wrong with files or overrides is a `UsageError`."""
     try:
         with _hydra():
             return hydra_compose(name, overrides=list(overrides))

@@ -25,7 +25,7 @@ _LIMIT = "limit"
 
 
 class Limit(NamedTuple):
-    """What a value must fulfil, and how a message says it."""
+    """A condition on a value, and how a message says it."""
 
     allows: Callable[[Any], bool]
     requirement: str
@@ -103,7 +103,7 @@ def first_problem(schema: type, values: Mapping[str, Any], prefix: str = "", oth
 
 
 def number_problem(key: str, value: float) -> str | None:
-    """What is wrong with a number, whatever it is for."""
+    """The problem of a number, whatever it is for; None if there is none."""
     if isinstance(value, int):
         counted = abs(value) > MOST and not key.endswith("seed")
         return f"{key}={shown(value)}: must be {MOST:,} or less" if counted else None

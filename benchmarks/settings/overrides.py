@@ -93,7 +93,7 @@ class Overrides(Sequence[str]):
         return Overrides((*self.settings, *Overrides.of(texts).settings))
 
     def only(self, keys: Iterable[str]) -> Overrides:
-        """Those of some settings."""
+        """The overrides of some settings."""
         wanted = set(keys)
         return Overrides(tuple(setting for setting in self.settings if setting.key in wanted))
 

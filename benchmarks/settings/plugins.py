@@ -72,7 +72,7 @@ def _import(specification: str) -> ModuleType:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong and, if it went wrong in code, where."""
+    """The error and, if it came from code, where."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.name == "<module>"]

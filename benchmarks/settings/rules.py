@@ -56,7 +56,7 @@ def _typed(config: DictConfig) -> Iterator[tuple[str, DictConfig, type]]:
 
 
 def _fit_problem(config: DictConfig) -> str | None:
-    """What a task cannot have: a network, data, a precision or a metric that is not its own."""
+    """The first choice that does not fit the task: its network, data, precision or metric."""
     task = config.task
     schema, known = cast(type[TaskConfig], OmegaConf.get_type(task)), architectures()
     found = known.get(task.architecture)

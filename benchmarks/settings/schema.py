@@ -68,7 +68,7 @@ class OptimConfig:
 
 @dataclass
 class TaskConfig:
-    """What every task has, whatever its domain."""
+    """The settings of every task, whatever its domain."""
 
     cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")  # in which all operations of the networks exist
@@ -100,7 +100,7 @@ class TaskConfig:
 
 
 def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
-    """What a task says of ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
+    """The task's entry for ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
     return entries.get(method, None if method == "bp" else entries.get("others"))
 
 
@@ -140,7 +140,7 @@ class HardwareConfig:
 
 @dataclass
 class LoggerConfig:
-    """What is written besides the record and its history, which always are."""
+    """The loggers besides the record and its history, which are always written."""
 
     name: str = limited(one_of("none", "wandb"), "none")
     mode: str = limited(one_of("offline", "online"), "offline")  # of wandb

@@ -1,4 +1,4 @@
-"""What Hydra composes beside the files of `conf/`: the schema, tasks without a file, methods, and the resolvers."""
+"""Hydra's nodes beside the files of `conf/`: the schema, tasks without a file, methods, and the resolvers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _store_choice(path: str, node: dict[str, Any]) -> None:
 
 
 def _task(task: Task) -> dict[str, Any]:
-    """What the task's file would hold; an architecture without a file has its values in its dataclasses."""
+    """The content that the task's file would have; an architecture without a file has its values in its dataclasses."""
     has_file = (CONF / "architecture" / f"{task.architecture}.yaml").exists()
     bases = [f"{'architecture' if has_file else 'schema'}/{task.architecture}"]
     bases += [f"architecture/{base}" for base in task.bases]

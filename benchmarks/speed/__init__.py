@@ -1,1 +1,1 @@
-"""What a training step costs: ``python -m benchmarks.speed`` (``make speed``)."""
+"""The cost of a training step: ``python -m benchmarks.speed`` (``make speed``)."""

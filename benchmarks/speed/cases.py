@@ -81,7 +81,7 @@ def _nerf(rows: int, repeats: int) -> SpeedCase:
 
 
 class _DenseDeepFM(nn.Module):
-    """What DeepFM has above its embeddings; under backprop they get their gradient, under the others they are cut."""
+    """DeepFM above its embeddings; under backprop they get their gradient, under the others they are cut."""
 
     def __init__(self) -> None:
         super().__init__()

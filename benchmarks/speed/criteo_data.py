@@ -60,7 +60,7 @@ def write_file(folder: Path, rows: int) -> None:
 
 
 def extrapolate(small: Encoding, large: Encoding, rows: int) -> Encoding:
-    """What so many rows would take: time in proportion, memory on the line through both measurements."""
+    """The estimate for so many rows: time in proportion, memory on the line through both measurements."""
     slope = (large.peak_mb - small.peak_mb) / (large.rows - small.rows)
     peak = large.peak_mb + max(slope, 0) * (rows - large.rows)
     factor = rows / large.rows

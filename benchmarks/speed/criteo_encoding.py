@@ -21,7 +21,7 @@ from datasets.registry import find_dataset
 
 @dataclass(frozen=True)
 class Encoding:
-    """What encoding so many rows took.
+    """The cost of encoding so many rows.
 
     seconds: on the clock. cpu_seconds: of all threads together. peak_mb: largest resident size of the process, its
     libraries included.
@@ -84,7 +84,7 @@ def _cache_at(cache: Path) -> Iterator[None]:
 
 
 def _peak_memory_mb() -> float:
-    """Of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
+    """Peak memory of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def result(timings: dict[str, Timing], form: str) -> dict[str, Any]:
-    """What is told of a form. Pairs are of wall and of processor time; a GPU's work is in the former alone."""
+    """The report on a form. Pairs are of wall and of processor time; a GPU's work is in the former alone."""
     own = timings[form]
     return {
         "milliseconds": (1000 * median(own.wall), 1000 * median(own.cpu)),

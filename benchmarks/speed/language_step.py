@@ -64,7 +64,7 @@ def measure(options: argparse.Namespace) -> Timings:
 
 
 def result(timings: Timings, form: str, options: argparse.Namespace) -> dict[str, Any]:
-    """What is told of a form. Pairs are of wall and of processor time; a GPU's work is in the former alone."""
+    """The report on a form. Pairs are of wall and of processor time; a GPU's work is in the former alone."""
     own = {part: timing for (name, part), timing in timings.items() if name == form}
     step = own["step"]
     return {

@@ -42,7 +42,7 @@ class LanguageStepper(Stepper[LanguageModelling]):
         )
 
     def parts(self) -> dict[str, Callable[[], None]]:
-        """What is timed, by name."""
+        """The timed parts, by name."""
         return {"step": self.step, "forward": self.forward, "update": self.loop.update}
 
     def forward(self) -> None:

@@ -27,7 +27,7 @@ FORMS: dict[str, Callable[[nn.Module], Callable[[Tensor], None]]] = {
 
 @dataclass(frozen=True)
 class Timing:
-    """What one form's step cost.
+    """The cost of one form's step.
 
     Attributes:
         wall: seconds of each timed step.

@@ -28,7 +28,7 @@ _DISTANCE = 4.0  # of the cameras from the origin
 
 @dataclass
 class FieldCall:
-    """What a field was asked in a step, and the gradient that came back: ``(rays, samples, 4)``."""
+    """A field's input in a step, and the gradient that came back: ``(rays, samples, 4)``."""
 
     field: RadianceField
     positions: Tensor
@@ -73,7 +73,7 @@ class NeRFStepper(Stepper[Reconstruction]):
             self._compiled = True
 
     def parts(self) -> dict[str, Callable[[], None]]:
-        """What is timed, by name. Compiled fields have no encoding that could be told from the rest."""
+        """The timed parts, by name. Compiled fields have no encoding that could be told from the rest."""
         parts = {"step": self.step, "fields": self.fields}
         return parts if self._compiled else {**parts, "encoding": self.encoding}
 

@@ -1,4 +1,4 @@
-"""What the commands that time steps share: options of the machine, where it was, and the timings as JSON."""
+"""Shared by the commands that time steps: options of the machine, where it was, and the timings as JSON."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def check_never_waits(step: Callable[[], None], what: str) -> None:
 
 
 def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
-    """What ``function(*arguments)`` returns in a new process, whose memory is nobody else's."""
+    """The result of ``function(*arguments)`` in a new process, whose memory is nobody else's."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result()

@@ -20,7 +20,7 @@ from datasets.wikitext.load import Tokenization, load_wikitext
 
 @dataclass(frozen=True)
 class Encoding:
-    """What encoding so many words (all splits) took.
+    """The cost of encoding so many words (all splits).
 
     training, cpu_training: seconds until the tokenizer was trained, on the clock and of all threads together.
     seconds, cpu_seconds: until everything was done. peak_mb: largest resident size of the process, its libraries
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _peak_memory_mb() -> float:
-    """Of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
+    """Peak memory of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

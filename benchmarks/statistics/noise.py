@@ -99,7 +99,7 @@ class Pair(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """What small samples borrow, by family: a high variance of values within a side, a typical one of differences."""
+    """Variances for small samples to borrow, by family: a high one within a side, a typical one of differences."""
 
     within: Mapping[tuple[str, str, str], float]
     paired: Mapping[tuple[str, str, str], float]

@@ -179,7 +179,7 @@ def _behind_row(grid: Grid, row: tuple[str, str]) -> list[Behind]:
 
 
 def text_of(cell: ResultCell, usual: int, decimals: int | None = None) -> str:
-    """What a cell shows: mean ± std, with a remark where runs are missing or their number is unusual."""
+    """The text of a cell: mean ± std, with a remark where runs are missing or their number is unusual."""
     if cell.skipped:
         return NONE
     if not cell.n:

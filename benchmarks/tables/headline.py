@@ -43,7 +43,7 @@ class Pick(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is about, for a reader."""
+        """The architecture or domain, for a reader."""
         return (
             f"all {title(self.row.comparison.architecture)}" if self.mean else title(self.row.comparison.architecture)
         )
@@ -113,7 +113,7 @@ def headline_table(picks: Sequence[Pick]) -> Table | None:
 
 
 def _picks(gap: Gap) -> list[Pick]:
-    """Of every architecture and method its mean row, or its only row; then the means of domains."""
+    """The mean row, or the only row, of every architecture and method; then the means of domains."""
     found: dict[tuple[str, str, str], Pick] = {}
     for row in gap.rows:
         one = row.comparison

@@ -1,4 +1,4 @@
-"""What stands in the places of a table: which cells share one, and the paper's number beside them."""
+"""The places of a table: which cells share one, and the paper's number beside them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from benchmarks.records.cells import ResultCell
 
 
 def beside(cell: ResultCell) -> Published | None:
-    """What may stand beside ``cell``: nothing unless it comes from real data and the settings as shipped."""
+    """The number that may stand beside ``cell``: none unless it comes from real data and the settings as shipped."""
     if cell.key.data_source != "real" or cell.key.variant:
         return None
     key = Key(cell.domain, cell.architecture, cell.dataset, cell.key.method, cell.key.metric)

@@ -15,7 +15,7 @@ NOT_RUN, NONE = "…", "–"
 
 
 class TableKind(Enum):
-    """What a table is about, in the order in which tables follow each other."""
+    """The subjects of tables, in the order in which tables follow each other."""
 
     RESULTS = "results"  # metrics by dataset and architecture, a column per method
     VARIANTS = "variants"  # runs with overrides beside the settings as shipped
@@ -25,7 +25,7 @@ class TableKind(Enum):
 
 
 class Role(Enum):
-    """What a column holds."""
+    """The contents of columns."""
 
     LABEL = "label"  # names: text, on the left of the numbers
     VALUE = "value"  # numbers of ours

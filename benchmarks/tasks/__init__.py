@@ -1,1 +1,1 @@
-"""What is trained: the protocol of a task, and one package for each domain."""
+"""Everything that is trained: the protocol of a task, and one package for each domain."""

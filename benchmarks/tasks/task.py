@@ -1,4 +1,4 @@
-"""What a task supplies to the training loop: model, batches, loss and evaluation. Nothing else."""
+"""The protocol of a task, which supplies the training loop with model, batches, loss and evaluation. Nothing else."""
 
 from __future__ import annotations
 

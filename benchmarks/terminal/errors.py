@@ -16,5 +16,5 @@ def nearest(given: str, valid: Sequence[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, with its kind: ``RuntimeError: boom``."""
+    """The error with its kind: ``RuntimeError: boom``."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

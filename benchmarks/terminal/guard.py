@@ -1,4 +1,4 @@
-"""What is around every command: a fault of the machine or of the user ends in one line and an exit code.
+"""The frame of every command: a fault of the machine or of the user ends in one line and an exit code.
 
     @command
     def main() -> int: ...

@@ -42,7 +42,7 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("
 
 
 def problem_of_name(kind: str, value: object) -> str | None:
-    """What is wrong with ``value`` as the name of a ``kind`` (one of `KINDS`), in half a line; None if nothing is."""
+    """The problem of ``value`` as the name of a ``kind`` (one of `KINDS`), in half a line; None if there is none."""
     if not isinstance(value, str):
         return f"{shown(value)} is no name: it must be a text"
     if not value:
@@ -58,14 +58,14 @@ def problem_of_name(kind: str, value: object) -> str | None:
 
 
 def problem_of_hash(value: object) -> str | None:
-    """What is wrong with ``value`` as the hash of a configuration; None if nothing is."""
+    """The problem of ``value`` as the hash of a configuration; None if there is none."""
     if isinstance(value, str) and _HASH.fullmatch(value):
         return None
     return f"{shown(value)} is no hash of a configuration: it must be 12 of the digits 0-9 and a-f"
 
 
 def problem_of_seed(value: object) -> str | None:
-    """What is wrong with ``value`` as a seed; None if nothing is."""
+    """The problem of ``value`` as a seed; None if there is none."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED:
         return None
     return f"{shown(value)} is no seed: it must be a whole number from 0 to {LARGEST_SEED}"

@@ -105,7 +105,7 @@ def _measured(task: Task, method: FeedbackMethod) -> Alignment:
 
 @contextlib.contextmanager
 def undisturbed(task: Task) -> Iterator[None]:
-    """What happens within leaves random generators, the model's mode and its buffers as they are.
+    """A block that leaves random generators, the model's mode and its buffers as they are.
 
     A forward pass in training mode draws dropout masks and moves batch norm's running statistics.
     """

@@ -76,7 +76,7 @@ def execute(
 
 
 def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[int], dict[str, float]]:
-    """What to measure at an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
+    """The probe of an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
     if not every or not has_alignment(method):
         return lambda evaluation: {}
     return lambda evaluation: {} if evaluation % every else alignment_row(task, method)

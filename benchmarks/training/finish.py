@@ -1,4 +1,4 @@
-"""What a finished run is measured by: test metrics of the best weights, alignment, cost."""
+"""The last measurements of a run: test metrics of the best weights, alignment, cost."""
 
 from __future__ import annotations
 

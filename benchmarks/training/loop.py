@@ -101,7 +101,7 @@ class Loop:
 
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
-        """What happens within is not training time; time up to now is counted in `progress`."""
+        """A block that is not training time; time up to now is counted in `progress`."""
         running = self._clock is not None
         self._count_time()
         self._clock = None
@@ -187,7 +187,7 @@ class Loop:
         self.schedule.after_step()
 
     def forward_context(self) -> contextlib.AbstractContextManager[None]:
-        """What a forward pass runs in: autocast, where the settings ask for it."""
+        """The context of a forward pass: autocast, where the settings ask for it."""
         if self._autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, self._autocast)

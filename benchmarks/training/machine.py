@@ -1,4 +1,4 @@
-"""What a record says of where it was made: versions, hardware, the code's commit, peak memory."""
+"""A record's circumstances: versions, hardware, the code's commit, peak memory."""
 
 from __future__ import annotations
 

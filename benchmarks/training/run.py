@@ -60,7 +60,7 @@ class Run:
 
     @property
     def method(self) -> str:
-        """What the method is called in records and tables: its name, or the one that the task gives it."""
+        """The method's name in records and tables: its own, or the one that the task gives it."""
         name: str = self.config.method.name
         return (entry_for(name, self.config.task.method_names) or name).replace("{}", name)
 

@@ -17,7 +17,7 @@ from benchmarks.tune.validation import blind
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial came to; ``value`` is ``None`` unless every one of its runs has a finite validation value."""
+    """The result of a trial; ``value`` is ``None`` unless every one of its runs has a finite validation value."""
 
     trial: Trial
     status: str  # ok | diverged | failed

@@ -28,7 +28,7 @@ def text_of(value: float | None, metric: str) -> str:
 
 
 def remarks(search: Search, rankings: Mapping[str, Ranking]) -> list[str]:
-    """What a reader must know to judge the tables."""
+    """The remarks that a reader needs to judge the tables."""
     lines = ["shipped: one more trial with the settings as shipped, outside the budget. No test metric was read."]
     for method, ranking in rankings.items():
         if ranking.best is None:

@@ -25,7 +25,7 @@ from benchmarks.workers.workload import Tally, jobs_for, work_through
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched. ``overrides`` hold for all trials and for the shipped settings beside them."""
+    """A search. ``overrides`` hold for all trials and for the shipped settings beside them."""
 
     task: str
     methods: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a search may know of a run: its validation metrics.
+"""The part of a run that a search may know: its validation metrics.
 
 A run's record holds its test metrics too. :func:`blind` takes them away where records enter a search: nothing behind
 it, neither the ranking nor what is shown while and after the runs, can see them.

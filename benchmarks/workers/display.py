@@ -51,7 +51,7 @@ class Display:
             self._console.print(f"{line}  {outcome.seconds:.1f} s  {_left(left)}", markup=False, highlight=False)
 
     def running(self, runs: Iterable[QueuedRun], left: float) -> None:
-        """What is in progress now."""
+        """The runs in progress."""
         names = ", ".join(f"{run.task} {run.method}" for run in runs)
         self._progress.update(self._bar, description=names or "waiting", left=_left(left))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Pulse(NamedTuple):
-    """What a worker last said of its run. All 0 until training begins."""
+    """A worker's last message about its run. All 0 until training begins."""
 
     seconds: float = 0.0  #: since training began in this process
     done: float = 0.0  #: share of the training budget that is done, at most 1
@@ -40,7 +40,7 @@ class Heartbeat:
         self._cells[:] = [0.0, 0.0, 0.0]
 
     def read(self) -> Pulse:
-        """What the worker said last."""
+        """The worker's last message."""
         return Pulse(*self._cells)
 
     def beats(self) -> Callable[[float], None]:

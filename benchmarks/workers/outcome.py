@@ -1,4 +1,4 @@
-"""What a worker tells its sweep about a run."""
+"""A worker's message to its sweep about a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.workers.heartbeat import SILENT, Pulse
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run. ``status`` is a record's, or ``busy`` (another sweep has it) or ``interrupted``."""
+    """The outcome of a run. ``status`` is a record's, or ``busy`` (another sweep has it) or ``interrupted``."""
 
     status: str
     seconds: float = 0.0

@@ -39,7 +39,7 @@ class QueuedRun:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the user asked for. Empty patterns, methods or seeds mean what the profile says."""
+    """The user's choice. Empty patterns, methods or seeds mean what the profile says."""
 
     profile: str
     tasks: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""What a sweep is asked for: its command line, and what of it is passed on to the runs."""
+"""A sweep's command line, and the part of it that is passed on to the runs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from benchmarks.workers.time_left import TimeLeft
 
 @dataclass
 class Tally:
-    """What came of the runs."""
+    """The outcomes of the runs."""
 
     failed: list[str] = field(default_factory=list)
     stopped_by: StopSignal | None = None

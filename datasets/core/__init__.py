@@ -1,1 +1,1 @@
-"""What every dataset is made of: a manifest, a stand-in, a source, and errors that say how to fix them."""
+"""The parts of every dataset: a manifest, a stand-in, a source, and errors that say how to fix them."""

@@ -23,7 +23,7 @@ def is_file(path: Path) -> bool:
 
 
 def obstacle(path: Path) -> str | None:
-    """What stands in the place of a file, as the end of a sentence; None for a regular file and for nothing at all.
+    """The obstacle in the place of a file, as the end of a sentence; None for a regular file and for nothing at all.
 
     A folder, a pipe, a link that leads nowhere or in a circle, a folder that may not be looked into: such a file is
     not simply absent, somebody put it there and expects it to be used.
@@ -46,7 +46,7 @@ def dangling_link(path: Path) -> Path | None:
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says, without the path."""
+    """The system's message, without the path."""
     return error.strerror or " ".join(str(error).split()) or type(error).__name__
 
 
@@ -76,7 +76,7 @@ def read_file(path: Path, fix_hint: str, limit: int | None = None) -> bytes:
 
 
 def read_json(path: Path, fix_hint: str) -> Any:
-    """What a small JSON file of ours holds; its keys and types are for the caller to check.
+    """The content of a small JSON file of ours; its keys and types are for the caller to check.
 
     Raises DataError if it cannot be read, or holds no JSON.
     """

@@ -1,4 +1,4 @@
-"""What a published dataset consists of: its files, with address, size and SHA-256, and its licence.
+"""The contents of a published dataset: its files, with address, size and SHA-256, and its licence.
 
 Some files are published without a checksum (`sha256` is None): those are known by a fingerprint of samples, and
 all that can be checked is their format.
@@ -94,7 +94,7 @@ class Manifest:
         return self.instruction or f"{verb}: {self.fetch_command}"
 
     def advice_in(self, root: Path) -> str:
-        """What to do about a bad file under the data root, as the end of an error message."""
+        """The hint about a bad file under the data root, as the end of an error message."""
         return self.fix_hint("fetch it again")
 
     def place(self, root: Path) -> Path:
@@ -102,11 +102,11 @@ class Manifest:
         return root.joinpath(*self.folder.split("/"))
 
     def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
-        """What to fetch, and to verify: all files, or an archive of them where that is what is there."""
+        """The files to fetch and to verify: all, or an archive of them where that is what is there."""
         return self.files
 
     def faults(self, root: Path) -> list[str]:
-        """What is wrong with the files under the data root, a line for each bad one: all that a run would refuse."""
+        """The faults of the files under the data root, a line for each: all that a run would refuse."""
         lines = []
         for file in self.files_in(root):
             try:
@@ -116,7 +116,7 @@ class Manifest:
         return lines
 
     def agreement(self, root: Path) -> str:
-        """What `faults` has found out, if it has found none."""
+        """The finding of `faults`, if there is no fault."""
         files = self.files_in(root)
         known = all(file.sha256 for file in files)
         what = "agree with their checksums" if known else "begin in the right format (no checksum is published)"

@@ -70,7 +70,7 @@ def prepare(source: Source) -> None:
 
 
 def hint_for(source: Source) -> str:
-    """What to do about a bad file of this source, as the end of an error message."""
+    """The hint about a bad file of this source, as the end of an error message."""
     if source.kind == "stand-in":
         return f"delete the folder {source.folder} and it is generated anew"
     return source.dataset.manifest.fix_hint("fetch it again")

@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not in Criteo's format, and in which line: the rules, one value at a time.
+"""The first fault of a text that is not in Criteo's format, and its line: the rules, one value at a time.
 
 Far slower than parsing; called once, for an error message.
 """
@@ -24,7 +24,7 @@ def first_fault(text: bytes) -> tuple[int, str] | None:
 
 
 def line_fault(line: bytes) -> str | None:
-    """What is wrong with a line, without its newline; None if nothing is."""
+    """The fault of a line without its newline; None if it has none."""
     columns = line.split(b"\t")
     if len(columns) != COLUMNS:
         return f"{len(columns)} columns where {COLUMNS} are expected (label, 13 integers, 26 categories; tabs between)"

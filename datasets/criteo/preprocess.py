@@ -38,7 +38,7 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What determines the encoded rows.
+    """The settings that determine the encoded rows.
 
     threshold: a value seen fewer times in its field becomes the field's "rare" index; 1 keeps every value.
     rows: only the first rows of the file (all, if it has fewer); None: all. Raises DataError for values below 1.
@@ -64,7 +64,7 @@ class _Parsed(NamedTuple):
 
 
 class _Gathered(NamedTuple):
-    """What the first pass leaves. labels and missing: one array per block."""
+    """Results of the first pass. labels and missing: one array per block."""
 
     labels: list[np.ndarray]
     missing: list[np.ndarray]

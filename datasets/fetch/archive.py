@@ -19,7 +19,7 @@ class ArchiveError(Exception):
 
 
 class Readable(Protocol):
-    """What an archive is read from: a file, or the body of an HTTP response."""
+    """The source of an archive: a file, or the body of an HTTP response."""
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end."""
@@ -57,7 +57,7 @@ def _extract(
 
 
 def _check_member(number: int, member: tarfile.TarInfo, limit: int) -> None:
-    """What is not wanted is unpacked as well, and passed over: perhaps zeros, a thousand of which are a byte packed."""
+    """Unwanted members are unpacked as well, and passed over: perhaps zeros, a thousand of which are a packed byte."""
     if number >= _MOST_MEMBERS:
         raise ArchiveError(f"more than {_MOST_MEMBERS} files in it")
     if member.size < 0 or member.offset_data + member.size > limit:

@@ -26,7 +26,7 @@ _STOP = ord(".")
 
 
 class Record:
-    """What stands for an object that a pickle builds: made by a call of a global, then given a state."""
+    """A stand-in for an object that a pickle builds: made by a call of a global, then given a state."""
 
     def set_state(self, state: Any) -> None:
         """Take the state that the pickle has. Raises ValueError, TypeError, IndexError or KeyError for a bad one."""
@@ -64,7 +64,7 @@ class PickleProgram:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """What the program leaves on the stack."""
+        """The object that the program leaves on the stack."""
         actions, content, stack = self._actions(), self._content, self._stack
         while (code := content[self._position]) != _STOP:
             self._position += 1

@@ -51,7 +51,7 @@ def plan_blender(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
 
 
 def _intrinsics(files: dict[str, Transforms], form: ImageFormat) -> Intrinsics:
-    """Of the full-size images: square pixels, the view axis through the middle."""
+    """The camera of the full-size images: square pixels, the view axis through the middle."""
     focals = {split: file.focal("camera_angle_x", form.width) for split, file in files.items()}
     focal = focals["train"]
     for split, other in focals.items():

@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """What a camera's lens and sensor do, in pixels.
+    """Lens and sensor of a camera, in pixels.
 
     fx, fy: focal lengths. cx, cy: where the view axis meets the image, from its left and upper edge.
     """
@@ -29,7 +29,7 @@ class Intrinsics:
     width: int
 
     def downscaled(self, factor: int) -> Intrinsics:
-        """Those of images whose blocks of factor × factor pixels became one.
+        """The intrinsics of images whose blocks of factor × factor pixels became one.
 
         Columns and rows that do not fill a block are cut off on the right and at the bottom, so the centre is exact.
         """

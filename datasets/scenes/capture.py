@@ -110,7 +110,7 @@ def _stated_size(file: Transforms) -> tuple[float, float] | None:
 
 
 def _intrinsics(file: Transforms, form: ImageFormat) -> Intrinsics:
-    """Of the full-size images."""
+    """The camera of the full-size images."""
     width, height = file.positive("w", form.width), file.positive("h", form.height)
     if (width, height) != (form.width, form.height):
         file.fail(f"w and h are {width:g}×{height:g}, but the images have {form.width}×{form.height} pixels")

@@ -175,7 +175,7 @@ def _frame(path: Path, index: int, entry: Any, turn: np.ndarray, fix_hint: str) 
 
 
 def _path_fault(relative: PurePosixPath) -> str | None:
-    """What keeps this from being the path of an image in the scene's folder; None if it may be one."""
+    """The reason why this cannot be the path of an image in the scene's folder; None if it may be one."""
     if relative.is_absolute() or ".." in relative.parts or not relative.name:
         return "the image must lie in the scene's folder, its path be relative to it"
     try:

@@ -46,7 +46,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What the images of a scene have in common: their size in the files, 3 or 4 channels, and the whole number by
+    """The form that all images of a scene share: their size in the files, 3 or 4 channels, and the whole number by
     which height and width are divided when they are read."""
 
     height: int

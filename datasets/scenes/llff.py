@@ -107,7 +107,7 @@ def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneO
 
 
 def _rename(images: Path, factor: int, wanted: int) -> str:
-    """What to do with images whose folder has not the name of their size."""
+    """The hint about images whose folder has not the name of their size."""
     right = images.with_name(_folder_name(factor))
     if right.exists():
         return f"these are images of {right.name}, which is there: remove {images}"

@@ -79,7 +79,7 @@ class SceneManifest(Manifest):
         return list(lines)
 
     def agreement(self, root: Path) -> str:
-        """What `faults` has found out, if it has found none."""
+        """The finding of `faults`, if there is no fault."""
         return "cameras and images make a scene (no checksum is published)"
 
     def fingerprint_in(self, root: Path) -> str:

@@ -25,14 +25,14 @@ class Shots:
     names: tuple[str, ...]
 
     def pick(self, index: np.ndarray) -> Shots:
-        """Those with these numbers."""
+        """The views with these numbers."""
         chosen = index.tolist()
         return Shots(tuple(self.paths[i] for i in chosen), self.poses[index], tuple(self.names[i] for i in chosen))
 
 
 @dataclass(frozen=True)
 class ScenePlan:
-    """What `Scene` has, before any pixel is read. fix_hint: what to do about a bad image, as the end of a message.
+    """A `Scene` before any pixel is read. fix_hint: what to do about a bad image, as the end of a message.
 
     intrinsics: of the images as they lie in the files. Where valid is test, there is one selection for both.
     """

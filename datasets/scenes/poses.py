@@ -14,7 +14,7 @@ RIGID = 1e-3  # how far a rotation's entries may be off: files are written in si
 
 
 def rigid_fault(pose: np.ndarray) -> str | None:
-    """What keeps a pose (3, 4) from being a rotation and a position; None if it is one."""
+    """The reason why a pose (3, 4) is no rotation and position; None if it is one."""
     if not np.isfinite(pose).all():
         return "has entries that are not finite"
     if np.abs(pose).max() > MOST:

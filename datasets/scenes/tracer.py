@@ -38,7 +38,7 @@ class Solid(Protocol):
 
     @property
     def material(self) -> Material:
-        """Of its surface."""
+        """The colour of its surface."""
 
     def intersect(self, origin: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(n,): t > 0 at which origin (3,) + t · directions (n, 3) enters the solid; inf where it does not."""

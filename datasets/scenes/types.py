@@ -1,4 +1,4 @@
-"""What a loaded scene consists of, and the choices one has in loading it."""
+"""The parts of a loaded scene, and the options of loading it."""
 
 from __future__ import annotations
 

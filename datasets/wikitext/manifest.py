@@ -33,7 +33,7 @@ class WikiTextManifest(Manifest):
         return [] if self._is_packed(root) else super().missing(root)
 
     def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
-        """What to verify, or to fetch: the files in the folder if all are there, else the archive."""
+        """The files to verify, or to fetch: those in the folder if all are there, else the archive."""
         return self.files if self._is_unpacked(root) else (self.archive,)
 
     def faults(self, root: Path) -> list[str]:
@@ -42,7 +42,7 @@ class WikiTextManifest(Manifest):
         return absent or super().faults(root)
 
     def advice_in(self, root: Path) -> str:
-        """What to do about a bad file: as long as the folder is whole, an archive beside it is not looked at."""
+        """The hint about a bad file: as long as the folder is whole, an archive beside it is not looked at."""
         again = super().advice_in(root)
         return f"remove {self.place(root)} and {again}" if self._is_unpacked(root) else again
 

@@ -29,7 +29,7 @@ _THREADS = "RAYON_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Tokenization:
-    """What determines the ids.
+    """The settings that determine the ids.
 
     vocabulary: all ids: 256 bytes, merges and the one or two special tokens; trained on the training split only.
     lowercase: as published. end_of_line: "keep" has a special token for every end of line, those of blank lines too;
@@ -103,7 +103,7 @@ class WordTokenizer:
 
     @classmethod
     def from_json(cls, text: str, settings: Tokenization) -> WordTokenizer:
-        """What `to_json` gave. Raises ValueError if it is damaged or of another size."""
+        """The tokenizer that `to_json` described. Raises ValueError if it is damaged or of another size."""
         try:
             tokenizer = cls(tokenizers.Tokenizer.from_str(text), settings.special)
         except Exception as error:  # the library raises nothing more specific

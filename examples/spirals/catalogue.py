@@ -1,4 +1,4 @@
-"""What there is: one architecture, one dataset, one metric, one table, one task."""
+"""The entries of the domain: one architecture, one dataset, one metric, one table, one task."""
 
 from benchmarks.catalogue.domain import Architecture, Domain, TableSpec, Task
 from benchmarks.catalogue.metric import Metric

@@ -15,7 +15,7 @@ TINY = argparse.Namespace(rays=4, coarse=4, fine=4, precision="fp32", device="cp
 
 @pytest.mark.parametrize("method", METHODS)
 def test_fields_alone_do_what_they_do_in_a_step(method, monkeypatch):
-    """Without it the fields' share could be that of less work, and everything around them look dear."""
+    """Without it the fields' share could be that of less work, and everything around them look expensive."""
     before: list[torch.Tensor] = []
     update = torch.optim.Adam.step
 

@@ -95,11 +95,11 @@ def test_a_method_that_was_never_measured_is_like_the_others(folder, shipped):
 
 def test_what_was_never_measured_counts_by_its_cost(folder, shipped):
     """Without it a new task would have no estimate, or one in a unit of its own."""
-    cheap, dear = planned("bp", "task.cost=1"), planned("bp", "task.cost=100", task="citation/gat_cora")
-    alone = expected_seconds([cheap, dear])
+    cheap, expensive = planned("bp", "task.cost=1"), planned("bp", "task.cost=100", task="citation/gat_cora")
+    alone = expected_seconds([cheap, expensive])
     assert alone[1] > 5 * alone[0] > 0
     shipped["smoke", "citation/gcn_cora"] = {"bp": Measurement(7 * alone[0], cheap.config.task.epochs)}
-    assert expected_seconds([cheap, dear]) == [pytest.approx(7 * alone[0]), pytest.approx(7 * alone[1])]
+    assert expected_seconds([cheap, expensive]) == [pytest.approx(7 * alone[0]), pytest.approx(7 * alone[1])]
 
 
 def test_a_method_that_a_task_does_not_have_takes_no_time(folder):

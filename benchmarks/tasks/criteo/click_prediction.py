@@ -71,7 +71,7 @@ class ClickPrediction(Task):
         return next(self.model.parameters()).device
 
     def _training_batches(self, epoch: int, batch_size: int, start: int = 0) -> Iterator[Batch]:
-        """Of training rows, in an order that depends on the run's seed and the epoch: the same for every method."""
+        """Batches of training rows; their order depends on the run's seed and the epoch, not on the method."""
         order_seed = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
         return batches(self.data, self.split.train, batch_size, order_seed=order_seed, start=start)
 

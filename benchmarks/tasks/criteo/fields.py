@@ -1,4 +1,4 @@
-"""What every recommender starts from: the embeddings of a sample's fields, and its first-order (linear) terms.
+"""The first layer of every recommender: the embeddings of a sample's fields, and its first-order (linear) terms.
 
 A sample is one value of each field. All fields share one index space, so one table serves them all.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Fields:
-    """What a model has to know of the data.
+    """The sizes of the data that a model has to know.
 
     count: values of a sample. num_embeddings: rows of the embedding table. sparse: its gradient holds the rows that a
     batch touches and no others, for an optimizer that updates these alone.

@@ -48,7 +48,7 @@ class Dropout(nn.Module):
 
 
 class _DroppedReLU(torch.autograd.Function):
-    """What is left of a ReLU behind dropout: its positive entries are those that passed both."""
+    """A ReLU behind dropout: its positive entries are those that passed both."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
@@ -67,7 +67,7 @@ class _DroppedReLU(torch.autograd.Function):
 
 
 def factors(x: Tensor, p: float) -> Tensor:
-    """What dropout multiplies ``x`` by: 0 or 1 / (1 - p), of its shape and type; on the CPU."""
+    """The factors of dropout for ``x``: 0 or 1 / (1 - p), of its shape and type; on the CPU."""
     dropped = round(p * _LEVELS)
     if dropped == _LEVELS:
         return torch.zeros_like(x)
@@ -79,6 +79,6 @@ def factors(x: Tensor, p: float) -> Tensor:
 
 
 def scale(p: float) -> float:
-    """What the entries that stay are multiplied by; where none does, 0."""
+    """The factor of the entries that stay; 0 where none does."""
     kept = _LEVELS - round(p * _LEVELS)
     return _LEVELS / kept if kept else 0.0

@@ -81,7 +81,7 @@ class Transformer(nn.Module):
         return vocabulary_loss(self.hidden(ids)[:, scored], self.projection.weight, self.projection.bias, targets)
 
     def hidden(self, ids: Tensor) -> Tensor:
-        """What the vocabulary projection reads, ``(batch, time, width)``.
+        """The input of the vocabulary projection, ``(batch, time, width)``.
 
         Raises:
             ValueError: more tokens than the context has.

@@ -36,7 +36,7 @@ class Rays(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """What is seen along rays.
+    """The picture along rays.
 
     rgb: (rays, 3). depth: (rays,), expected t, in which the light that met nothing counts as 0. opacity: (rays,).
     weights: (rays, samples), how much each sample adds to the colour.
@@ -82,7 +82,7 @@ def transmittance_weights(density: Tensor, lengths: Tensor) -> Tensor:
 
 
 def integrate(raw: Tensor, t: Tensor, directions: Tensor, background: float, noise: Tensor | float = 0.0) -> Rendering:
-    """What is seen of ``raw (rays, samples, 4)`` at the distances ``t (rays, samples)`` in front of a grey background.
+    """The picture of ``raw (rays, samples, 4)`` at the distances ``t (rays, samples)`` in front of a grey background.
 
     noise: added to the raw density before the ReLU, ``(rays, samples)``. Computed in fp32 at least: bf16 would leave
     a colour fewer than the 256 steps of an image.

@@ -69,7 +69,7 @@ def test_is_adam_itself_where_no_gradient_is_sparse():
 
 
 def test_rows_that_no_batch_touches_stay_bit_for_bit():
-    """Without it the update could be as dear as the dense one, or drag rows along by their momentum."""
+    """Without it the update could cost as much as the dense one, or drag rows along by their momentum."""
     model = network(True)
     optimizer = LazyAdam(model.parameters(), lr=0.05)
     train(model, optimizer, range(3), everywhere=True)  # so that every row has momentum
