@@ -46,11 +46,9 @@ def accept_interrupts() -> None:
 
 
 def _prepare(plugins: Sequence[str]) -> BaseException | None:
-    """Import what runs need, once, before the first run's clock starts; returns what went wrong."""
+    """Import the user's methods, once; returns what went wrong."""
     try:
         load_plugins(plugins)
-        for architecture in architectures().values():
-            architecture.build()
     except Exception as error:  # noqa: BLE001  (a plugin can raise anything; each run is told of it)
         return error
     return None
@@ -71,6 +69,7 @@ def perform(overrides: Sequence[str], stop_requested: Callable[[], bool], heartb
     started = time.perf_counter()
     try:
         run = Run.plan(overrides)
+        architectures()[run.config.task.architecture].build()  # imports its domain, and no other's libraries
         with claimed(run):
             record = run.reuse() or _recorded(run, stop_requested, heartbeat)
     except Busy:

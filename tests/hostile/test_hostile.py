@@ -10,7 +10,7 @@ from tests.hostile import records as hostile_records
 from tests.hostile.suite import SUITES, call, prepared, run
 
 #: Examples in `make test`: seconds, not minutes.
-COUNT = {"records": 30, "overrides": 8, "data": 110}
+COUNT = {"records": 16, "overrides": 5, "data": 60}
 
 
 def test_what_is_spoilt_was_good_before(folder):
