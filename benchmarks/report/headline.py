@@ -81,10 +81,18 @@ def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bo
 
 
 def _legend(shown: Sequence[Pick], looks: dict[str, str]) -> Iterator[Key]:
-    for method, colour in looks.items():
-        if any(pick.real and pick.row.comparison.method == method for pick in shown):
-            yield Key(Mark(0, colour=colour), f"{method}, real data")
-        if any(not pick.real and pick.row.comparison.method == method for pick in shown):
-            yield Key(Mark(0, colour=colour, hollow=True), f"{method}, stand-in data")
+    """One entry per mark that can be told apart: placements of a method share its colour, the labels name them."""
+    for (colour, real), methods in _methods_by_mark(shown, looks).items():
+        data = "real data" if real else "stand-in data"
+        yield Key(Mark(0, colour=colour, hollow=not real), f"{', '.join(methods)} ({data})")
     if any(not math.isnan(pick.row.paper) for pick in shown):
         yield Key(Mark(0, colour=_BLACK, shape="diamond", hollow=True), "paper")
+
+
+def _methods_by_mark(shown: Sequence[Pick], looks: dict[str, str]) -> dict[tuple[str, bool], list[str]]:
+    found: dict[tuple[str, bool], list[str]] = {}
+    for method, colour in looks.items():
+        for real in (True, False):
+            if any(pick.real is real and pick.row.comparison.method == method for pick in shown):
+                found.setdefault((colour, real), []).append(method)
+    return found

@@ -7,6 +7,7 @@ import io
 import math
 import re
 import statistics
+from dataclasses import replace
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -113,6 +114,16 @@ def test_marks_stand_where_their_numbers_are(tmp_path):
     text = svg(figure, linked=False)
     assert "stand-in, quick" in text and f"{gap:.1f} [" in text and "<a " not in text
     assert re.search(r'<a href="#[rs]\d+">', svg(figure, linked=True))
+
+
+def test_a_legend_has_one_entry_per_colour():
+    """Placements of a method share its colour; equal marks with different names would explain nothing."""
+    macro = [one for one in citation(architecture="gat") if one.method != "dfa"]
+    macro += [replace(one, method="dfa_macro") for one in citation(architecture="gat") if one.method == "dfa"]
+    made = [*citation(), *macro]
+    figure = headline_figure(picks(made), Provenance(runs_in_memory(made)))
+    assert [key.text for key in figure.legend[:-1]] == ["dfa, dfa_macro (real data)"]
+    assert figure.legend[-1].text == "paper"
 
 
 def test_what_lies_beyond_the_axis_ends_in_an_arrow_and_not_in_a_mark():
