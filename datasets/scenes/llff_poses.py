@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from datasets.core.errors import DataError
 from datasets.scenes.images import check_inside
@@ -95,13 +96,14 @@ def _read_table(path: Path, fix_hint: str) -> np.ndarray:
     try:
         if path.stat().st_size > _MOST_BYTES:
             _fail(path, "is too large for a table of cameras", fix_hint)
-        # Mapped, so that a header cannot ask for more memory than there are bytes in the file.
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Mapped, so that a header cannot ask for more memory than there are bytes in the file. Not np.load, which
+        # also takes archives and leaves a damaged one open.
+        table = open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {fix_hint}") from error
     except _BAD_ARRAY as error:
         raise DataError(f"{path}: is truncated or no array in numpy's format; {fix_hint}") from error
-    if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu":
+    if table.dtype.kind not in "fiu":
         _fail(path, "does not hold an array of numbers", fix_hint)
     if table.ndim != 2 or table.shape[1] != _COLUMNS or not len(table):
         _fail(path, f"has the shape {table.shape} where (views, {_COLUMNS}) is expected", fix_hint)
