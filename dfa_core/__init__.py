@@ -5,17 +5,25 @@ The model passes activations through :class:`FeedbackPoint` and its output throu
     method = make_method("dfa", model)  # or "bp", or "shallow"
     ...
     method.backward(loss)  # in place of loss.backward()
+
+Methods that have a say in the forward pass (feedback alignment, forward gradients, predictive coding, …) are called as
+``method.step(closure)``, with a closure that runs the model and returns the loss; all others can be, too.
 """
 
 from dfa_core.alignment import Alignment, WeightAlignment, measure_alignment
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import KINDS, SCALINGS, FeedbackMatrices
+from dfa_core.feedback_method import FeedbackMethod
 from dfa_core.insert import InsertedMarks, insert_marks
 from dfa_core.marks import ErrorTap, FeedbackPoint
-from dfa_core.method import FeedbackMethod, Method
+from dfa_core.method import Method
 from dfa_core.methods import DFA, Backprop, Shallow
-from dfa_core.passes import Pass
+from dfa_core.recording.passes import Pass
 from dfa_core.registry import make_method, method_class, register, registered_methods
+from dfa_core.structure import Carried, Residual
+from dfa_core.supervision import Classes, Supervision
+from dfa_core.weight_transport import WeightTransport
+from dfa_core.weights import derived_weight
 
 __version__ = "0.1.0"
 
@@ -25,6 +33,8 @@ __all__ = [
     "SCALINGS",
     "Alignment",
     "Backprop",
+    "Carried",
+    "Classes",
     "ErrorTap",
     "FeedbackError",
     "FeedbackMatrices",
@@ -33,9 +43,13 @@ __all__ = [
     "InsertedMarks",
     "Method",
     "Pass",
+    "Residual",
     "Shallow",
+    "Supervision",
     "WeightAlignment",
+    "WeightTransport",
     "__version__",
+    "derived_weight",
     "insert_marks",
     "make_method",
     "measure_alignment",

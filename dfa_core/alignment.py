@@ -2,22 +2,36 @@
 
 DFA learns when B_i e comes to lie within 90° of the true gradient dL/dh_i. The probe measures the angle on
 *one* forward pass, so both gradients see the same dropout mask: at the activations, sample by sample, and at the
-weights below them, which is where a training step is taken.
+weights below them, which is where a training step is taken. Methods that send no signals to points are measured at the
+weights alone, with the same random numbers in their passes and in backprop's.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from dfa_core.cosines import PointStatistics, angle, cosine, point_statistics, row_cosines, sums
 from dfa_core.errors import FeedbackError
-from dfa_core.method import FeedbackMethod
-from dfa_core.probe import Gradients, ProbedPass, chained, gradients_of, passes_of_visits, starts, uncut_forward
-from dfa_core.step import Signals, check_signals
+from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.method import Method
+from dfa_core.probe import (
+    Gradients,
+    ProbedPass,
+    ProbedVisit,
+    chained,
+    gradients_of,
+    passes_of_visits,
+    starts,
+    uncut_forward,
+)
+from dfa_core.recording.step import Signals, check_signals
+from dfa_core.replay import Rewind
+from dfa_core.supervision import Supervision
 
 
 @dataclass(frozen=True)
@@ -60,16 +74,18 @@ class Alignment:
             either side is left out.
         weights: per feedback point, in the same order, the cosines of the weights below it. A point without
             such weights, or with zero gradients, is left out.
+        statistics: per feedback point, what its cosines are to be read with; empty where there are no signals.
     """
 
     points: dict[str, Tensor]
     parameters: dict[str, float]
     weights: dict[str, WeightAlignment]
+    statistics: dict[str, PointStatistics] = field(default_factory=dict)
 
     @property
     def deepest_point(self) -> str:
         """The point farthest from the error tap, the one the paper reports."""
-        return next(iter(self.points))
+        return next(iter(self.points or self.weights))
 
     @property
     def deepest(self) -> Tensor:
@@ -81,56 +97,109 @@ class Alignment:
         return [float(value) for value in torch.quantile(self.points[point], torch.tensor(q))]
 
 
-def measure_alignment(method: FeedbackMethod, closure: Callable[[], Tensor]) -> Alignment:
+def measure_alignment(
+    method: Method, closure: Callable[[], Tensor], supervision: Supervision | None = None
+) -> Alignment:
     """Compare ``method`` with backprop on one forward pass; parameters' ``.grad`` stays untouched.
 
     Args:
-        method: the feedback method attached to the model (``dfa``, or one of your own that sends signals).
+        method: the method attached to the model (one of this package's, or your own).
         closure: runs the model and returns the scalar loss. A compiled model runs in eager mode here; of a
             model wrapped in DistributedDataParallel, call the inner ``.module``.
+        supervision: as of `Method.step`.
 
     Raises:
         FeedbackError: the method sends no signals (``shallow``), or the pass used the marks wrongly.
     """
-    loss, visits = uncut_forward(method, closure)
-    probed = passes_of_visits(visits, method.layout.tap_of)
-    leaves = [visit.leaf for visit in visits]
-    parameters = method.trainable_parameters()
-
-    above = gradients_of([loss], None, [*parameters.values(), *leaves])
-    for found in probed:
-        found.seen.error = above.get(found.tap.leaf)
-    signals = method.signals_of([found.seen for found in probed])
+    method.check_supervision(supervision)
+    if not isinstance(method, FeedbackMethod) or not method.sends_signals:
+        return _of_gradients(method, closure, supervision)
+    with method.in_step(closure, supervision, learning=False):
+        loss, visits = uncut_forward(method, closure)
+        probed = passes_of_visits(visits, method.layout.tap_of)
+        above, true, true_below = _backprop(method, loss, visits)
+        for found in probed:
+            found.seen.error = above.get(found.tap.leaf)
+        signals = method.signals_of([found.seen for found in probed])
     if not any(signal is not None for sent in signals for signal in sent.values()):
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
     for found, sent in zip(probed, signals, strict=True):
         check_signals(found.seen, sent)
 
-    true, true_below = chained(above, visits, [*parameters.values(), *leaves])
+    parameters = method.trainable_parameters()
     begin = {p: above[p] for p in parameters.values() if p in above} | starts(probed, signals)
     sent_total, sent_below = chained(begin, visits, list(parameters.values()))
-    points = _point_cosines(method, probed, signals, true)
+    points, statistics = _at_points(method, probed, signals, true)
     below = {name: (true_below.get(name, {}), sent_below.get(name, {})) for name in points}
     weights = {name: _weight_alignment(parameters, *both) for name, both in below.items()}
-    cosines = {n: _cosine(true[p], sent_total[p]) for n, p in parameters.items() if p in true and p in sent_total}
-    return Alignment(
-        points,
-        {name: cosine for name, cosine in cosines.items() if cosine is not None},
-        {name: found for name, found in weights.items() if found is not None},
-    )
+    return Alignment(points, _by_parameter(parameters, true, sent_total), _known(weights), statistics)
 
 
-def _point_cosines(
-    method: FeedbackMethod, passes: Sequence[ProbedPass], signals: Sequence[Signals], true: Gradients
-) -> dict[str, Tensor]:
+def _backprop(
+    method: Method, loss: Tensor, visits: Sequence[ProbedVisit]
+) -> tuple[Gradients, Gradients, dict[str, Gradients]]:
+    """Backprop's gradients of parameters and leaves: above the taps, in all, and each point's part."""
+    inputs = [*method.trainable_parameters().values(), *(visit.leaf for visit in visits)]
+    above = gradients_of([loss], None, inputs)
+    return (above, *chained(above, visits, inputs))
+
+
+def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Supervision | None) -> Alignment:
+    """The alignment of what a whole step gives the parameters, for methods without signals at points."""
+    rewind, parameters = Rewind(method.model), method.trainable_parameters()
+    with rewind.again():
+        loss, visits = uncut_forward(method, closure)
+    _, true, true_below = _backprop(method, loss, visits)
+    with _gradients_set_aside([*parameters.values(), *method.parameters()]), rewind.again():
+        method.gradients(closure, supervision)
+        sent: Gradients = {p: p.grad.detach() for p in parameters.values() if p.grad is not None}
+    segments = {visit.name: true_below[visit.name] for visit in visits if visit.name in true_below}
+    weights = {
+        name: _weight_alignment(parameters, {p: true[p] for p in segment if p in true}, sent)
+        for name, segment in segments.items()
+        if name in method.layout.points
+    }
+    if method.exact or not weights or method.leaves_parameters_untrained:
+        raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
+    return Alignment({}, _by_parameter(parameters, true, sent), _known(weights))
+
+
+@contextmanager
+def _gradients_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Within, nobody has a gradient; afterwards everybody has the one from before."""
+    before = [p.grad for p in parameters]
+    for p in parameters:
+        p.grad = None
+    try:
+        yield
+    finally:
+        for p, gradient in zip(parameters, before, strict=True):
+            p.grad = gradient
+
+
+def _at_points(
+    method: Method, passes: Sequence[ProbedPass], signals: Sequence[Signals], true: Gradients
+) -> tuple[dict[str, Tensor], dict[str, PointStatistics]]:
+    """Of each point the cosines of its samples, and its statistics in the first pass that reached it."""
     cosines: dict[str, list[Tensor]] = {}
+    statistics: dict[str, PointStatistics] = {}
     for found, sent in zip(passes, signals, strict=True):
         for name, visit in found.points.items():
             signal = sent.get(name)
             if signal is not None and visit.leaf in true:
                 width = method.layout.points[name].width
-                cosines.setdefault(name, []).append(_row_cosines(true[visit.leaf], signal, width))
-    return {name: torch.cat(parts) for name, parts in cosines.items()}
+                cosines.setdefault(name, []).append(row_cosines(true[visit.leaf], signal, width))
+                statistics.setdefault(name, point_statistics(visit.leaf, true[visit.leaf], signal, width))
+    return {name: torch.cat(parts) for name, parts in cosines.items()}, statistics
+
+
+def _by_parameter(parameters: Mapping[str, Tensor], true: Gradients, sent: Gradients) -> dict[str, float]:
+    cosines = {n: cosine(true[p], sent[p]) for n, p in parameters.items() if p in true and p in sent}
+    return {name: value for name, value in cosines.items() if value is not None}
+
+
+def _known(weights: Mapping[str, WeightAlignment | None]) -> dict[str, WeightAlignment]:
+    return {name: found for name, found in weights.items() if found is not None}
 
 
 def _weight_alignment(parameters: Mapping[str, Tensor], true: Gradients, sent: Gradients) -> WeightAlignment | None:
@@ -139,39 +208,14 @@ def _weight_alignment(parameters: Mapping[str, Tensor], true: Gradients, sent: G
     if not pairs:
         return None
     # Three sums a parameter: in one vector, large embedding tables would be copied.
-    sums = {name: _sums(a, b) for name, (a, b) in pairs.items()}
-    whole = _angle(torch.stack([*sums.values()]).sum(0))
+    summed = {name: sums(a, b) for name, (a, b) in pairs.items()}
+    whole = angle(torch.stack([*summed.values()]).sum(0))
     if whole is None:
         return None
-    rows = [_row_cosines(a, b, a[0].numel()) for a, b in pairs.values() if a.ndim > 1]
-    angles = {name: _angle(parts) for name, parts in sums.items()}
+    rows = [row_cosines(a, b, a[0].numel()) for a, b in pairs.values() if a.ndim > 1]
+    angles = {name: angle(parts) for name, parts in summed.items()}
     return WeightAlignment(
         whole,
         torch.cat(rows) if rows else torch.empty(0),
         {name: cosine for name, cosine in angles.items() if cosine is not None},
     )
-
-
-def _cosine(a: Tensor, b: Tensor) -> float | None:
-    """The cosine of two gradients; None where one is zero."""
-    return _angle(_sums(a.float(), b.float()))
-
-
-def _sums(a: Tensor, b: Tensor) -> Tensor:
-    """(a·b, a·a, b·b) in fp64."""
-    return torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]).double()
-
-
-def _angle(sums: Tensor) -> float | None:
-    """The cosine from the sums (a·b, a·a, b·b); None where a or b is zero."""
-    inner, a, b = sums.tolist()
-    return inner / math.sqrt(a * b) if a * b > 0 else None
-
-
-def _row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:
-    """Cosine of each row of ``width`` entries; rows that are zero in ``a`` or ``b`` are left out."""
-    a, b = (t.detach().float().reshape(-1, width) for t in (a, b))
-    lengths = a.norm(dim=1) * b.norm(dim=1)
-    defined = lengths > 0
-    cosines: Tensor = (a * b).sum(1)[defined] / lengths[defined]
-    return cosines.cpu()

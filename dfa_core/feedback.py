@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfa_core.errors import FeedbackError
+from dfa_core.noise import seeded_generator
 
 T = TypeVar("T")
 Draw = Callable[[Tensor, torch.Generator], object]  # fills a matrix (width, error) in place
@@ -47,12 +47,6 @@ SCALINGS: dict[str, Callable[[int, int, int], float]] = {
 }
 
 
-def seeded_generator(feedback_seed: int, name: str) -> torch.Generator:
-    """A CPU generator that depends on the seed and the name alone: not on order, device or global state."""
-    digest = hashlib.sha256(f"{feedback_seed}/{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
 class FeedbackMatrices(nn.Module):
     """The matrices of all points that one tap serves: row blocks of one buffer, so that one product projects.
 
@@ -66,6 +60,8 @@ class FeedbackMatrices(nn.Module):
         scaling: one of :data:`SCALINGS`. ``widest`` is the paper's: every point divides by the square root of
             the widest point's width.
         scale: a further factor on every matrix.
+        rank: r: B_i = U_i V with V ``(r, error)`` shared by all points, of the same mean square as without; 0: full.
+        density: share of each row that is not zero (at least one entry), of the same mean square as without.
 
     Attributes:
         weight: buffer ``(rows, error)`` in fp32; a point's block is ``B_i`` transposed.
@@ -73,6 +69,7 @@ class FeedbackMatrices(nn.Module):
     """
 
     weight: Tensor
+    common: Tensor | None
 
     def __init__(
         self,
@@ -84,9 +81,15 @@ class FeedbackMatrices(nn.Module):
         kind: str = "shared_uniform",
         scaling: str = "widest",
         scale: float = 1.0,
+        rank: int = 0,
+        density: float = 1.0,
     ) -> None:
         super().__init__()
+        if rank < 0 or not 0 < density <= 1:
+            raise FeedbackError(f"rank={rank}, density={density}: rank must be 0 or more, density in (0, 1]")
         self._tap, self._seed = tap, feedback_seed
+        self._rank = rank if rank < error_width else 0
+        self._density = density
         self._draw = _choice("feedback", kind, KINDS)
         scaling_of = _choice("scaling", scaling, SCALINGS)
         widest = max(widths.values(), default=0)
@@ -96,21 +99,40 @@ class FeedbackMatrices(nn.Module):
         self._overlap = self._shared and len(set(self._factors.values())) == 1
         self.rows = {name: slice(0, n) for name, n in widths.items()} if self._overlap else _consecutive(widths)
         rows = max((rows.stop for rows in self.rows.values()), default=0)
-        self.register_buffer("weight", torch.empty(rows, error_width, dtype=torch.float32, device="cpu"))
+        columns = self._rank or error_width
+        self.register_buffer("weight", torch.empty(rows, columns, dtype=torch.float32, device="cpu"))
+        common = torch.empty(columns, error_width, dtype=torch.float32, device="cpu") if self._rank else None
+        self.register_buffer("common", common)
         self.redraw()
 
     @torch.no_grad()
     def redraw(self) -> None:
         """Give the matrices the values that seed, names and settings determine, on whatever device they are."""
         # Drawn on the CPU and in fp32: the same everywhere. In place: no second copy of what may be gigabytes.
-        if self.weight.device.type == "cpu" and self.weight.dtype == torch.float32:
-            self._fill(self.weight)
-        elif self.weight.device.type != "meta":
-            drawn = torch.empty(self.weight.shape, dtype=torch.float32, device="cpu")
-            self._fill(drawn)
-            self.weight.copy_(drawn)
+        self._redraw(self.weight, self._fill)
+        if self.common is not None:
+            self._redraw(self.common, self._fill_common)
+
+    @staticmethod
+    def _redraw(matrix: Tensor, fill: Callable[[Tensor], None]) -> None:
+        if matrix.device.type == "cpu" and matrix.dtype == torch.float32:
+            fill(matrix)
+        elif matrix.device.type != "meta":
+            drawn = torch.empty(matrix.shape, dtype=torch.float32, device="cpu")
+            fill(drawn)
+            matrix.copy_(drawn)
+
+    def _fill_common(self, common: Tensor) -> None:
+        self._draw(common, seeded_generator(self._seed, f"{self._tap}/common"))
+        # So that an entry of U V has the mean square that one of U has.
+        common /= common.square().mean().sqrt() * math.sqrt(self._rank)
 
     def _fill(self, weight: Tensor) -> None:
+        self._fill_rows(weight)
+        if self._density < 1:
+            weight *= _sparse_pattern(weight.shape, self._density, seeded_generator(self._seed, f"{self._tap}/pattern"))
+
+    def _fill_rows(self, weight: Tensor) -> None:
         if not self._shared:
             for name, rows in self.rows.items():
                 self._draw(weight[rows], seeded_generator(self._seed, name))
@@ -133,8 +155,9 @@ class FeedbackMatrices(nn.Module):
         return self
 
     def matrix(self, point: str) -> Tensor:
-        """B_i of ``point`` as a view ``(error, width)``; writing to it changes the feedback."""
-        return self.weight[self.rows[point]].T
+        """B_i of ``point``, ``(error, width)``: a view to write to, unless it is of low rank."""
+        rows = self.weight[self.rows[point]]
+        return rows.T if self.common is None else (rows @ self.common).T
 
     def forward(self, error: Tensor) -> dict[str, Tensor]:
         """Project ``error (*batch, error)`` to every point: B_i e, ``(*batch, width)`` each."""
@@ -144,6 +167,8 @@ class FeedbackMatrices(nn.Module):
                 f"{error.device}: move the method with its model, method.to(device), or method.to_empty(device=...) "
                 "from the meta device"
             )
+        if self.common is not None:
+            error = F.linear(error, self.common.to(error.dtype))
         projected = F.linear(error, self.weight.to(error.dtype))
         # Points of equal rows share one contiguous tensor, so that nothing that reads it has to copy it first.
         parts: dict[tuple[int, int], Tensor] = {}
@@ -151,6 +176,13 @@ class FeedbackMatrices(nn.Module):
             if (rows.start, rows.stop) not in parts:
                 parts[rows.start, rows.stop] = projected[..., rows].contiguous()
         return {name: parts[rows.start, rows.stop] for name, rows in self.rows.items()}
+
+
+def _sparse_pattern(shape: torch.Size, density: float, generator: torch.Generator) -> Tensor:
+    """A factor for each entry: 0, or what keeps the mean square of a row of which a share ``density`` is left."""
+    kept = max(1, round(density * shape[1]))
+    chosen = torch.rand(shape, generator=generator).topk(kept, dim=1).indices
+    return torch.zeros(shape).scatter_(1, chosen, math.sqrt(shape[1] / kept))
 
 
 def _consecutive(widths: Mapping[str, int]) -> dict[str, slice]:

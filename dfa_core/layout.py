@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import nn
@@ -67,6 +68,16 @@ class Layout:
         """Name every mark and let it report to the recorder of its name."""
         for name, mark in {**self.points, **self.taps}.items():
             mark.name, mark.recorder = name, recorders[name]
+
+    @contextmanager
+    def lent(self, recorder: Recording | None) -> Iterator[None]:
+        """Within, every mark reports to ``recorder``; afterwards to whom it did before."""
+        before = self.recorders()
+        self.attach(recorder)
+        try:
+            yield
+        finally:
+            self.attach_each(before)
 
     def recorders(self) -> dict[str, Recording | None]:
         """The recorder that each mark reports to, by name."""

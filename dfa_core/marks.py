@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from dfa_core.errors import FeedbackError
+from dfa_core.structure import Structure
 
 NO_REPLICAS = (
     "DataParallel runs copies of a model in threads, and no method is attached to those: use DistributedDataParallel, "
@@ -23,7 +24,12 @@ NO_REPLICAS = (
 
 
 class Recording(Protocol):
-    """The protocol of recorders, to which marks report: each call returns the tensor that the mark passes on."""
+    """The protocol of recorders, to which marks report: each call returns the tensor that the mark passes on.
+
+    without_grad: does it want to hear of passes under ``torch.no_grad()`` too?
+    """
+
+    without_grad: bool
 
     def at_point(self, name: str, x: Tensor) -> Tensor: ...
 
@@ -38,16 +44,27 @@ class Mark(nn.Module):
             ``prod(features)`` entries.
         batch_dims: how many leading dims index samples. Tokens, nodes and ray samples are samples too:
             a Transformer's ``(batch, time, width)`` has two.
+        independent_dims: how many of them index samples that the network does not mix between a point and its tap; all
+            by default. Tokens of a text attend to each other (1 of 2), nodes of a graph exchange messages (0 of 1).
+            Methods that perturb activations need to know which changes of the output a perturbation may have caused.
         name: what the mark is called, in place of its module path. Random feedback depends on names, so a name of
             its own keeps a mark's feedback when the model around it changes.
     """
 
     kind = "mark"
 
-    def __init__(self, features: int | tuple[int, ...], batch_dims: int = 1, *, name: str = "") -> None:
+    def __init__(
+        self,
+        features: int | tuple[int, ...],
+        batch_dims: int = 1,
+        *,
+        independent_dims: int | None = None,
+        name: str = "",
+    ) -> None:
         super().__init__()
         self.features: tuple[int, ...] = (features,) if isinstance(features, int) else tuple(features)
         self.batch_dims = batch_dims
+        self.independent_dims = batch_dims if independent_dims is None else independent_dims
         self.given_name = name
         self.name = name  # the given one, or the module path in the model; set when a method is attached
         self.recorder: Recording | None = None
@@ -55,6 +72,10 @@ class Mark(nn.Module):
             raise FeedbackError(
                 f"{self.kind} with features={features!r}, batch_dims={batch_dims}: "
                 "both must be at least 1; give the per-sample shape and the number of leading sample dims"
+            )
+        if not 0 <= self.independent_dims <= batch_dims:
+            raise FeedbackError(
+                f"{self.kind} with independent_dims={independent_dims}: must lie between 0 and batch_dims={batch_dims}"
             )
 
     @property
@@ -105,12 +126,28 @@ class FeedbackPoint(Mark):
     activation *detached and without requiring gradients*: nothing above it computes an input gradient, and
     the layer below trains on the feedback signal alone. A loss term that is to reach the layer below (a
     penalty on h_i) reads what goes into the point, not what comes out.
+
+    Args:
+        features, batch_dims, independent_dims, name: see :class:`Mark`.
+        structure: the fixed linear map from here to the tap, if the network has one; see `structural`.
     """
 
     kind = "feedback point"
 
+    def __init__(
+        self,
+        features: int | tuple[int, ...],
+        batch_dims: int = 1,
+        *,
+        independent_dims: int | None = None,
+        structure: Structure | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__(features, batch_dims, independent_dims=independent_dims, name=name)
+        self.structure = structure
+
     def forward(self, x: Tensor) -> Tensor:
-        if self.recorder is None or not torch.is_grad_enabled():
+        if self.recorder is None or not (torch.is_grad_enabled() or self.recorder.without_grad):
             return x
         self.check(x)
         return self.recorder.at_point(self.name, x)
@@ -126,7 +163,7 @@ class ErrorTap(Mark):
     kind = "error tap"
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.recorder is None or not torch.is_grad_enabled():
+        if self.recorder is None or not (torch.is_grad_enabled() or self.recorder.without_grad):
             return x
         self.check(x)
         return self.recorder.at_tap(self.name, x)

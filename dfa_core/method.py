@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from dfa_core.errors import FeedbackError
 from dfa_core.layout import Layout, parameters_of
-from dfa_core.passes import Pass
-from dfa_core.recorder import Recorder
-from dfa_core.step import Signals, feedback_step
+from dfa_core.recording.recorder import Recorder
+from dfa_core.supervision import Supervision
 from dfa_core.wrap import wrapped
-from dfa_core.wrappers import Wrappers, spread
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +21,23 @@ log = logging.getLogger(__name__)
 class Method(nn.Module):
     """How a model's parameters get their gradients; an instance is attached to one model.
 
-    A training step calls :meth:`backward` where it would call ``loss.backward()``. The state dict holds what
-    the method itself needs to continue (feedback matrices); save it beside the model's.
+    A training step calls :meth:`step`, which runs the forward pass as well. For methods that have no say in it (all
+    but those that `needs` something, and those that replace weights), :meth:`backward` in place of
+    ``loss.backward()`` is enough. The state dict holds what the method itself needs to continue (feedback matrices,
+    what it has learned, how many steps were taken); save it beside the model's.
+
+    A method's own parameters (learned feedback, decoders) are registered in it as those of any module. They get their
+    gradients in the same step, and an optimizer takes them from :meth:`parameter_groups`.
 
     Args:
         model: a model with an :class:`ErrorTap` and feedback points. A method attached before is replaced.
         feedback_seed: seeds whatever random feedback the method draws.
     """
 
+    #: What a step needs of the task, set by `register`: "replay" (the forward pass again), "heads", "targets".
+    needs: frozenset[str] = frozenset()
+    #: Are its gradients backprop's?
+    exact = False
     #: Does this method leave parameters behind cuts without gradient on purpose?
     leaves_parameters_untrained = False
 
@@ -43,9 +51,58 @@ class Method(nn.Module):
         self._reported = False
         self.layout.attach(None)
 
+    @property
+    def model(self) -> nn.Module:
+        """The model that the method is attached to."""
+        return self._model[0]
+
+    def step(self, closure: Callable[[], Tensor], supervision: Supervision | None = None) -> Tensor:
+        """One step: accumulate gradients into ``.grad`` of the model's parameters and of the method's own.
+
+        Args:
+            closure: runs the model and returns the scalar loss. Methods that `needs` "replay" call it several times.
+            supervision: what the task offers besides its loss; see :class:`Supervision`.
+
+        Returns:
+            The loss, detached.
+
+        Raises:
+            FeedbackError: the method needs something that ``supervision`` does not have.
+        """
+        self.check_supervision(supervision)
+        loss = self.gradients(closure, supervision)
+        self.advance()
+        return loss
+
+    def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
+        """What a step computes, without going on to the next one: called again, it does the same again."""
+        loss = closure()
+        self.backward(loss)
+        return loss.detach()
+
+    def advance(self) -> None:
+        """The end of a step: whatever counts steps or decays moves on."""
+
     def backward(self, loss: Tensor) -> None:
         """Accumulate gradients of the scalar ``loss`` into the parameters' ``.grad``."""
-        raise NotImplementedError(f"{type(self).__name__} does not define backward")
+        raise FeedbackError(
+            f"{type(self).__name__} has a say in the forward pass: call method.step(closure), with a closure that runs "
+            "the model and returns the loss, in place of method.backward(loss)"
+        )
+
+    def check_supervision(self, supervision: Supervision | None) -> None:
+        """Raise :class:`FeedbackError` unless ``supervision`` has what the method needs."""
+        offered = supervision.offered if supervision is not None else frozenset()
+        if missing := self.needs - offered - {"replay"}:
+            raise FeedbackError(
+                f"{type(self).__name__} needs the task's {' and '.join(sorted(missing))}: call "
+                "method.step(closure, Supervision(...)) with them"
+            )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The method's own parameters as an optimizer's groups; a group without ``lr`` takes the optimizer's."""
+        own = list(self.parameters())
+        return [{"params": own, "weight_decay": 0.0}] if own else []
 
     def wrap(self, loss: Tensor) -> Tensor:
         """A loss equal to ``loss`` whose own ``.backward()`` calls this method's.
@@ -53,6 +110,8 @@ class Method(nn.Module):
         For training loops that call ``loss.backward()`` themselves: Lightning's automatic optimisation, accelerate,
         the Hugging Face Trainer. The wrapped loss may be scaled, divided or added to others.
         """
+        if type(self).backward is Method.backward:
+            self.backward(loss)  # says why not
         return wrapped(loss, self.backward)
 
     @contextmanager
@@ -61,12 +120,8 @@ class Method(nn.Module):
 
         For input gradients (saliency, gradient penalties), ``torch.func`` and forward-mode differentiation.
         """
-        before = self.layout.recorders()
-        self.layout.attach(None)
-        try:
+        with self.layout.lent(None):
             yield
-        finally:
-            self.layout.attach_each(before)
 
     def detach(self) -> None:
         """Take the method off its model for good: the marks are identities again, as under backprop."""
@@ -94,65 +149,3 @@ class Method(nn.Module):
         if names:
             level = logging.INFO if self.leaves_parameters_untrained else logging.WARNING
             log.log(level, "%s leaves without gradient: %s", type(self).__name__, ", ".join(names))
-
-
-class FeedbackMethod(Method):
-    """Base of all methods that cut the graph at the feedback points and send a signal to each.
-
-    A subclass defines :meth:`signal` for one point, or :meth:`signals` for all points of a pass at once.
-    :mod:`dfa_core.step` says what a step does.
-
-    Raises:
-        FeedbackError: the model has no feedback point, or an error tap serves none: it would be trained by backprop.
-    """
-
-    recorder: Recorder
-
-    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
-        super().__init__(model, feedback_seed=feedback_seed)
-        self.layout.check_points(type(self).__name__)
-        self._wrappers = Wrappers(model)
-        self.recorder = Recorder(self.layout.tap_of)
-        self.layout.attach(self.recorder)
-
-    def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor | None:
-        """The update signal that stands in for dL/dh_i.
-
-        Args:
-            point: name of the feedback point.
-            activation: h_i, ``(*batch, *features)``; not to be changed.
-            error: e = dL/d(output) at the point's tap, ``(*batch, *error features)``.
-
-        Returns:
-            A tensor of the activation's shape, or ``None`` for no update.
-        """
-        raise NotImplementedError(f"{type(self).__name__} defines neither signal nor signals")
-
-    def signals(self, forward_pass: Pass) -> Signals:
-        """The update signals of all points that ran in ``forward_pass``, by name."""
-        error = forward_pass.error
-        return {name: self.signal(name, activation, error) for name, activation in forward_pass.activations.items()}
-
-    def backward(self, loss: Tensor) -> None:
-        self.layout.check_attached(self._model[0], self.recorder)
-        if spread():
-            self._wrappers = Wrappers(self._model[0])  # they may have come after the method
-        feedback_step(loss, self.recorder, self.signals_of, self._wrappers)
-        self._report_untrained()
-
-    def _report_untrained(self) -> None:
-        if not self._reported and (idle := [name for name in self.layout.points if name not in self.recorder.seen]):
-            log.warning(
-                "%s trains through feedback points that did not run in the first step: %s",
-                type(self).__name__,
-                ", ".join(idle),
-            )
-        super()._report_untrained()
-
-    @torch.no_grad()
-    def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
-        """The signals of each pass; the passes' errors are known."""
-        return [self.signals(forward_pass) for forward_pass in passes]
-
-    def reset(self) -> None:
-        self.recorder.clear()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dfa_core.distributed.wrappers import check_not_sharded
 from dfa_core.errors import FeedbackError
-from dfa_core.method import FeedbackMethod
-from dfa_core.passes import Pass
-from dfa_core.step import Signals
-from dfa_core.wrappers import check_not_sharded
+from dfa_core.method import Method
+from dfa_core.recording.passes import Pass
+from dfa_core.recording.step import Signals
 
 Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
@@ -38,6 +38,8 @@ class ProbedPass:
 class _Probe:
     """Passes on leaves at all marks, so that the true gradient can be chained through every cut."""
 
+    without_grad = False
+
     def __init__(self) -> None:
         self.visits: list[ProbedVisit] = []
 
@@ -49,22 +51,17 @@ class _Probe:
     at_tap = at_point
 
 
-def uncut_forward(method: FeedbackMethod, closure: Callable[[], Tensor]) -> tuple[Tensor, list[ProbedVisit]]:
+def uncut_forward(method: Method, closure: Callable[[], Tensor]) -> tuple[Tensor, list[ProbedVisit]]:
     """Run ``closure`` with leaves at all marks. The method is attached as before afterwards."""
-    if not isinstance(method, FeedbackMethod) or not method.layout.is_attached(method.recorder):
+    if not method.layout.is_attached(method.recorder):
         raise FeedbackError(
-            f"{type(method).__name__} is not a feedback method attached to its model, so it has no alignment "
-            "to measure: make it with make_method and attach no other method afterwards"
+            f"{type(method).__name__} is not attached to its model, so it has no alignment to measure: make it with "
+            "make_method and attach no other method afterwards"
         )
-    check_not_sharded(method._model[0])
+    check_not_sharded(method.model)
     probe = _Probe()
-    before = method.layout.recorders()
-    method.layout.attach(probe)
-    try:
-        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
-            loss = closure()
-    finally:
-        method.layout.attach_each(before)
+    with method.layout.lent(probe), torch.enable_grad(), torch.compiler.set_stance("force_eager"):
+        loss = closure()
     return loss, probe.visits
 
 
@@ -79,7 +76,9 @@ def passes_of_visits(visits: Sequence[ProbedVisit], tap_of: Mapping[str, str]) -
     for visit in visits:
         if visit.name not in tap_of:
             points = unfinished.pop(visit.name, {})
-            seen = Pass(visit.name, {name: point.leaf.detach() for name, point in points.items()})
+            nth = sum(earlier.tap.name == visit.name for earlier in passes)
+            activations = {name: point.leaf.detach() for name, point in points.items()}
+            seen = Pass(visit.name, nth, activations, visit.leaf.detach())
             passes.append(ProbedPass(visit, points, seen))
         elif unfinished.setdefault(tap_of[visit.name], {}).setdefault(visit.name, visit) is not visit:
             raise FeedbackError(f"feedback point '{visit.name}' ran twice in one pass: give each use its own")

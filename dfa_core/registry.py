@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
@@ -21,14 +21,20 @@ class Registration(NamedTuple):
     order: int
 
 
+#: All that a method may need of a task.
+NEEDS = frozenset({"replay", "heads", "targets"})
+
 _METHODS: dict[str, Registration] = {}
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str, *, title: str = "", colour: str = "", order: int = 1000) -> Callable[[M], M]:
+def register(
+    name: str, *, title: str = "", colour: str = "", order: int = 1000, needs: Iterable[str] = ()
+) -> Callable[[M], M]:
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
+        needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.
         order: methods are listed in this order, and by name where it is the same.
@@ -38,6 +44,9 @@ def register(name: str, *, title: str = "", colour: str = "", order: int = 1000)
         if name in _METHODS:
             taken = _METHODS[name].method.__qualname__
             raise FeedbackError(f"a method named '{name}' is already registered ({taken}): choose another name")
+        if unknown := set(needs) - NEEDS:
+            raise FeedbackError(f"method '{name}' needs {', '.join(unknown)}: choose of {', '.join(sorted(NEEDS))}")
+        method.needs = method.needs | frozenset(needs)
         _METHODS[name] = Registration(method, title or name, colour, order)
         return method
 
@@ -68,5 +77,5 @@ def registration(name: str) -> Registration:
 
 
 def registered_methods() -> list[str]:
-    """Names of all registered methods, in order of registration."""
-    return list(_METHODS)
+    """Names of all registered methods, in their order; those without one come last, by name."""
+    return sorted(_METHODS, key=lambda name: (_METHODS[name].order, name))

@@ -32,6 +32,7 @@ class Architecture:
         datasets: what it can be trained on; ``scenes/*`` admits all names that begin so.
         metrics: what its runs measure; one of them stands in the tables.
         skip: why it does not have a method, by the method's name; ``others`` speaks of all but bp.
+        lacks: why its tasks do not offer what some methods need ("targets", "heads"), by the need.
         loss_tolerance: as of `Domain`, where the architecture amplifies rounding more than its neighbours.
         recipe_of: the architecture of which this is another published recipe of optimization, without bp and shallow of
             its own to be compared with. Rows of the reference table whose note begins with ``recipe`` are its own.
@@ -46,6 +47,7 @@ class Architecture:
     datasets: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     skip: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     loss_tolerance: float | None = None
     recipe_of: str = ""
     recipe: str = ""
@@ -80,6 +82,8 @@ class Architecture:
             builder=self.builder or domain.builder,
             datasets=self.datasets or tuple(domain.datasets),
             metrics=self.metrics or domain.measures,
+            skip={**domain.skip, **self.skip},
+            lacks={**domain.lacks, **self.lacks},
             loss_tolerance=domain.loss_tolerance if self.loss_tolerance is None else self.loss_tolerance,
         )
 
@@ -134,6 +138,7 @@ class Domain:
         task, builder: as of `Architecture`, for all that have none of their own.
         datasets: titles by name, in the order of the tables; ``scenes/*`` is any name that begins so.
         measures: what a run measures, by the metrics' names; one of them stands in the tables.
+        skip, lacks: as of `Architecture`, for all its architectures.
         metrics: those that this domain brings along; others are in `benchmarks.records.metrics`.
         loss_tolerance: by how much, relative, the mean training loss of a run may differ on another processor.
         own_datasets: those that lie in this package, as ``package.module:name``; others are packages of `datasets`.
@@ -149,6 +154,8 @@ class Domain:
     datasets: Mapping[str, str]
     measures: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    skip: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[Task, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     loss_tolerance: float | None = None

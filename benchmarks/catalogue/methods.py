@@ -28,6 +28,7 @@ class MethodEntry:
         title: how it reads in a table's head.
         colour: ``#RRGGBB`` in every chart; "" for one that is free.
         order: methods stand in tables in this order, and by name where it is the same.
+        needs: what a step needs of the task besides its loss: "replay", "heads", "targets".
     """
 
     name: str
@@ -35,6 +36,7 @@ class MethodEntry:
     title: str = ""
     colour: str = ""
     order: int = LAST
+    needs: tuple[str, ...] = ()
 
 
 _OWN: dict[str, MethodEntry] = {}

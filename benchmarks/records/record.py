@@ -47,14 +47,19 @@ class PointSummary(TypedDict):
     quantiles: _Quantiles
     samples: valid.Count
     weights: NotRequired[WeightsSummary]
+    activation: NotRequired[valid.Amount]  # these four as of dfa_core.cosines.PointStatistics
+    reference: NotRequired[valid.Amount]
+    effective_rank: NotRequired[valid.Amount]
+    sign_agreement: NotRequired[valid.Amount]
 
 
 class AlignmentSummary(TypedDict, total=False):
-    """At the end of a run, per feedback point and per parameter; ``order``: the points from the input upwards."""
+    """At the end of a run, by feedback point and by parameter; ``order``: the points from the input upwards."""
 
     order: list[valid.Text]
     points: dict[valid.Text, PointSummary]
     parameters: dict[valid.Text, valid.Cosine]
+    weights: dict[valid.Text, WeightsSummary]  # of methods that send no signals to points
 
 
 class DataUsed(TypedDict, total=False):

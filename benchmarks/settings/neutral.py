@@ -16,7 +16,14 @@ from typing import Any
 from benchmarks.catalogue.discovery import architectures
 
 #: Settings that came after the first release: (dataclass of the schema, or method; setting; neutral value).
-ADDED: tuple[tuple[str, str, Any], ...] = (("NeRFConfig", "feature_relu", False),)
+ADDED: tuple[tuple[str, str, Any], ...] = (
+    ("NeRFConfig", "feature_relu", False),
+    ("dfa", "rank", 0),
+    ("dfa", "density", 1.0),
+    ("dfa", "error", "exact"),
+    ("dfa", "threshold", 0.1),
+    ("dfa", "center", False),
+)
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.
 FIRST_RELEASE: Mapping[str, Mapping[str, Any]] = {

@@ -49,8 +49,8 @@ def load(specification: str) -> None:
     code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
     for name in new:
         settings = {**_keywords(dfa_core.method_class(name)), "code": code}
-        _, title, colour, order = registration(name)
-        add_method(MethodEntry(name, settings, title, colour, order))
+        method, title, colour, order = registration(name)
+        add_method(MethodEntry(name, settings, title, colour, order, tuple(sorted(method.needs))))
     _loaded.add(key)
 
 

@@ -32,6 +32,8 @@ class _Broadcast(torch.autograd.Function):
 class ReentrantDFA:
     """Train ``model`` by DFA through re-entrant backward calls, with the matrices of ``DFA(model)``."""
 
+    without_grad = False
+
     def __init__(self, model: nn.Module, feedback_seed: int = 0) -> None:
         self.dfa = DFA(model, feedback_seed=feedback_seed)  # for its matrices alone
         self.dfa.layout.attach(self)

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dfa_core import Supervision
+
 
 class Task(ABC):
     """An architecture on a dataset.
@@ -33,6 +35,10 @@ class Task(ABC):
     def loss(self, batch: Any) -> Tensor:
         """Forward pass and loss, a scalar."""
 
+    def supervision(self, batch: Any) -> Supervision:
+        """What methods that ask for more than the loss get of a batch; see `dfa_core.Supervision`."""
+        return Supervision()
+
     @abstractmethod
     def samples(self, batch: Any) -> int:
         """How many samples the batch holds, for throughput."""
@@ -52,6 +58,10 @@ class Task(ABC):
     def alignment_loss(self) -> Tensor:
         """The loss on which alignment is measured; by default that of the first batch."""
         return self.loss(next(iter(self.batches(0))))
+
+    def alignment_supervision(self) -> Supervision:
+        """The supervision that belongs to `alignment_loss`."""
+        return self.supervision(next(iter(self.batches(0))))
 
     def first_layer(self) -> list[nn.Module]:
         """Modules of the first layer, for weight decay that is limited to it."""

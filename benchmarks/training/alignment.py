@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,22 +20,21 @@ from benchmarks.records.record import QUANTILES, PointSummary, Record, WeightsSu
 from benchmarks.records.run_history import ALIGNMENT, WEIGHT_ALIGNMENT
 from benchmarks.tasks.task import Task
 from benchmarks.training.checkpoint import random_state, set_random_state
-from dfa_core import Alignment, FeedbackError, FeedbackMethod, Method, measure_alignment, method_class
+from dfa_core import Alignment, FeedbackError, Method, WeightAlignment, measure_alignment
 
 log = logging.getLogger(__name__)
 
-_NO_SIGNALS = getattr(method_class("shallow"), "signals", None)
 #: Columns of a history, by level: what stands behind the level's name.
 _OF_SAMPLES = ("_mean", "_std", "_q05", "_q50", "_q95")
 _OF_WEIGHTS = ("", "_mean", "_q05", "_q95")
 
 
-def has_alignment(method: Method) -> TypeGuard[FeedbackMethod]:
-    """Whether the method sends signals that can be compared with backprop's gradients."""
-    return isinstance(method, FeedbackMethod) and type(method).signals is not _NO_SIGNALS
+def has_alignment(method: Method) -> bool:
+    """Whether the method trains what lies below the error tap by something else than backprop's gradients."""
+    return not (method.exact or method.leaves_parameters_untrained)
 
 
-def alignment_row(task: Task, method: FeedbackMethod) -> dict[str, float]:
+def alignment_row(task: Task, method: Method) -> dict[str, float]:
     """Both levels at each feedback point in the middle of a training, which goes on as if nothing had been asked.
 
     Returns:
@@ -59,32 +58,49 @@ def alignment_row(task: Task, method: FeedbackMethod) -> dict[str, float]:
     }
 
 
-def add_alignment(record: Record, task: Task, method: FeedbackMethod) -> None:
+def add_alignment(record: Record, task: Task, method: Method) -> None:
     """Alignment with the weights the training ended with, dropout as in training."""
     try:
         measured = _measured(task, method)
     except FeedbackError as error:  # a method of the user's own that sends no signals here
         log.warning("%s: no alignment: %s", record.run_id, error)
         return
-    points = {name: c for name, c in measured.points.items() if c.numel() > 1 and bool(c.isfinite().all())}
-    if not points or measured.deepest_point not in points:
+    if void := [name for name, found in measured.statistics.items() if found.void]:
+        log.warning("%s: backprop's gradient vanishes, so there is no alignment: %s", record.run_id, ", ".join(void))
+    points = {
+        name: c
+        for name, c in measured.points.items()
+        if c.numel() > 1 and bool(c.isfinite().all()) and name not in void
+    }
+    weights = {name: _weights(found) for name, found in measured.weights.items() if math.isfinite(found.cosine)}
+    if (measured.points and measured.deepest_point not in points) or not (points or weights):
         return
     record.metrics |= _metrics(measured)
     record.alignment = {
-        "order": list(points),  # from the input upwards: a record's keys are sorted
-        "points": {name: cast(PointSummary, {**_summary(c), "samples": c.numel()}) for name, c in points.items()},
+        "order": list(points or weights),  # from the input upwards: a record's keys are sorted
+        "points": {name: _point(measured, name) for name in points},
         "parameters": {name: cosine for name, cosine in measured.parameters.items() if math.isfinite(cosine)},
     }
-    for name, found in measured.weights.items():
-        if name in points and math.isfinite(found.cosine):
-            summary: Any = _summary(found.rows) if _has_spread(found.rows) else {}
-            weights = {"cosine": found.cosine, "rows": found.rows.numel(), **summary}
-            record.alignment["points"][name]["weights"] = cast(WeightsSummary, weights)
+    for name in points.keys() & weights.keys():
+        record.alignment["points"][name]["weights"] = weights[name]
+    if not points:
+        record.alignment["weights"] = weights
+
+
+def _point(measured: Alignment, name: str) -> PointSummary:
+    cosines, statistics = measured.points[name], measured.statistics.get(name)
+    more = {} if statistics is None else {key: value for key, value in vars(statistics).items() if key != "void"}
+    return cast(PointSummary, {**_summary(cosines), "samples": cosines.numel(), **more})
+
+
+def _weights(found: WeightAlignment) -> WeightsSummary:
+    summary: Any = _summary(found.rows) if _has_spread(found.rows) else {}
+    return cast(WeightsSummary, {"cosine": found.cosine, "rows": found.rows.numel(), **summary})
 
 
 def _metrics(measured: Alignment) -> dict[str, float]:
     """The deepest point's, in double precision."""
-    found = _moments(ALIGNMENT, measured.deepest)
+    found = _moments(ALIGNMENT, measured.deepest) if measured.points else {}
     weights = measured.weights.get(measured.deepest_point)
     if weights is not None and math.isfinite(weights.cosine):
         found[WEIGHT_ALIGNMENT] = weights.cosine
@@ -97,10 +113,10 @@ def _moments(level: str, cosines: Tensor) -> dict[str, float]:
     return {f"{level}_mean": cosines.double().mean().item(), f"{level}_std": cosines.double().std().item()}
 
 
-def _measured(task: Task, method: FeedbackMethod) -> Alignment:
+def _measured(task: Task, method: Method) -> Alignment:
     with undisturbed(task):
         task.model.train()
-        return measure_alignment(method, task.alignment_loss)
+        return measure_alignment(method, task.alignment_loss, task.alignment_supervision() if method.needs else None)
 
 
 @contextlib.contextmanager

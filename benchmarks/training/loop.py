@@ -65,7 +65,7 @@ class Loop:
     ) -> None:
         self.task, self.method, self.config = task, method, config
         self.higher_is_better = metrics.lookup(task.selection).better == HIGHER
-        self.optimizer = build_optimizer(task, config.optim)
+        self.optimizer = build_optimizer(task, method, config.optim)
         self.schedule = Schedule(self.optimizer, config.optim, self.higher_is_better)
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
@@ -174,10 +174,13 @@ class Loop:
         """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self.forward_context():
-            loss = self.task.loss(batch)
-        self.method.backward(loss)
-        return loss.detach()
+        supervision = self.task.supervision(batch) if self.method.needs else None
+
+        def loss() -> Tensor:
+            with self.forward_context():
+                return self.task.loss(batch)
+
+        return self.method.step(loss, supervision)
 
     def update(self) -> None:
         """The second half of a step: clipping, the optimizer, the schedule."""

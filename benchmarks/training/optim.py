@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from benchmarks.settings.schema import OptimConfig
 from benchmarks.tasks.task import Task
+from dfa_core import Method
 
 
 class LazyAdam(torch.optim.Adam):
@@ -79,10 +80,10 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     torch._foreach_mul_(gradients, factor.clamp(max=1))
 
 
-def build_optimizer(task: Task, config: OptimConfig) -> LazyAdam:
-    """Adam; weight decay on all parameters or on the first layer's alone."""
+def build_optimizer(task: Task, method: Method, config: OptimConfig) -> LazyAdam:
+    """Adam; weight decay on all parameters or on the first layer's alone; the method's parameters in own groups."""
     if config.decay == "all":
-        groups = [{"params": list(task.model.parameters()), "weight_decay": config.weight_decay}]
+        groups: list[dict[str, Any]] = [{"params": list(task.model.parameters()), "weight_decay": config.weight_decay}]
     elif config.decay == "first_layer":
         decayed = _parameters(task.first_layer())
         rest = [p for p in task.model.parameters() if id(p) not in {id(q) for q in decayed}]
@@ -92,6 +93,7 @@ def build_optimizer(task: Task, config: OptimConfig) -> LazyAdam:
         ]
     else:
         raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
+    groups += method.parameter_groups()
     return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps)
 
 

@@ -9,7 +9,7 @@ from torch_geometric.nn import ChebConv as PyGChebConv
 from benchmarks.tasks.citation.config import ChebConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Features, Graph
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint
 
 
 class ChebConv(PyGChebConv):
@@ -45,6 +45,15 @@ class ChebConv(PyGChebConv):
             above, current = current, new
         return current + self.bias
 
+    def adjoint(self, error: Tensor) -> list[Tensor]:
+        """T_k(L̂)ᵀ e ``(nodes, channels)`` for each k, of a graph that was seen: T_k = 2 L̂ T_{k−1} − T_{k−2}."""
+        assert self._laplacian is not None
+        found = [error]
+        for k in range(1, len(self.lins)):
+            propagated = self._laplacian.propagate_back(found[-1])
+            found.append(propagated if k == 1 else 2 * propagated - found[-2])
+        return found
+
 
 class Cheb(nn.Module):
     """Two Chebyshev convolutions; feedback on the hidden layer."""
@@ -53,9 +62,9 @@ class Cheb(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.conv1 = ChebConv(features, config.hidden, config.order, sparse_input=True)
-        self.point = FeedbackPoint(config.hidden)
         self.conv2 = ChebConv(config.hidden, classes, config.order)
-        self.tap = ErrorTap(classes)
+        self.point = FeedbackPoint(config.hidden, structure=Carried(self.conv2.adjoint, maps=config.order))
+        self.tap = ErrorTap(classes, independent_dims=0)
 
     def first_layer(self) -> list[nn.Module]:
         return [self.conv1]

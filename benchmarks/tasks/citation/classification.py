@@ -19,6 +19,7 @@ from benchmarks.tasks.hidden_layer.separation import separation, some_of
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.planetoid.load import load_citation
+from dfa_core import Classes, Supervision
 
 load_once = lru_cache(maxsize=3)(load_citation)  # a worker runs many seeds and methods on the same graph
 
@@ -47,6 +48,9 @@ class NodeClassification(Task):
     def loss(self, batch: Any) -> Tensor:
         return self._loss(self.model(self.graph)[self.train], self.graph.y[self.train])
 
+    def supervision(self, batch: Any) -> Supervision:
+        return self._supervised(self.train)
+
     def samples(self, batch: Any) -> int:
         return self.train.numel()
 
@@ -68,6 +72,18 @@ class NodeClassification(Task):
     def alignment_loss(self) -> Tensor:
         """The paper measures alignment over all nodes, so that every node has an error."""
         return self._loss(self.model(self.graph), self.graph.y)
+
+    def alignment_supervision(self) -> Supervision:
+        return self._supervised(torch.arange(self.graph.nodes))
+
+    def _supervised(self, nodes: Tensor) -> Supervision:
+        """The loss of any class scores on ``nodes``, and the classes of these nodes."""
+        y = self.graph.y
+        known = torch.full_like(y, -1).index_copy_(0, nodes, y[nodes])
+        return Supervision(
+            head=lambda tap, scores: F.cross_entropy(scores[nodes], y[nodes]),
+            targets=lambda tap: Classes(known, self.graph.classes),
+        )
 
     def first_layer(self) -> list[nn.Module]:
         layers: list[nn.Module] = self.model.first_layer()

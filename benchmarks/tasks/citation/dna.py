@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from benchmarks.tasks.citation.config import DNAConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph
 from benchmarks.tasks.citation.sparse import sddmm, spmm
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
 class DNAConv(PyGDNAConv):
@@ -57,9 +58,13 @@ def _project(x: Tensor, linear: Any) -> Tensor:
     The groups of a head form one block-diagonal (width × width) matrix.
     """
     heads, _, width = x.shape
-    blocks = linear.weight.view(heads, -1, *linear.weight.shape[1:])  # (heads, groups per head, size, size)
-    weight = torch.stack([torch.block_diag(*head) for head in blocks])
+    weight = derived_weight(partial(_block_diagonal, heads), linear.weight)  # (heads, width, width)
     return torch.baddbmm(linear.bias.view(heads, 1, width), x, weight).view(-1, width)
+
+
+def _block_diagonal(heads: int, weight: Tensor) -> Tensor:
+    blocks = weight.view(heads, -1, *weight.shape[1:])  # (heads, groups per head, size, size)
+    return torch.stack([torch.block_diag(*head) for head in blocks])
 
 
 def _restricted_softmax(scores: Tensor) -> Tensor:
@@ -79,14 +84,25 @@ class DNA(nn.Module):
         self.heads = config.heads
         self.log_softmax_tap = config.tap == "log_softmax"
         self.lin1 = FeatureLinear(features, config.hidden)
-        self.point_in = FeedbackPoint(config.hidden)
+        self.point_in = self._point(config, config.layers)
         self.convs = nn.ModuleList(
             DNAConv(config.hidden, config.heads, config.groups, config.attention_dropout) for _ in range(config.layers)
         )
-        self.points = nn.ModuleList(FeedbackPoint(config.hidden) for _ in range(config.layers))
+        self.points = nn.ModuleList(self._point(config, config.layers - 1 - layer) for layer in range(config.layers))
         self.lin2 = nn.Linear(config.hidden, classes)
-        self.tap = ErrorTap(classes)
+        self.tap = ErrorTap(classes, independent_dims=0)
         self._edges: Edges | None = None
+
+    def _point(self, config: DNAConfig, hops: int) -> FeedbackPoint:
+        """A feedback point ``hops`` convolutions below the output layer."""
+        return FeedbackPoint(config.hidden, structure=Carried(partial(self._carried, hops)))
+
+    def _carried(self, hops: int, error: Tensor) -> list[Tensor]:
+        """(Âᵀ)^hops e ``(nodes, classes)``: one step over the edges for each convolution, without attention."""
+        assert self._edges is not None
+        for _ in range(hops):
+            error = self._edges.propagate_back(error)
+        return [error]
 
     def first_layer(self) -> list[nn.Module]:
         return [self.lin1]

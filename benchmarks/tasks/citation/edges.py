@@ -46,6 +46,10 @@ class Edges:
         """Weighted sum over the neighbours: ``(nodes, channels) → (nodes, channels)``."""
         return spmm(self.pattern(), self.weight, x)
 
+    def propagate_back(self, x: Tensor) -> Tensor:
+        """The transpose of :meth:`propagate`: ``(nodes, channels) → (nodes, channels)``."""
+        return self.pattern().transposed(self.weight) @ x
+
 
 class GCNConv(PyGGCNConv):
     """PyG's GCNConv, with the sum over neighbours as one sparse product. For one graph, as with ``cached=True``."""
@@ -59,3 +63,8 @@ class GCNConv(PyGGCNConv):
         if self._edges is None:
             self._edges = Edges.normalised(edge_index, x.size(0))
         return self._edges.propagate(self.lin(x)) + self.bias
+
+    def adjoint(self, error: Tensor) -> list[Tensor]:
+        """Âᵀ e ``(nodes, channels)`` of a graph that was seen."""
+        assert self._edges is not None
+        return [self._edges.propagate_back(error)]

@@ -18,7 +18,7 @@ from benchmarks.tasks.citation.edges import GCNConv
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint, Supervision
 
 
 class GAE(nn.Module):
@@ -28,9 +28,9 @@ class GAE(nn.Module):
         super().__init__()
         self.project = FeatureLinear(features, config.hidden, bias=False, weight_initializer="glorot")
         self.conv1 = without_projection(GCNConv(config.hidden, config.hidden))
-        self.point = FeedbackPoint(config.hidden)
         self.conv2 = GCNConv(config.hidden, config.embedding)
-        self.tap = ErrorTap(config.embedding)
+        self.point = FeedbackPoint(config.hidden, structure=Carried(self.conv2.adjoint))
+        self.tap = ErrorTap(config.embedding, independent_dims=0)
 
     def first_layer(self) -> list[nn.Module]:
         return [self.project, self.conv1]
@@ -80,7 +80,19 @@ class LinkPrediction(Task):
         self.model = GAE(GAEConfig(**config.model), self.graph.x.width)
 
     def loss(self, batch: Any) -> Tensor:
-        embedding = self.model(self.graph)
+        return self._reconstruction(self.model(self.graph))
+
+    def supervision(self, batch: Any) -> Supervision:
+        before = torch.get_rng_state()
+
+        def head(tap: str, embedding: Tensor) -> Tensor:
+            with torch.random.fork_rng(devices=[]):  # the same pairs as in the loss, which draws nothing else
+                torch.set_rng_state(before)
+                return self._reconstruction(embedding)
+
+        return Supervision(head=head)
+
+    def _reconstruction(self, embedding: Tensor) -> Tensor:
         linked = link_logits(embedding, self.graph.edge_index)
         unlinked = link_logits(embedding, self._unlinked_pairs(self.graph.edge_index.size(1)))
         return F.softplus(-linked).mean() + F.softplus(unlinked).mean()

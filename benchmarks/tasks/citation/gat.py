@@ -11,7 +11,7 @@ from benchmarks.tasks.citation.config import GATConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
 from benchmarks.tasks.citation.sparse import spmm
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
 class GATConv(PyGGATConv):
@@ -28,7 +28,7 @@ class GATConv(PyGGATConv):
             self._edges = Edges.normalised(edge_index, nodes)
         edges = self._edges
         x = self.lin(x).view(nodes, heads, self.out_channels).transpose(0, 1)  # (heads, nodes, channels)
-        attention = torch.stack([self.att_dst[0], self.att_src[0]], dim=-1)  # (heads, channels, 2)
+        attention = derived_weight(_stacked, self.att_dst, self.att_src)  # (heads, channels, 2)
         to, fro = torch.bmm(x, attention).unbind(-1)  # (heads, nodes) each
         scores = to.index_select(1, edges.target) + fro.index_select(1, edges.source)
         scores = F.leaky_relu(scores, self.negative_slope)  # (heads, edges)
@@ -42,6 +42,15 @@ class GATConv(PyGGATConv):
         out = spmm(edges.pattern(heads), weights.flatten(), x).view(heads, nodes, -1) / total.unsqueeze(-1)
         return out.transpose(0, 1).reshape(nodes, -1) + self.bias
 
+    def adjoint(self, error: Tensor) -> list[Tensor]:
+        """Âᵀ e ``(nodes, channels)`` of a graph that was seen: the same neighbours, weighted without attention."""
+        assert self._edges is not None
+        return [self._edges.propagate_back(error)]
+
+
+def _stacked(to: Tensor, fro: Tensor) -> Tensor:
+    return torch.stack([to[0], fro[0]], dim=-1)
+
 
 class GAT(nn.Module):
     """Two attention convolutions, the second with one head; feedback on the hidden layer."""
@@ -54,9 +63,9 @@ class GAT(nn.Module):
         self.conv1 = without_projection(
             GATConv(width, config.hidden, heads=config.heads, dropout=config.attention_dropout)
         )
-        self.point = FeedbackPoint(width)
         self.conv2 = GATConv(width, classes, heads=1, dropout=config.attention_dropout_out)
-        self.tap = ErrorTap(classes)
+        self.point = FeedbackPoint(width, structure=Carried(self.conv2.adjoint))
+        self.tap = ErrorTap(classes, independent_dims=0)
 
     def first_layer(self) -> list[nn.Module]:
         return [self.project, self.conv1]

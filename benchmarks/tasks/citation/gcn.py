@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from benchmarks.tasks.citation.config import GCNConfig
 from benchmarks.tasks.citation.edges import GCNConv
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint
 
 
 class GCN(nn.Module):
@@ -19,9 +19,9 @@ class GCN(nn.Module):
         self.dropout = config.dropout
         self.project = FeatureLinear(features, config.hidden, bias=False, weight_initializer="glorot")
         self.conv1 = without_projection(GCNConv(config.hidden, config.hidden))
-        self.point = FeedbackPoint(config.hidden)
         self.conv2 = GCNConv(config.hidden, classes)
-        self.tap = ErrorTap(classes)
+        self.point = FeedbackPoint(config.hidden, structure=Carried(self.conv2.adjoint))
+        self.tap = ErrorTap(classes, independent_dims=0)
 
     def first_layer(self) -> list[nn.Module]:
         return [self.project, self.conv1]

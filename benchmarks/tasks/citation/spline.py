@@ -16,7 +16,7 @@ from torch_geometric.nn import inits
 from benchmarks.tasks.citation.config import SplineConfig
 from benchmarks.tasks.citation.graph import FeatureLinear, Features, Graph, target_indegree
 from benchmarks.tasks.citation.sparse import Pattern, spmm
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
 def open_spline_basis(pseudo: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
@@ -66,7 +66,7 @@ class SplineConv(nn.Module):
     def forward(self, x: Tensor | Features, edge_index: Tensor, pseudo: Tensor) -> Tensor:
         """``x (nodes, in_channels)``, ``pseudo (edges, dim)`` → ``(nodes, out_channels)``."""
         kernels, _, out = self.weight.shape
-        weight = self.weight.transpose(0, 1).reshape(-1, kernels * out)
+        weight = derived_weight(_side_by_side, self.weight)  # (in_channels, kernels · out)
         if isinstance(x, Features):
             projected, root = spmm(x.pattern, x.values, weight), self.lin(x)
         else:
@@ -74,6 +74,17 @@ class SplineConv(nn.Module):
         if self._mix is None:
             self._mix = _mixing(edge_index, pseudo, self.kernel_size, kernels, root.size(0))
         return spmm(*self._mix, projected.view(-1, out)) + root + self.bias
+
+    def adjoint(self, error: Tensor) -> list[Tensor]:
+        """The transposes of all maps between nodes, one for each kernel and the root, ``(nodes, channels)`` each."""
+        assert self._mix is not None
+        pattern, values = self._mix
+        by_kernel = (pattern.transposed(values) @ error).view(error.size(0), -1, error.size(1))
+        return [*by_kernel.unbind(1), error]
+
+
+def _side_by_side(weight: Tensor) -> Tensor:
+    return weight.transpose(0, 1).reshape(weight.size(1), -1)
 
 
 def _mixing(edge_index: Tensor, pseudo: Tensor, kernel_size: int, kernels: int, nodes: int) -> tuple[Pattern, Tensor]:
@@ -96,9 +107,10 @@ class Spline(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.conv1 = SplineConv(features, config.hidden, dim=1, kernel_size=config.kernel_size)
-        self.point = FeedbackPoint(config.hidden)
         self.conv2 = SplineConv(config.hidden, classes, dim=1, kernel_size=config.kernel_size)
-        self.tap = ErrorTap(classes)
+        maps = config.kernel_size + 1
+        self.point = FeedbackPoint(config.hidden, structure=Carried(self.conv2.adjoint, maps))
+        self.tap = ErrorTap(classes, independent_dims=0)
 
     def first_layer(self) -> list[nn.Module]:
         return [self.conv1]

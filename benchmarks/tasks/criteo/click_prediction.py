@@ -18,6 +18,7 @@ from benchmarks.tasks.criteo.fields import Fields, dense_gradients
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.criteo.load import Batch, CriteoData, Preprocessing, batches, load_criteo
+from dfa_core import Classes, Supervision
 
 ALIGNMENT_SAMPLES = 512  # as in the paper
 load_once = lru_cache(maxsize=2)(load_criteo)  # a worker runs many seeds and methods on the same rows
@@ -53,6 +54,13 @@ class ClickPrediction(Task):
         feature_ids, labels = (part.to(self._device) for part in batch)
         return F.binary_cross_entropy_with_logits(self.model(feature_ids), labels)
 
+    def supervision(self, batch: Batch) -> Supervision:
+        labels = batch.labels.to(self._device)
+        return Supervision(
+            head=lambda tap, logits: F.binary_cross_entropy_with_logits(logits.squeeze(1), labels),
+            targets=lambda tap: Classes(labels.long(), 2),
+        )
+
     def samples(self, batch: Batch) -> int:
         return batch.labels.numel()
 
@@ -65,6 +73,9 @@ class ClickPrediction(Task):
     def alignment_loss(self) -> Tensor:
         with dense_gradients(self.model):
             return self.loss(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
+
+    def alignment_supervision(self) -> Supervision:
+        return self.supervision(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
 
     @property
     def _device(self) -> torch.device:

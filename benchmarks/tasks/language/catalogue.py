@@ -18,9 +18,11 @@ RECIPES = {
 }
 #: Profiles whose sweeps include the tasks unasked: of the best recipe, of the others.
 PROFILES = {"wikitext2": (["smoke", "quick", "long"], ["long"]), "wikitext103": (["paper"], ["paper"])}
+_WITHOUT_POINTS = ("bp_recompute", "fa", "sign_symmetry", "kolen_pollack", "mezo")
 _PLACED = {
     "bp": "backprop has no placement; see macro",
     "shallow": "the control trains the vocabulary projection under both placements; see macro",
+    **{name: "works without feedback points, so it has no placement; see macro" for name in _WITHOUT_POINTS},
 }
 _NO_CONTROL = {"shallow": "the control has no published recipe of its own; see the task without a suffix"}
 

@@ -18,6 +18,7 @@ from benchmarks.tasks.language.windows import windows
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.wikitext.load import Tokenization, WikiText, load_wikitext
+from dfa_core import Classes, Supervision
 
 #: Temperatures of the text samples: the likeliest text, and one that varies.
 SAMPLE_TEMPERATURES = (0.0, 0.8)
@@ -78,6 +79,13 @@ class LanguageModelling(Task):
     def loss(self, batch: Batch) -> Tensor:
         ids, targets = (part.to(self._device, non_blocking=True) for part in batch)
         return self.model.loss(ids, targets)
+
+    def supervision(self, batch: Batch) -> Supervision:
+        targets = batch.targets.to(self._device)
+        return Supervision(
+            head=lambda tap, output: self.model.loss_of_output(output, targets),
+            targets=lambda tap: Classes(targets, self.text.vocabulary),
+        )
 
     def samples(self, batch: Batch) -> int:
         return batch.targets.numel()

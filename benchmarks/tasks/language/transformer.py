@@ -26,7 +26,8 @@ from torch.nn import functional as F
 from benchmarks.tasks.language.config import TransformerConfig
 from benchmarks.tasks.language.dropout import Dropout
 from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import Carried, ErrorTap, FeedbackPoint, Residual
+from dfa_core.structure import Structure
 
 
 class Transformer(nn.Module):
@@ -47,8 +48,9 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, last=layer == config.layers - 1) for layer in range(config.layers))
         self.norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
         self.projection = nn.Linear(config.width, vocabulary)
-        self.hidden_tap = ErrorTap(config.width, batch_dims=2) if config.tap == "before" else nn.Identity()
-        self.logit_tap = ErrorTap(vocabulary, batch_dims=2) if config.tap == "after" else nn.Identity()
+        before = config.tap == "before"
+        self.hidden_tap = ErrorTap(config.width, 2, independent_dims=1) if before else nn.Identity()
+        self.logit_tap = nn.Identity() if before else ErrorTap(vocabulary, 2, independent_dims=1)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -80,6 +82,12 @@ class Transformer(nn.Module):
             return F.cross_entropy(self(ids)[:, scored].flatten(0, 1), targets.flatten())
         return vocabulary_loss(self.hidden(ids)[:, scored], self.projection.weight, self.projection.bias, targets)
 
+    def loss_of_output(self, output: Tensor, targets: Tensor) -> Tensor:
+        """The loss if the error tap had passed on ``output (batch, time, …)``; the projection gets no gradient."""
+        if self.config.tap == "after":
+            return F.cross_entropy(output.flatten(0, 1), targets.flatten())
+        return vocabulary_loss(output, self.projection.weight.detach(), self.projection.bias.detach(), targets)
+
     def hidden(self, ids: Tensor) -> Tensor:
         """The input of the vocabulary projection, ``(batch, time, width)``.
 
@@ -110,12 +118,13 @@ class Block(nn.Module):
         self.pre_norm = config.norm == "pre"
         self.attention = Attention(config)
         self.attention_norm = nn.LayerNorm(config.width)
-        self.attention_point = optional_point(config.width, used=micro)
+        on_stream = Residual() if config.tap == "before" else Carried(_as_it_is)
+        self.attention_point = optional_point(config.width, on_stream, used=micro)
         self.enter = nn.Linear(config.width, config.hidden)
-        self.hidden_point = optional_point(config.hidden, used=micro)
+        self.hidden_point = optional_point(config.hidden, Carried(_as_it_is), used=micro)
         self.leave = nn.Linear(config.hidden, config.width)
         self.feed_forward_norm = nn.LayerNorm(config.width)
-        self.point = optional_point(config.width, used=not last or config.top == "feedback")
+        self.point = optional_point(config.width, on_stream, used=not last or config.top == "feedback")
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,9 +171,14 @@ class Attention(nn.Module):
         return self.dropout(scores.softmax(-1)) @ v
 
 
-def optional_point(width: int, used: bool) -> nn.Module:
+def optional_point(width: int, structure: Structure, used: bool) -> nn.Module:
     """A feedback point on ``(batch, time, width)``, or nothing where the placement has none."""
-    return FeedbackPoint(width, batch_dims=2) if used else nn.Identity()
+    return FeedbackPoint(width, batch_dims=2, structure=structure) if used else nn.Identity()
+
+
+def _as_it_is(error: Tensor) -> list[Tensor]:
+    """Tokens stay where they are, and only the features change on the way."""
+    return [error]
 
 
 def sinusoids(context: int, width: int) -> Tensor:

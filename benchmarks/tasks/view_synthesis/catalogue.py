@@ -21,6 +21,8 @@ DOMAIN = Domain(
         Architecture("nerf", "NeRF", f"{_CONFIG}:NeRFConfig"),
         Architecture("nerf_8x256", "NeRF 8×256", f"{_CONFIG}:NeRFConfig"),
     ),
+    skip={"structural": "no fixed linear map leads from a feedback point to colour and density"},
+    lacks={"targets": "a sample on a ray has no class"},
     datasets={"nerf_synthetic/*": "NeRF-Synthetic", "llff_real/*": "LLFF-Real", "capture/*": "capture"},
     measures=("psnr", "ssim", "valid_psnr"),
     metrics=(

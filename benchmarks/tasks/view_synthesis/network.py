@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from benchmarks.tasks.view_synthesis.config import NeRFConfig
 from benchmarks.tasks.view_synthesis.encoding import PositionalEncoding
-from dfa_core import ErrorTap, FeedbackPoint
+from dfa_core import ErrorTap, FeedbackPoint, derived_weight
 
 
 class RadianceField(nn.Module):
@@ -67,5 +68,10 @@ def linear_of_concat(layer: Any, h: Tensor, extra: Tensor) -> Tensor:
 
     Then its share is computed once for all samples of a ray. The weight's first columns are those of `extra`.
     """
-    of_extra, of_h = layer.weight.split([extra.shape[-1], h.shape[-1]], dim=1)
+    widths = [extra.shape[-1], h.shape[-1]]
+    of_extra, of_h = (derived_weight(partial(_columns, widths, part), layer.weight) for part in (0, 1))
     return F.linear(h, of_h) + F.linear(extra, of_extra, layer.bias)
+
+
+def _columns(widths: list[int], part: int, weight: Tensor) -> Tensor:
+    return weight.split(widths, dim=1)[part]

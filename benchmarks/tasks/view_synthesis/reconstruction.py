@@ -17,11 +17,12 @@ from benchmarks.tasks.task import Task
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
 from benchmarks.tasks.view_synthesis.quality import psnr, ssim
 from benchmarks.tasks.view_synthesis.rays import scene_rays, view_rays
-from benchmarks.tasks.view_synthesis.rendering import NeRF, Picture, render_in_chunks
+from benchmarks.tasks.view_synthesis.rendering import NeRF, Picture, integrate, render_in_chunks
 from benchmarks.tasks.view_synthesis.sheet import SheetRow, contact_sheet
 from benchmarks.terminal.progress_bar import progress_bar
 from datasets.core.source import Source
 from datasets.scenes.load import Scene, SceneOptions, Views, composite, load_scene
+from dfa_core import Supervision
 
 ALIGNMENT_RAYS = 256  # up to 49,152 samples: enough for a mean cosine, and as quick as a quarter of a step
 WEIGHTS = "weights.pt"  # the artefact
@@ -94,6 +95,17 @@ class Reconstruction(Task):
         coarse, fine = self.model(scene_rays(self.scene, poses, pixels), self.options, random=True)
         return F.mse_loss(coarse.rgb, colours) + F.mse_loss(fine.rgb, colours)
 
+    def supervision(self, batch: Tensor) -> Supervision:
+        """The squared error of one rendering of raw values, at the distances where the field is asked in this step."""
+        images, poses, pixels = self._train.on(self._device).look_up(batch)
+        colours, rays = composite(images, self.options.background), scene_rays(self.scene, poses, pixels)
+
+        def head(tap: str, raw: Tensor) -> Tensor:
+            rendered = integrate(raw, self.model.sampled[tap], rays.directions, self.options.background)
+            return F.mse_loss(rendered.rgb, colours)
+
+        return Supervision(head=head)
+
     def samples(self, batch: Tensor) -> int:
         return len(batch)
 
@@ -126,6 +138,9 @@ class Reconstruction(Task):
 
     def alignment_loss(self) -> Tensor:
         return self.loss(next(self.batches(0))[:ALIGNMENT_RAYS])
+
+    def alignment_supervision(self) -> Supervision:
+        return self.supervision(next(self.batches(0))[:ALIGNMENT_RAYS])
 
     @property
     def _device(self) -> torch.device:

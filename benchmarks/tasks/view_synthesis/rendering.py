@@ -106,6 +106,7 @@ class NeRF(nn.Module):
         super().__init__()
         self.coarse = RadianceField(config)
         self.fine = RadianceField(config)
+        self.sampled: dict[str, Tensor] = {}  # by error tap, the distances at which its field was asked last
 
     def forward(
         self, rays: Rays, options: RenderOptions, random: bool = False, generator: torch.Generator | None = None
@@ -115,8 +116,12 @@ class NeRF(nn.Module):
             rays.origins, options.near, options.far, options.coarse_samples, random, generator
         )  # (rays, coarse samples)
         noise = options.density_noise if random else 0.0
+        if random:
+            self.sampled["coarse.tap"] = coarse_t
         coarse = render_field(self.coarse, rays, coarse_t, options.background, noise, generator)
         fine_t = hierarchical(coarse_t, coarse.weights, options.fine_samples, random, generator)
+        if random:
+            self.sampled["fine.tap"] = fine_t
         return coarse, render_field(self.fine, rays, fine_t, options.background, noise, generator)
 
 

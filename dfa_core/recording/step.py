@@ -17,11 +17,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
-from dfa_core.graph import Above, Place, ReachedTap
-from dfa_core.passes import Pass, passes_of
-from dfa_core.recorder import Recorder
-from dfa_core.wrappers import Wrappers
+from dfa_core.recording.graph import Above, Place, ReachedTap
+from dfa_core.recording.passes import Pass, passes_of
+from dfa_core.recording.recorder import Recorder
 
 Signals = Mapping[str, Tensor | None]
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
-from dfa_core.trace import Trace
+from dfa_core.recording.trace import Trace
+
+
+class Visited(NamedTuple):
+    """A feedback point in one pass: the pass by its tap and its number among the tap's, and the point's name."""
+
+    tap: str
+    nth: int
+    point: str
 
 
 class Pass:
@@ -15,14 +24,24 @@ class Pass:
 
     Attributes:
         tap: name of the error tap.
+        nth: how many passes through this tap the loss depends on that ran before this one.
         activations: per point, in the order visited, the activation ``(*batch, *features)``, cut from its graph;
             not to be changed.
     """
 
-    def __init__(self, tap: str, activations: dict[str, Tensor]) -> None:
+    def __init__(self, tap: str, nth: int, activations: dict[str, Tensor], output: Tensor | None) -> None:
         self.tap = tap
+        self.nth = nth
         self.activations = activations
+        self._output = output
         self._error: Tensor | None = None
+
+    @property
+    def output(self) -> Tensor:
+        """What the tap was given, ``(*batch, *error)``, cut from its graph."""
+        if self._output is None:
+            raise FeedbackError(f"error tap '{self.tap}' lies in a compiled region, whose output cannot be read here")
+        return self._output
 
     @property
     def error(self) -> Tensor:
@@ -60,5 +79,8 @@ def passes_of(traces: Iterable[Trace]) -> list[Pass]:
                     "with it: use the operation that returns a new tensor (relu in place of relu_, x = x + y in "
                     "place of x += y, inplace=False)"
                 )
-        passes.append(Pass(trace.tap, {name: activation.value for name, activation in trace.points.items()}))
+        nth = sum(earlier.tap == trace.tap for earlier in passes)
+        output = None if trace.attached is None else trace.attached.detach()
+        activations = {name: activation.value for name, activation in trace.points.items()}
+        passes.append(Pass(trace.tap, nth, activations, output))
     return passes

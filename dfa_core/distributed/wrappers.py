@@ -13,11 +13,11 @@ from typing import Any
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dfa_core.data_parallel import check_options
+from dfa_core.distributed.data_parallel import check_options
 from dfa_core.errors import FeedbackError
-from dfa_core.graph import Above, Place, ReachedTap, reached
 from dfa_core.layout import parameters_of, wrapped_name
 from dfa_core.marks import NO_REPLICAS, Mark
+from dfa_core.recording.graph import Above, Place, ReachedTap, reached
 
 _WRAPPERS = {"DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "FSDPModule"}
 

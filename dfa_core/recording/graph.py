@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from dfa_core.errors import FeedbackError
-from dfa_core.recorder import Recorder
-from dfa_core.trace import Trace, traces_on
+from dfa_core.recording.recorder import Recorder
+from dfa_core.recording.trace import Trace, traces_on
 
 #: Where an error can be read, or a gradient put in: a tensor, or an edge into a compiled region.
 Place = Tensor | GradientEdge

@@ -1,4 +1,4 @@
-"""The methods of this package: backprop, the shallow control, and Direct Feedback Alignment."""
+"""Direct Feedback Alignment."""
 
 from __future__ import annotations
 
@@ -9,38 +9,30 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.method import FeedbackMethod, Method
-from dfa_core.passes import Pass
+from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.recording.passes import Pass
+from dfa_core.recording.step import Signals
 from dfa_core.registry import register
-from dfa_core.step import Signals
+
+ERRORS = ("exact", "sign", "ternary")
 
 
-@register("bp", colour="#0072B2", order=0)
-class Backprop(Method):
-    """The true gradient of the whole network. The marks stay identities."""
+def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
+    """The error ``(*batch, error)`` with few levels, each sample of the length it had.
 
-    def backward(self, loss: Tensor) -> None:
-        self.layout.check_attached(self._model[0], None)
-        torch.autograd.backward(loss)
-        self._report_untrained()
+        sign     sign(e)
+        ternary  sign(e) where |e| is more than ``threshold`` of the batch's largest |e|, else 0
 
-    def wrap(self, loss: Tensor) -> Tensor:
-        return loss
-
-
-@register("shallow", colour="#009E73", order=20)
-class Shallow(FeedbackMethod):
-    """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
-
-    The other parameters keep ``.grad`` as it was; behind a compiled region they get zeros, because one
-    backward function serves the whole region. An optimizer with weight decay skips the former and
-    shrinks the latter.
+    (Launay et al. 2020, arXiv:2006.01475: an optical co-processor takes such inputs.) A sample without error, or whose
+    entries all lie below the threshold, stays zero.
     """
-
-    leaves_parameters_untrained = True
-
-    def signals(self, forward_pass: Pass) -> Signals:
-        return {}
+    if kind == "exact":
+        return error
+    levels = error.sign()
+    if kind == "ternary":
+        levels = torch.where(error.abs() > threshold * error.abs().max(), levels, 0)
+    length = levels.norm(dim=-1, keepdim=True)
+    return levels * torch.where(length > 0, error.norm(dim=-1, keepdim=True) / length.clamp(min=1), 0)
 
 
 @register("dfa", colour="#D55E00", order=10)
@@ -53,6 +45,11 @@ class DFA(FeedbackMethod):
         feedback: distribution of the matrices, see :class:`FeedbackMatrices`.
         scaling: how they are scaled with the widths, see :class:`FeedbackMatrices`.
         scale: a further factor on all of them.
+        rank: of the matrices, with one factor common to all points, see :class:`FeedbackMatrices`; 0: full.
+        density: share of a matrix that is not zero, see :class:`FeedbackMatrices`.
+        error: what of e is sent: exact, sign or ternary; see :func:`quantised`.
+        threshold: of ternary, as a share of the largest entry of a batch's error.
+        center: send e minus its mean over the samples, so that no drive common to all saturates the units.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -71,8 +68,16 @@ class DFA(FeedbackMethod):
         feedback: str = "shared_uniform",
         scaling: str = "widest",
         scale: float = 1.0,
+        rank: int = 0,
+        density: float = 1.0,
+        error: str = "exact",
+        threshold: float = 0.1,
+        center: bool = False,
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        if error not in ERRORS:
+            raise FeedbackError(f"unknown error '{error}': choose one of {', '.join(ERRORS)}")
+        self.error, self.threshold, self.center = error, threshold, center
         self.feedback = nn.ModuleDict()
         for tap, mark in self.layout.taps.items():
             self.feedback[_key(tap)] = FeedbackMatrices(
@@ -83,6 +88,8 @@ class DFA(FeedbackMethod):
                 kind=feedback,
                 scaling=scaling,
                 scale=scale,
+                rank=rank,
+                density=density,
             )
         if (parameter := next(model.parameters(), None)) is not None:
             self.to(parameter.device)
@@ -95,7 +102,7 @@ class DFA(FeedbackMethod):
         """B_i e for each point that ran, shaped as its activation (Nøkland 2016, equation 7)."""
         tap = self.layout.taps[forward_pass.tap]
         batch = forward_pass.error.shape[: tap.batch_dims]
-        projected = self._matrices(forward_pass.tap)(forward_pass.error.reshape(*batch, tap.width))
+        projected = self._matrices(forward_pass.tap)(self._sent(forward_pass.error.reshape(*batch, tap.width)))
         signals: dict[str, Tensor | None] = {}
         for name, activation in forward_pass.activations.items():
             own_batch = activation.shape[: self.layout.points[name].batch_dims]
@@ -107,6 +114,12 @@ class DFA(FeedbackMethod):
                 )
             signals[name] = projected[name].reshape(activation.shape)
         return signals
+
+    def _sent(self, error: Tensor) -> Tensor:
+        """What of the error ``(*batch, error)`` is sent."""
+        if self.center:
+            error = error - error.flatten(0, -2).mean(0)
+        return quantised(error, self.error, self.threshold)
 
     def _matrices(self, tap: str) -> FeedbackMatrices:
         matrices = self.feedback[_key(tap)]

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from dfa_core import region
-from dfa_core.data_parallel import reducing
+from dfa_core.distributed.data_parallel import reducing
 from dfa_core.errors import FeedbackError
-from dfa_core.trace import Activation, Trace, Visit, keep
+from dfa_core.recording import region
+from dfa_core.recording.trace import Activation, Trace, Visit, keep
 
 
 @dataclass(eq=False)
@@ -37,6 +37,8 @@ class Recorder:
     Args:
         tap_of: the error tap of each feedback point, by name.
     """
+
+    without_grad = False
 
     def __init__(self, tap_of: Mapping[str, str]) -> None:
         self._tap_of = tap_of
@@ -64,8 +66,13 @@ class Recorder:
             self._check_recomputed("feedback point", name)
         else:
             self.collect()
+            cut = self._passed_on(name, x)
             self._add(name, Activation(cut, x if x.requires_grad else None, cut._version), reducing())
         return cut
+
+    def _passed_on(self, name: str, x: Tensor) -> Tensor:
+        """What a point passes on in eager mode, without a graph."""
+        return x.detach()
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         """Cut here too, but pass on a tensor that gathers the error."""

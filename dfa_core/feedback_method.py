@@ -1,0 +1,140 @@
+"""Methods that cut the graph at the feedback points and send a signal to each (family a)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.distributed.wrappers import Wrappers, spread
+from dfa_core.errors import FeedbackError
+from dfa_core.method import Method
+from dfa_core.recording.passes import Pass
+from dfa_core.recording.recorder import Recorder
+from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.replay import Rewind, check_replayable
+from dfa_core.supervision import Supervision
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What the step in progress may use.
+
+    Attributes:
+        closure: runs the forward pass again.
+        supervision: what the task offers besides the loss.
+        rewind: the randomness that the first pass started from, for methods that run others.
+        learning: whether the method's own parameters get gradients too; not while its alignment is measured.
+    """
+
+    closure: Callable[[], Tensor]
+    supervision: Supervision
+    rewind: Rewind | None
+    learning: bool
+
+
+class FeedbackMethod(Method):
+    """Base of all methods that cut the graph at the feedback points and send a signal to each.
+
+    A subclass defines :meth:`signal` for one point, or :meth:`signals` for all points of a pass at once.
+    :mod:`dfa_core.recording.step` says what a step does.
+
+    Raises:
+        FeedbackError: the model has no feedback point, or an error tap serves none: it would be trained by backprop.
+    """
+
+    recorder: Recorder
+    #: Does it define signals, which can be compared with backprop's gradients point by point?
+    sends_signals = True
+
+    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        self.layout.check_points(type(self).__name__)
+        self._wrappers = Wrappers(model)
+        self.recorder = Recorder(self.layout.tap_of)
+        self.layout.attach(self.recorder)
+        self._context: StepContext | None = None
+        if "replay" in self.needs:
+            check_replayable(model, type(self).__name__)
+
+    @property
+    def context(self) -> StepContext:
+        """What the step in progress may use.
+
+        Raises:
+            FeedbackError: there is no step in progress, only a call of :meth:`backward`.
+        """
+        if self._context is None:
+            raise FeedbackError(f"{type(self).__name__} needs method.step(closure) in place of method.backward(loss)")
+        return self._context
+
+    @property
+    def learning(self) -> bool:
+        """Are the method's own parameters to get gradients?"""
+        return self._context is None or self._context.learning
+
+    @contextmanager
+    def in_step(
+        self, closure: Callable[[], Tensor], supervision: Supervision | None, learning: bool = True
+    ) -> Iterator[None]:
+        """Within, `context` says what the step may use."""
+        rewind = Rewind(self.model) if "replay" in self.needs else None
+        self._context = StepContext(closure, supervision or Supervision(), rewind, learning)
+        try:
+            yield
+        finally:
+            self._context = None
+
+    def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
+        with self.in_step(closure, supervision):
+            return super().gradients(closure, supervision)
+
+    def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor | None:
+        """The update signal that stands in for dL/dh_i.
+
+        Args:
+            point: name of the feedback point.
+            activation: h_i, ``(*batch, *features)``; not to be changed.
+            error: e = dL/d(output) at the point's tap, ``(*batch, *error features)``.
+
+        Returns:
+            A tensor of the activation's shape, or ``None`` for no update.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither signal nor signals")
+
+    def signals(self, forward_pass: Pass) -> Signals:
+        """The update signals of all points that ran in ``forward_pass``, by name."""
+        error = forward_pass.error
+        return {name: self.signal(name, activation, error) for name, activation in forward_pass.activations.items()}
+
+    def backward(self, loss: Tensor) -> None:
+        if self.needs and self._context is None:
+            super().backward(loss)  # says what to call instead
+        self.layout.check_attached(self.model, self.recorder)
+        if spread():
+            self._wrappers = Wrappers(self.model)  # they may have come after the method
+        feedback_step(loss, self.recorder, self.signals_of, self._wrappers)
+        self._report_untrained()
+
+    def _report_untrained(self) -> None:
+        if not self._reported and (idle := [name for name in self.layout.points if name not in self.recorder.seen]):
+            log.warning(
+                "%s trains through feedback points that did not run in the first step: %s",
+                type(self).__name__,
+                ", ".join(idle),
+            )
+        super()._report_untrained()
+
+    @torch.no_grad()
+    def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
+        """The signals of each pass; the passes' errors are known."""
+        return [self.signals(forward_pass) for forward_pass in passes]
+
+    def reset(self) -> None:
+        self.recorder.clear()

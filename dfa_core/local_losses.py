@@ -1,0 +1,104 @@
+"""Local losses: the task's own loss of what a decoder guesses from one activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dfa_core.errors import FeedbackError
+from dfa_core.layout import Layout
+from dfa_core.noise import seeded_generator
+from dfa_core.supervision import Classes, Supervision
+
+#: Decoders by name, from (width of the point, width of the error).
+DECODERS: dict[str, Callable[[int, int], nn.Module]] = {
+    "linear": lambda width, error: nn.Linear(width, error),
+    "mlp": lambda width, error: nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, error)),
+}
+
+
+class LocalLosses(nn.Module):
+    """A decoder D_i for each feedback point, which guesses what the error tap will be given: L_i = L(D_i h_i).
+
+    Args:
+        layout: the marks.
+        feedback_seed: with the point's name it determines the decoder's initial values.
+        decoder: one of :data:`DECODERS`.
+        similarity: β in (1 − β) L(D_i h_i) + β L_sim, see :func:`similarity_loss`.
+        projection: width of A in L_sim.
+    """
+
+    def __init__(
+        self, layout: Layout, feedback_seed: int, decoder: str = "linear", similarity: float = 0.0, projection: int = 64
+    ) -> None:
+        super().__init__()
+        if decoder not in DECODERS:
+            raise FeedbackError(f"unknown decoder '{decoder}': choose one of {', '.join(DECODERS)}")
+        if not 0 <= similarity <= 1:
+            raise FeedbackError(f"similarity={similarity}: must lie between 0 and 1")
+        self._layout, self.similarity = layout, similarity
+        self.decoders, self.maps = nn.ModuleDict(), nn.ModuleDict()
+        for name, point in layout.points.items():
+            error = layout.taps[layout.tap_of[name]].width
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seeded_generator(feedback_seed, name).initial_seed())
+                self.decoders[_key(name)] = DECODERS[decoder](point.width, error)
+                if similarity:
+                    self.maps[_key(name)] = nn.Linear(point.width, projection, bias=False)
+
+    @torch.enable_grad()
+    def gradient(self, point: str, activation: Tensor, supervision: Supervision, learn: bool) -> Tensor:
+        """dL_i/dh_i, of the activation's shape; with ``learn`` the decoder's parameters get their gradients."""
+        h = activation.detach().requires_grad_()
+        loss = self.loss(point, h, supervision)
+        own = [p for name in (self.decoders, self.maps) if _key(point) in name for p in name[_key(point)].parameters()]
+        found = torch.autograd.grad(loss, [h, *own], allow_unused=True)
+        if learn:
+            for parameter, gradient in zip(own, found[1:], strict=True):
+                if gradient is not None:
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        if found[0] is None:
+            raise FeedbackError(
+                f"the task's head at the error tap of '{point}' does not depend on the output it is given"
+            )
+        return found[0]
+
+    def loss(self, point: str, activation: Tensor, supervision: Supervision) -> Tensor:
+        """L_i of an activation ``(*batch, *features)``, a scalar."""
+        mark, tap = self._layout.points[point], self._layout.tap_of[point]
+        assert supervision.head is not None
+        flat = activation.flatten(mark.batch_dims)
+        batch, features = flat.shape[: mark.batch_dims], self._layout.taps[tap].features
+        loss = supervision.head(tap, self.decoders[_key(point)](flat).reshape(*batch, *features))
+        if not self.similarity:
+            return loss
+        if supervision.targets is None:
+            raise FeedbackError("similarity needs the task's targets, which it does not offer: use similarity=0")
+        alike = similarity_loss(self.maps[_key(point)](flat), supervision.targets(tap))
+        return (1 - self.similarity) * loss + self.similarity * alike
+
+
+def similarity_loss(mapped: Tensor, targets: Classes) -> Tensor:
+    """Mean square difference of the similarity matrices of activations and labels (Nøkland & Eidnes 2019, equation 5).
+
+    Args:
+        mapped: A h, ``(*batch, width)``. Rows are centred, then compared by their cosine.
+        targets: the samples' classes. Samples without one are left out.
+    """
+    labelled = targets.indices.flatten() >= 0
+    rows = mapped.flatten(0, -2)[labelled]
+    if len(rows) > 8192:
+        raise FeedbackError(
+            f"similarity compares all pairs of {len(rows)} samples: use similarity=0 or smaller batches"
+        )
+    rows = F.normalize(rows - rows.mean(dim=1, keepdim=True), dim=1)
+    one_hot = F.one_hot(targets.indices.flatten()[labelled], targets.number).to(rows.dtype)
+    one_hot = F.normalize(one_hot - 1 / targets.number, dim=1)
+    return F.mse_loss(rows @ rows.T, one_hot @ one_hot.T)
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")

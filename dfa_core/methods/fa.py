@@ -1,0 +1,82 @@
+"""Feedback alignment: a fixed random weight on the way back through every layer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.noise import seeded_generator
+from dfa_core.registry import register
+from dfa_core.weight_transport import WeightTransport
+
+
+class RandomWeights(WeightTransport):
+    """Base of methods whose backward weights start random, with the mean square of the weights they replace.
+
+    Attributes:
+        sizes: the root mean square of each weight when the method was made; of a weight that was all zero, 1/√fan-in.
+    """
+
+    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        weights = self.weights()
+        self._index = {name: i for i, name in enumerate(weights)}
+        self.sizes: Tensor
+        self.register_buffer("sizes", torch.tensor([_size(weight) for weight in weights.values()]))
+        self._drawn: dict[str, Tensor] = {}
+
+    def size(self, name: str) -> float:
+        """The root mean square that a weight had when the method was made."""
+        return float(self.sizes[self._index[name]])
+
+    def random_weight(self, name: str, weight: Tensor) -> Tensor:
+        """A matrix of independent uniform entries, the same in every step; not in the state dict: the seed has it."""
+        drawn = self._drawn.get(name)
+        if drawn is None or drawn.device != weight.device or drawn.dtype != weight.dtype:
+            bound = 3**0.5 * self.size(name)
+            generator = seeded_generator(self.feedback_seed, name)
+            drawn = torch.empty(weight.shape, dtype=torch.float32, device="cpu").uniform_(-1, 1, generator=generator)
+            self._drawn[name] = drawn = (bound * drawn).to(weight)
+        return drawn
+
+
+@register("fa", title="FA", colour="#56B4E9", order=30)
+class FeedbackAlignment(RandomWeights):
+    """Feedback alignment (Lillicrap et al. 2016, arXiv:1411.0247): B_i is fixed and random.
+
+        δ_{i-1} = B_iᵀ (φ'(z_i) ⊙ δ_i)
+
+    The paper draws B as it draws W; here it is uniform, with the mean square that W has at the start.
+
+    Args:
+        model, feedback_seed: see :class:`~dfa_core.Method`.
+        alignment: a in [0, 1]: B = a W_0 + √(1 − a²) R with R as above, a feedback that starts partly aligned
+            (arXiv:2505.20892). 0 is the original.
+    """
+
+    def __init__(self, model: nn.Module, *, feedback_seed: int = 0, alignment: float = 0.0) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        self.alignment = alignment
+        if not 0 <= alignment <= 1:
+            raise ValueError(f"alignment={alignment}: must lie between 0 and 1")
+        initial = {_key(n): p.detach().clone() for n, p in self.weights().items()} if alignment else {}
+        self.initial = nn.ParameterDict({k: nn.Parameter(w, requires_grad=False) for k, w in initial.items()})
+
+    def backward_weight(self, name: str, weight: Tensor) -> Tensor:
+        random = self.random_weight(name, weight)
+        if not self.alignment:
+            return random
+        initial: Tensor = self.initial[_key(name)]
+        mixed: Tensor = self.alignment * initial + math.sqrt(1 - self.alignment**2) * random
+        return mixed
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")  # names in a module may not hold dots
+
+
+def _size(weight: Tensor) -> float:
+    size = float(weight.detach().float().square().mean().sqrt())
+    return size or float(weight[0].numel()) ** -0.5

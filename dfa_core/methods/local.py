@@ -1,0 +1,103 @@
+"""Local losses: every feedback point trains on the task's loss of its own guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.distributed.wrappers import spread
+from dfa_core.errors import FeedbackError
+from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.local_losses import LocalLosses
+from dfa_core.recording.passes import Pass
+from dfa_core.recording.recorder import Recorder
+from dfa_core.recording.step import Signals
+from dfa_core.recording.trace import Activation
+from dfa_core.registry import register
+
+
+class _EagerRecorder(Recorder):
+    """Lets a method go backward from a point while the forward pass stands there; nothing of it is kept."""
+
+    finish: Callable[[str, Tensor], None] | None = None
+
+    def at_point(self, name: str, x: Tensor) -> Tensor:
+        if self.finish is None or torch.compiler.is_compiling():
+            return super().at_point(name, x)
+        self.finish(name, x)
+        self.collect()
+        self._add(name, Activation(x.new_empty(0), root=None))
+        return x.detach()
+
+
+@register("local", title="local losses", colour="#882255", order=90, needs=("heads",))
+class Local(FeedbackMethod):
+    """Layerwise training with decoders (Nøkland & Eidnes 2019, arXiv:1901.06656; Mono-Forward, arXiv:2501.09238).
+
+        L_i = (1 − β) L(D_i h_i) + β L_sim        δ_i = ∂L_i/∂h_i
+
+    D_i learns from L_i too. No error crosses a point. The layers between the last point and the tap, and what lies
+    above it, get their true gradient.
+
+    Args:
+        model, feedback_seed: see :class:`~dfa_core.Method`.
+        decoder: linear, or mlp with one hidden layer of the point's width.
+        similarity: β; above 0 it needs the task's targets as well.
+        decoder_lr: learning rate of the decoders; None: the model's.
+        eager: go backward from a point as soon as it runs, so that no more than one segment is in memory. The gradients
+            are the same. In regions of activation checkpointing or under torch.compile use false.
+    """
+
+    recorder: _EagerRecorder
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        feedback_seed: int = 0,
+        decoder: str = "linear",
+        similarity: float = 0.0,
+        decoder_lr: float | None = None,
+        eager: bool = True,
+    ) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        if spread():
+            raise FeedbackError("local losses have decoders, which nothing keeps equal between processes")
+        self.recorder = _EagerRecorder(self.layout.tap_of)
+        self.layout.attach(self.recorder)
+        self.losses = LocalLosses(self.layout, feedback_seed, decoder, similarity)
+        self.decoder_lr, self.eager = decoder_lr, eager
+        if (parameter := next(model.parameters(), None)) is not None:
+            self.to(parameter.device)
+
+    def gradients(self, closure: Callable[[], Tensor], supervision: Any) -> Tensor:
+        self.recorder.finish = self._finish if self.eager else None
+        try:
+            return super().gradients(closure, supervision)
+        finally:
+            self.recorder.finish = None
+
+    def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
+        if self.recorder.finish is not None:  # all done while the points ran
+            return [{} for _ in passes]
+        return super().signals_of(passes)
+
+    def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor:
+        return self.losses.gradient(point, activation, self.context.supervision, self.learning)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        groups = super().parameter_groups()
+        return [{**group, **({"lr": self.decoder_lr} if self.decoder_lr else {})} for group in groups]
+
+    def _finish(self, point: str, activation: Tensor) -> None:
+        if torch._C._current_graph_task_id() != -1:
+            raise FeedbackError(
+                f"feedback point '{point}' ran again in a backward pass: use eager=False with checkpointing"
+            )
+        signal = self.losses.gradient(point, activation, self.context.supervision, learn=True)
+        if activation.requires_grad:
+            # Kept, since other segments may share a part of it (an embedding); the rest is freed with its last tensor.
+            torch.autograd.backward(activation, signal, retain_graph=True)

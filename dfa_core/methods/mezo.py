@@ -1,0 +1,69 @@
+"""Zeroth-order optimisation: two forward passes, one random direction over all parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.errors import FeedbackError
+from dfa_core.method import Method
+from dfa_core.noise import Noise
+from dfa_core.registry import register
+from dfa_core.replay import Rewind, check_replayable
+from dfa_core.supervision import Supervision
+
+
+@register("mezo", title="MeZO", colour="#117733", order=110, needs=("replay",))
+class MeZO(Method):
+    """Simultaneous perturbation with a seed in place of the direction (Malladi et al. 2023, arXiv:2305.17333).
+
+        g = (L(θ + ε z) − L(θ − ε z)) / (2 ε) · z        z ~ N(0, I) over all trainable parameters
+
+    No graph is made: a step has the memory of inference and one gradient. Both passes see the same dropout masks and
+    samples. The noise is drawn anew from its seed wherever it is needed, and never kept.
+
+    Args:
+        model, feedback_seed: see :class:`~dfa_core.Method`.
+        epsilon: ε, the size of the step to either side.
+    """
+
+    def __init__(self, model: nn.Module, *, feedback_seed: int = 0, epsilon: float = 1e-3) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        check_replayable(model, type(self).__name__)
+        if epsilon <= 0:
+            raise FeedbackError(f"epsilon={epsilon}: must be more than 0")
+        self.epsilon = epsilon
+        self.noise = Noise(feedback_seed)
+
+    def advance(self) -> None:
+        self.noise.advance()
+
+    @torch.no_grad()
+    def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
+        self.layout.check_attached(self.model, None)
+        parameters = self.trainable_parameters()
+        rewind = Rewind(self.model)
+        with rewind.again(), self._moved(parameters, self.epsilon):
+            above = closure()
+        with self._moved(parameters, -self.epsilon):
+            below = closure()
+        slope = (above - below) / (2 * self.epsilon)
+        for name, p in parameters.items():
+            gradient = slope * self.noise.normal_like(name, p)
+            p.grad = gradient if p.grad is None else p.grad + gradient
+        return (above + below) / 2
+
+    @contextmanager
+    def _moved(self, parameters: dict[str, nn.Parameter], by: float) -> Iterator[None]:
+        """Within, every parameter is moved along z; afterwards it is what it was, to the last bit."""
+        before = {name: p.clone() for name, p in parameters.items()}
+        try:
+            for name, p in parameters.items():
+                p.add_(self.noise.normal_like(name, p), alpha=by)
+            yield
+        finally:
+            for name, p in parameters.items():
+                p.copy_(before[name])

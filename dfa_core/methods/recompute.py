@@ -1,0 +1,101 @@
+"""Backprop that recomputes activations: the honest baseline of every claim about memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from dfa_core.errors import FeedbackError
+from dfa_core.marks import FeedbackPoint
+from dfa_core.method import Method
+from dfa_core.registry import register
+from dfa_core.supervision import Supervision
+
+
+@register("bp_recompute", title="bp, recomputing", colour="#888888", order=5)
+class RecomputingBackprop(Method):
+    """Backprop with activation checkpointing (Chen et al. 2016, arXiv:1604.06174): the same gradients in less memory.
+
+    The innermost submodules that hold feedback points (blocks, radiance fields, a recommender's MLP) keep their input
+    alone, and run once more in the backward pass. Batch norm's running statistics move once.
+
+    Raises:
+        FeedbackError: no submodule holds a feedback point: there is nothing to recompute.
+    """
+
+    exact = True
+
+    def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        self._segments = tuple(_segments(model))  # in a tuple: they are the model's
+        if not self._segments:
+            raise FeedbackError(
+                "no submodule holds feedback points, so that none can be recomputed by itself: put the layers between "
+                "two points into modules of their own"
+            )
+
+    def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
+        self.layout.check_attached(self.model, None)
+        with _checkpointing(self._segments):
+            loss = closure()
+        torch.autograd.backward(loss)
+        self._report_untrained()
+        return loss.detach()
+
+
+def _segments(model: nn.Module) -> Iterator[nn.Module]:
+    """The innermost modules with a forward pass that hold feedback points."""
+    for module in model.modules():
+        if module is not model and _holds_points(module) and not any(map(_holds_points, _inner(module))):
+            yield module
+
+
+def _inner(module: nn.Module) -> Iterator[nn.Module]:
+    return (child for child in module.modules() if child is not module)
+
+
+def _holds_points(module: nn.Module) -> bool:
+    """Whether points lie within a module that computes something."""
+    if isinstance(module, FeedbackPoint | nn.ModuleList | nn.ModuleDict | nn.Sequential):
+        return False
+    return any(isinstance(inner, FeedbackPoint) for inner in module.modules())
+
+
+@contextmanager
+def _checkpointing(modules: tuple[nn.Module, ...]) -> Iterator[None]:
+    """Within, the forward passes of ``modules`` are checkpointed."""
+    for module in modules:
+        module.forward = partial(_recomputed, module, module.forward)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _buffers_kept(module)
+
+    return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+
+
+@contextmanager
+def _buffers_kept(module: nn.Module) -> Iterator[None]:
+    """A second run must not move running statistics again."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)

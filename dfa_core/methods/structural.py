@@ -1,0 +1,97 @@
+"""Structural feedback: the error takes the network's fixed linear parts, and random matrices the rest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.errors import FeedbackError
+from dfa_core.feedback import FeedbackMatrices
+from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.recording.passes import Pass
+from dfa_core.recording.step import Signals
+from dfa_core.registry import register
+from dfa_core.structure import Residual
+
+
+@register("structural", title="structural DFA", colour="#A40000", order=15)
+class StructuralDFA(FeedbackMethod):
+    """DFA whose feedback keeps what is fixed and linear between a point and its tap.
+
+        residual stream     δ_i = e                           no matrix at all
+        graph, filter       δ_i = Σ_k B_ik S_kᵀ e             S_k: Â, T_k(L̂), …; B_ik random, as in `dfa`
+
+    No learned weight is transported. The second line with one step over the normalised adjacency is DFA-GNN's (Zhao et
+    al. 2024, arXiv:2406.02040). A model declares S_k with its feedback points (`dfa_core.structure`).
+
+    Args:
+        model, feedback_seed, feedback, scaling: see :class:`~dfa_core.DFA`.
+        scale: a factor on all signals.
+
+    Raises:
+        FeedbackError: a point declares no structure.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        feedback_seed: int = 0,
+        feedback: str = "shared_uniform",
+        scaling: str = "widest",
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__(model, feedback_seed=feedback_seed)
+        self.scale = scale
+        self.feedback = nn.ModuleDict()
+        for name, point in self.layout.points.items():
+            tap_name = self.layout.tap_of[name]
+            tap = self.layout.taps[tap_name]
+            if point.structure is None:
+                raise FeedbackError(
+                    f"feedback point '{name}' declares no structure: construct it with structure=Residual() or "
+                    "Carried(adjoint), or train by dfa, which needs none"
+                )
+            if isinstance(point.structure, Residual):
+                if point.features != tap.features:
+                    raise FeedbackError(
+                        f"feedback point '{name}' has features {point.features} but lies on a residual stream to a tap "
+                        f"of {tap.features}: they must be equal"
+                    )
+                continue
+            self.feedback[_key(name)] = FeedbackMatrices(
+                name if not feedback.startswith("shared") else tap_name,
+                point.structure.maps * tap.width,
+                {name: point.width},
+                feedback_seed=feedback_seed,
+                kind=feedback,
+                scaling=scaling,
+            )
+        if (parameter := next(model.parameters(), None)) is not None:
+            self.to(parameter.device)
+
+    def signals(self, forward_pass: Pass) -> Signals:
+        tap = self.layout.taps[forward_pass.tap]
+        error = forward_pass.error.reshape(*forward_pass.error.shape[: tap.batch_dims], tap.width)
+        signals: dict[str, Tensor | None] = {}
+        for name, activation in forward_pass.activations.items():
+            sent = self._signal(name, error)
+            if sent.shape.numel() != activation.shape.numel():
+                raise FeedbackError(
+                    f"feedback point '{name}' of shape {tuple(activation.shape)} and its error tap of shape "
+                    f"{tuple(forward_pass.error.shape)} do not count the same samples"
+                )
+            signals[name] = self.scale * sent.reshape(activation.shape)
+        return signals
+
+    def _signal(self, name: str, error: Tensor) -> Tensor:
+        structure = self.layout.points[name].structure
+        if structure is None or isinstance(structure, Residual):
+            return error
+        carried = torch.cat(structure.adjoint(error), dim=-1)  # (*batch, maps · error)
+        projected: dict[str, Tensor] = self.feedback[_key(name)](carried)
+        return projected[name]
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "/")

@@ -1,0 +1,150 @@
+"""Several forward passes of one step, equal but for what the feedback points are told to change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from dfa_core.distributed.wrappers import spread
+from dfa_core.errors import FeedbackError
+from dfa_core.layout import Layout
+from dfa_core.recording.passes import Pass, Visited
+from dfa_core.recording.recorder import Recorder
+
+#: What a feedback point passes on in place of its activation.
+Change = Callable[[Visited, Tensor], Tensor]
+#: Values by pass: the tap's name, and the pass's number among those through this tap.
+Outputs = dict[tuple[str, int], Tensor]
+
+
+class Rewind:
+    """The randomness and the buffers of a model as they are now; every further pass can start from them.
+
+    So dropout masks, sampled rays and batch statistics agree between the passes of a step, and the running statistics
+    move once.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._before = self._state()
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """A block that starts from the kept state and leaves no trace in the present one."""
+        now = self._state()
+        self._restore(self._before)
+        try:
+            yield
+        finally:
+            self._restore(now)
+
+    def _state(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        on_gpu = any(p.is_cuda for p in self._model.parameters())
+        buffers = [buffer.clone() for buffer in self._model.buffers()]
+        return torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else [], buffers
+
+    @torch.no_grad()
+    def _restore(self, state: tuple[Tensor, list[Tensor], list[Tensor]]) -> None:
+        cpu, gpus, buffers = state
+        torch.set_rng_state(cpu)
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
+        for buffer, value in zip(self._model.buffers(), buffers, strict=True):
+            # Past autograd's count of changes: batch norm saves its running statistics and does not read them again.
+            buffer.data.copy_(value)
+
+
+class Replay:
+    """Marks of a pass without cuts: every point passes on what ``change`` makes of it, every tap's output is kept."""
+
+    without_grad = True
+
+    def __init__(self, layout: Layout, change: Change) -> None:
+        self._layout, self._change = layout, change
+        self._nth: Counter[str] = Counter()
+        self.outputs: Outputs = {}
+
+    def at_point(self, name: str, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            raise FeedbackError(
+                f"feedback point '{name}' is compiled, but this method runs passes of its own: it must not be"
+            )
+        tap = self._layout.tap_of[name]
+        changed = self._change(Visited(tap, self._nth[tap], name), x)
+        if changed.shape != x.shape:
+            raise FeedbackError(f"feedback point '{name}': {tuple(x.shape)} was changed into {tuple(changed.shape)}")
+        return changed
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        self.outputs[name, self._nth[name]] = x
+        self._nth[name] += 1
+        return x
+
+
+class ChangingRecorder(Recorder):
+    """A recorder of passes whose points may pass on something else than they were given."""
+
+    def __init__(self, tap_of: Mapping[str, str]) -> None:
+        super().__init__(tap_of)
+        self._nth: Counter[str] = Counter()
+        self._change: Change | None = None
+
+    @contextmanager
+    def changing(self, change: Change) -> Iterator[None]:
+        """Within, which is to hold one run of the closure, points pass on what ``change`` makes of an activation."""
+        self._change = change
+        self._nth.clear()
+        try:
+            yield
+        finally:
+            self._change = None
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        output = super().at_tap(name, x)
+        self._nth[name] += 1
+        return output
+
+    def _passed_on(self, name: str, x: Tensor) -> Tensor:
+        if self._change is None:
+            return super()._passed_on(name, x)
+        tap = self._tap_of[name]
+        with torch.no_grad():
+            return self._change(Visited(tap, self._nth[tap], name), x.detach())
+
+
+def replayed(layout: Layout, rewind: Rewind, closure: Callable[[], Tensor], change: Change) -> tuple[Tensor, Outputs]:
+    """Run ``closure`` once more with changed activations: its loss, and what each tap passed on.
+
+    Gradients are followed if they are enabled here, through all points and taps.
+    """
+    replay = Replay(layout, change)
+    with layout.lent(replay), rewind.again():
+        loss = closure()
+    return loss, replay.outputs
+
+
+def check_replayed(passes: Sequence[Pass], outputs: Outputs) -> None:
+    """Raise :class:`FeedbackError` unless a further pass ran through the same taps as the first."""
+    if {(one.tap, one.nth) for one in passes} != set(outputs):
+        raise FeedbackError(
+            "the closure runs through other error taps when it is called again, or through one that its loss does not "
+            "depend on: it must do the same each time"
+        )
+
+
+def check_replayable(model: nn.Module, method: str) -> None:
+    """Raise :class:`FeedbackError` if further passes of ``model`` would not equal the first."""
+    if spread():
+        raise FeedbackError(f"{method} runs several passes in a step, which models spread over processes do not allow")
+    if any(type(module).__name__ == "OptimizedModule" for module in model.modules()):
+        raise FeedbackError(f"{method} runs several passes with equal random numbers: do not compile the model")
+
+
+def sample_count(error: Tensor, batch_dims: int) -> Tensor:
+    """The number of samples that have an error, at least 1, as a tensor: a mean loss is a sum of so many parts."""
+    rows = error.reshape(*error.shape[:batch_dims], -1)
+    return rows.count_nonzero(dim=-1).count_nonzero().clamp(min=1)

@@ -1,0 +1,32 @@
+"""The fixed, weight-free linear part of a network between a feedback point and its tap.
+
+Where no learned weight lies on a path, backprop itself uses no weight: what it does there may be kept, and random
+matrices are needed for the rest alone. A model declares the map with its feedback point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor
+
+#: The adjoint of a linear map over the samples: errors ``(*batch, error)`` → ``(*batch, error)``, one for each map.
+Adjoint = Callable[[Tensor], "list[Tensor]"]
+
+
+class Residual(NamedTuple):
+    """Point and tap lie on one residual stream of equal width: with the branches removed, the output is h_i itself."""
+
+
+class Carried(NamedTuple):
+    """Samples exchange what they hold along fixed maps S_k, and learned weights change the features: o = Σ_k S_k h W_k.
+
+    adjoint: S_kᵀ e of every map. maps: how many there are.
+    """
+
+    adjoint: Adjoint
+    maps: int = 1
+
+
+Structure = Residual | Carried

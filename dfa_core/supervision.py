@@ -1,0 +1,41 @@
+"""What a task offers to methods that ask for more than its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Classes(NamedTuple):
+    """The right answer of each sample, as a class.
+
+    indices: ``(*batch,)`` int64 in [0, number), -1 for a sample without label. number: of classes.
+    """
+
+    indices: Tensor
+    number: int
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """The supervision of one batch.
+
+    Attributes:
+        head: the task's scalar loss if the error tap of this name had passed on this output, ``(*batch, *error)``. What
+            lies above the tap is held constant: no gradient reaches its parameters. Methods with local losses read
+            their decoders' guesses by it, so that "loss" means the same at every depth.
+        targets: the classes of the samples at the error tap of this name.
+
+    A task leaves out what it does not have.
+    """
+
+    head: Callable[[str, Tensor], Tensor] | None = None
+    targets: Callable[[str], Classes] | None = None
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """In the words of `Method.needs`."""
+        return frozenset(name for name, part in (("heads", self.head), ("targets", self.targets)) if part is not None)
