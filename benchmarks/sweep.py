@@ -1,8 +1,9 @@
 """Many runs: ``python -m benchmarks.sweep profile=quick tasks=citation seeds=3 jobs=2``.
 
     profile=NAME     smoke, quick, long or paper (default quick)
-    tasks=A,B        names, folders or globs: citation, citation/*_cora (default: all)
-    methods=A,B      default: all, those of plugins included
+    tasks=A,B        names, folders or globs: citation, citation/*_cora (default: all); representatives: one task
+                     for each architecture
+    methods=A,B      default: bp, dfa, shallow and those of plugins; all: every method there is
     seeds=N or 0,4   a count, or a list (default: what the profile says)
     jobs=N           processes (default: as many as the cores have room for; one where hardware=gpu)
     plugins=a.py,b   files or modules that register methods of your own

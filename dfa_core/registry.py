@@ -29,11 +29,18 @@ M = TypeVar("M", bound=type[Method])
 
 
 def register(
-    name: str, *, title: str = "", colour: str = "", order: int = 1000, needs: Iterable[str] = ()
+    name: str,
+    *,
+    title: str = "",
+    colour: str = "",
+    order: int = 1000,
+    needs: Iterable[str] = (),
+    standard: bool = False,
 ) -> Callable[[M], M]:
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
+        standard: whether sweeps that name no methods have it; `bp`, `dfa` and `shallow` are.
         needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.

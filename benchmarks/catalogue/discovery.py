@@ -48,6 +48,17 @@ def tasks() -> dict[str, Task]:
 
 
 @cache
+def representatives() -> tuple[str, ...]:
+    """A task for each architecture, the first of its domain's; other recipes of an architecture have none."""
+    found: dict[str, str] = {}
+    for domain in domains().values():
+        for one in domain.architectures:
+            if one.representative and not one.recipe_of:
+                found[one.name] = one.representative
+    return tuple(found.values())
+
+
+@cache
 def current_domain(name: str) -> str:
     """The domain that a record of an earlier version calls ``name``; with its prefix, that of a search."""
     if name.startswith(TUNED):

@@ -34,6 +34,7 @@ class Architecture:
         skip: why it does not have a method, by the method's name; ``others`` speaks of all but bp.
         lacks: why its tasks do not offer what some methods need ("targets", "heads"), by the need.
         loss_tolerance: as of `Domain`, where the architecture amplifies rounding more than its neighbours.
+        representative: the task that stands for the architecture where every method is tried; by default its first one.
         recipe_of: the architecture of which this is another published recipe of optimization, without bp and shallow of
             its own to be compared with. Rows of the reference table whose note begins with ``recipe`` are its own.
     """
@@ -49,6 +50,7 @@ class Architecture:
     skip: Mapping[str, str] = field(default_factory=dict)
     lacks: Mapping[str, str] = field(default_factory=dict)
     loss_tolerance: float | None = None
+    representative: str = ""
     recipe_of: str = ""
     recipe: str = ""
 
@@ -76,12 +78,14 @@ class Architecture:
 
     def completed(self, domain: Domain) -> Architecture:
         """The entry with the domain's word for what it leaves open."""
+        first = next((task.name for task in domain.tasks if task.architecture == self.name), "")
         return replace(
             self,
             task=self.task or domain.task,
             builder=self.builder or domain.builder,
             datasets=self.datasets or tuple(domain.datasets),
             metrics=self.metrics or domain.measures,
+            representative=self.representative or first,
             skip={**domain.skip, **self.skip},
             lacks={**domain.lacks, **self.lacks},
             loss_tolerance=domain.loss_tolerance if self.loss_tolerance is None else self.loss_tolerance,

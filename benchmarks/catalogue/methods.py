@@ -28,6 +28,7 @@ class MethodEntry:
         title: how it reads in a table's head.
         colour: ``#RRGGBB`` in every chart; "" for one that is free.
         order: methods stand in tables in this order, and by name where it is the same.
+        standard: whether sweeps that name no methods have it.
         needs: what a step needs of the task besides its loss: "replay", "heads", "targets".
     """
 
@@ -37,6 +38,7 @@ class MethodEntry:
     colour: str = ""
     order: int = LAST
     needs: tuple[str, ...] = ()
+    standard: bool = False
 
 
 _OWN: dict[str, MethodEntry] = {}
@@ -58,6 +60,11 @@ def add_method(entry: MethodEntry) -> None:
 def known_methods() -> dict[str, MethodEntry]:
     """The shipped methods by name, in their order, and after them the user's own."""
     return shipped_methods() | _OWN
+
+
+def standard_methods() -> list[str]:
+    """The methods of a sweep that names none: the shipped ones that are standard, and the user's own."""
+    return [name for name, entry in known_methods().items() if entry.standard or name in _OWN]
 
 
 def entry_behind(name: str) -> MethodEntry:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from yaml import YAMLError
 
-from benchmarks.catalogue.discovery import tasks
+from benchmarks.catalogue.discovery import representatives, tasks
+from benchmarks.catalogue.methods import method_order, standard_methods
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.settings.overrides import Overrides
@@ -60,7 +61,7 @@ def plan(selection: Selection, on_absent: Callable[[str, str], None] | None = No
     Raises:
         UsageError, DataError: a task, method, setting or dataset does not exist.
     """
-    methods = sorted(dict.fromkeys(selection.methods or options("method")), key=_order)
+    methods = sorted(dict.fromkeys(_methods(selection)), key=method_order)
     found: list[_Seeds] = []
 
     def left_out(task: str, error: AbsentError | BrokenFileError) -> None:
@@ -86,19 +87,32 @@ def in_order(runs: Sequence[QueuedRun]) -> list[QueuedRun]:
             of_task[run.task] = of_task.get(run.task, 0.0) + run.seconds
     shortest = min(of_task, key=lambda task: of_task[task], default="")
     first = shortest if of_task and of_task[shortest] <= _SHORT * sum(of_task.values()) else ""
-    return sorted(runs, key=lambda run: (run.task != first, -run.seconds, run.task, run.seed, _order(run.method)))
+    return sorted(runs, key=lambda run: (run.task != first, -run.seconds, run.task, run.seed, method_order(run.method)))
 
 
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
-    """Tasks that match any of the patterns: a name, a folder (``citation``) or a glob (``citation/*_cora``)."""
+    """Tasks that match any of the patterns: a name, a folder (``citation``) or a glob (``citation/*_cora``).
+
+    ``representatives`` are one task for each architecture.
+    """
     known = options("task")
     chosen: set[str] = set()
     for pattern in patterns:
+        if pattern == "representatives":
+            chosen.update(representatives())
+            continue
         found = [t for t in known if fnmatch.fnmatch(t, pattern) or t.startswith(f"{pattern.rstrip('/')}/")]
         if not found:
             raise UsageError(f"no task matches '{pattern}': did you mean {nearest(pattern, known)}?")
         chosen.update(found)
     return [task for task in known if task in chosen or not patterns]
+
+
+def _methods(selection: Selection) -> Sequence[str]:
+    """The methods that were asked for; unasked the standard ones, and ``all`` for every one there is."""
+    if not selection.methods:
+        return standard_methods()
+    return options("method") if "all" in selection.methods else selection.methods
 
 
 def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None]) -> list[str]:
@@ -194,14 +208,10 @@ def _check_method(config: DictConfig, overrides: Overrides) -> None:
         return  # as shipped; or a plugin, which may be particular about models: its runs show
     from torch import nn
 
-    from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
+    from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
 
+    points = [FeedbackPoint(2, structure=Residual()) for _ in range(2)]
     try:
-        make_method(options.pop("name"), nn.Sequential(FeedbackPoint(2), ErrorTap(2)), **options)
+        make_method(options.pop("name"), nn.Sequential(*points, ErrorTap(2)), **options)
     except FeedbackError as error:
         raise UsageError(f"method={config.method.name}: {error}") from error
-
-
-def _order(method: str) -> tuple[int, str]:
-    shown_first = ("bp", "dfa", "shallow")
-    return (shown_first.index(method) if method in shown_first else len(shown_first), method)

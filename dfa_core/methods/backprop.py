@@ -9,7 +9,7 @@ from dfa_core.method import Method
 from dfa_core.registry import register
 
 
-@register("bp", colour="#0072B2", order=0)
+@register("bp", colour="#0072B2", order=0, standard=True)
 class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
 

@@ -35,7 +35,7 @@ def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
     return levels * torch.where(length > 0, error.norm(dim=-1, keepdim=True) / length.clamp(min=1), 0)
 
 
-@register("dfa", colour="#D55E00", order=10)
+@register("dfa", colour="#D55E00", order=10, standard=True)
 class DFA(FeedbackMethod):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
 

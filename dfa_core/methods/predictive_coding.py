@@ -41,8 +41,8 @@ class PredictiveCoding(FeedbackMethod):
         model: nn.Module,
         *,
         feedback_seed: int = 0,
-        steps: int = 3,
-        rate: float = 0.5,
+        steps: int = 5,
+        rate: float = 0.1,
         states: str = "inferred",
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

@@ -8,7 +8,7 @@ from dfa_core.recording.step import Signals
 from dfa_core.registry import register
 
 
-@register("shallow", colour="#009E73", order=20)
+@register("shallow", colour="#009E73", order=20, standard=True)
 class Shallow(FeedbackMethod):
     """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
 

@@ -18,7 +18,7 @@ DOMAIN = Domain(
     task=f"{_CONFIG}:ViewSynthesisConfig",
     builder="benchmarks.tasks.view_synthesis.reconstruction:build",
     architectures=(
-        Architecture("nerf", "NeRF", f"{_CONFIG}:NeRFConfig"),
+        Architecture("nerf", "NeRF", f"{_CONFIG}:NeRFConfig", representative="nerf_synthetic/lego"),
         Architecture("nerf_8x256", "NeRF 8×256", f"{_CONFIG}:NeRFConfig"),
     ),
     skip={"structural": "no fixed linear map leads from a feedback point to colour and density"},
