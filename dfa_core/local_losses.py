@@ -72,7 +72,10 @@ class LocalLosses(nn.Module):
         assert supervision.head is not None
         flat = activation.flatten(mark.batch_dims)
         batch, features = flat.shape[: mark.batch_dims], self._layout.taps[tap].features
-        loss = supervision.head(tap, self.decoders[_key(point)](flat).reshape(*batch, *features))
+        guess = self.decoders[_key(point)](flat).reshape(*batch, *features)
+        if supervision.offset is not None:
+            guess = guess + supervision.offset(tap)
+        loss = supervision.head(tap, guess)
         if not self.similarity:
             return loss
         if supervision.targets is None:

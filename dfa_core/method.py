@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.layout import Layout, parameters_of
 from dfa_core.recording.recorder import Recorder
 from dfa_core.supervision import Supervision
@@ -36,6 +37,8 @@ class Method(nn.Module):
 
     #: What a step needs of the task, set by `register`: "replay" (the forward pass again), "heads", "targets".
     needs: frozenset[str] = frozenset()
+    #: What it needs to know and what it costs, for the table of all methods; None for one that does not say.
+    information: Information | None = None
     #: Are its gradients backprop's?
     exact = False
     #: Does this method leave parameters behind cuts without gradient on purpose?

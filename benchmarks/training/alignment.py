@@ -43,7 +43,7 @@ def alignment_row(task: Task, method: Method) -> dict[str, float]:
         ``weight_alignment_cosine/<point>`` of the whole gradient and ``_mean``, ``_q05``, ``_q95`` over rows.
     """
     try:
-        measured = _measured(task, method)
+        measured = measured_alignment(task, method)
     except FeedbackError:  # a method of the user's own that sends no signals here; `add_alignment` says so at the end
         return {}
     samples = {point: _columns(cosines) for point, cosines in measured.points.items()}
@@ -61,7 +61,7 @@ def alignment_row(task: Task, method: Method) -> dict[str, float]:
 def add_alignment(record: Record, task: Task, method: Method) -> None:
     """Alignment with the weights the training ended with, dropout as in training."""
     try:
-        measured = _measured(task, method)
+        measured = measured_alignment(task, method)
     except FeedbackError as error:  # a method of the user's own that sends no signals here
         log.warning("%s: no alignment: %s", record.run_id, error)
         return
@@ -113,7 +113,7 @@ def _moments(level: str, cosines: Tensor) -> dict[str, float]:
     return {f"{level}_mean": cosines.double().mean().item(), f"{level}_std": cosines.double().std().item()}
 
 
-def _measured(task: Task, method: Method) -> Alignment:
+def measured_alignment(task: Task, method: Method) -> Alignment:
     with undisturbed(task):
         task.model.train()
         return measure_alignment(method, task.alignment_loss, task.alignment_supervision() if method.needs else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dfa_core.information import Information
 from dfa_core.method import Method
 from dfa_core.registry import register
 
@@ -12,6 +13,19 @@ from dfa_core.registry import register
 @register("bp", colour="#0072B2", order=0, standard=True)
 class Backprop(Method):
     """The true gradient of the whole network. The marks stay identities."""
+
+    information = Information(
+        family="backprop",
+        exact="everything",
+        replaced="nothing",
+        transports="all",
+        labels="loss",
+        space="the error through every layer above",
+        time="after the backward pass has come down",
+        passes="1 forward, 1 backward",
+        products="F + X + W",
+        memory="all activations",
+    )
 
     exact = True
 

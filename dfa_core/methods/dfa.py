@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -51,6 +52,19 @@ class DFA(FeedbackMethod):
         threshold: of ternary, as a share of the largest entry of a batch's error.
         center: send e minus its mean over the samples, so that no drive common to all saturates the units.
     """
+
+    information = Information(
+        family="signals",
+        exact="within a segment, and above the tap",
+        replaced="the path from tap to point, by a random matrix",
+        transports="none between segments",
+        labels="loss",
+        space="the error at the output",
+        time="as soon as the error is known, all at once",
+        passes="1 forward, 1 local",
+        products="F + W + B e",
+        memory="all activations",
+    )
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

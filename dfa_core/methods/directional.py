@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.learned_feedback import LearnedFeedback
 from dfa_core.noise import Noise
 from dfa_core.perturbation import output_changes, visits
@@ -69,6 +70,19 @@ class Directional(LearnedFeedback):
         target: what B learns.
         epsilon: size of the perturbation, for the finite difference.
     """
+
+    information = Information(
+        family="signals",
+        exact="within a segment, and above the tap",
+        replaced="the path from tap to point, by a matrix that learns the Jacobian from noise",
+        transports="none between segments",
+        labels="loss",
+        space="the error and the change of the output",
+        time="as soon as the error is known, all at once",
+        passes="2 forward, 1 local",
+        products="2 F + W + B e + d vᵀ",
+        memory="all activations, the noise, and the matrices' optimizer",
+    )
 
     def __init__(
         self,

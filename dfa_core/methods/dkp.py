@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from dfa_core.information import Information
 from dfa_core.learned_feedback import LearnedFeedback
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
@@ -24,6 +25,19 @@ class DirectKolenPollack(LearnedFeedback):
     Args:
         model, feedback_seed, initial, scale, lr, decay: see :class:`~dfa_core.learned_feedback.LearnedFeedback`.
     """
+
+    information = Information(
+        family="signals",
+        exact="within a segment, and above the tap",
+        replaced="the path from tap to point, by a matrix that learns what a readout would",
+        transports="none between segments",
+        labels="loss",
+        space="the error at the output",
+        time="as soon as the error is known, all at once",
+        passes="1 forward, 1 local",
+        products="F + W + B e + e hᵀ",
+        memory="all activations, and the matrices' optimizer",
+    )
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
 from dfa_core.registry import register
 from dfa_core.supervision import Classes
@@ -26,6 +27,19 @@ class DirectRandomTargetProjection(FeedbackMethod):
         model, feedback_seed: see :class:`~dfa_core.Method`; B_i is not in the state dict, since the seed has it.
         scale: a factor on all B_i.
     """
+
+    information = Information(
+        family="signals",
+        exact="within a segment, and above the last point",
+        replaced="the error, by the label through a random matrix",
+        transports="none between segments",
+        labels="classes",
+        space="the label",
+        time="as soon as the layer has run",
+        passes="1 forward, 1 local",
+        products="F + W",
+        memory="all activations (one segment would do)",
+    )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
 from dfa_core.registry import register
 from dfa_core.weight_transport import WeightTransport
@@ -55,6 +56,19 @@ class FeedbackAlignment(RandomWeights):
         alignment: a in [0, 1]: B = a W_0 + √(1 − a²) R with R as above, a feedback that starts partly aligned
             (arXiv:2505.20892). 0 is the original.
     """
+
+    information = Information(
+        family="backward weights",
+        exact="everything but the weights on the way back",
+        replaced="each weight on the way back, by a fixed random one",
+        transports="none",
+        labels="loss",
+        space="the error through every layer above",
+        time="after the backward pass has come down",
+        passes="1 forward, 1 backward",
+        products="F + X + W",
+        memory="all activations, and a copy of the weights",
+    )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, alignment: float = 0.0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

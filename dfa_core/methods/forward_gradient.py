@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.local_losses import LocalLosses
 from dfa_core.noise import Noise
 from dfa_core.perturbation import output_changes, visits
@@ -35,6 +36,19 @@ class ForwardGradient(FeedbackMethod):
             arXiv:2306.06968).
         epsilon: size of the perturbation, for the finite difference.
     """
+
+    information = Information(
+        family="several passes",
+        exact="the derivative along the guess, in the mean everything",
+        replaced="directions, by noise or local gradients",
+        transports="none between segments",
+        labels="loss",
+        space="the error along the change of the output",
+        time="after the second forward pass, all at once",
+        passes="2 forward, 1 local",
+        products="2 F + W",
+        memory="all activations and the noise",
+    )
 
     def __init__(
         self, model: nn.Module, *, feedback_seed: int = 0, guess: str = "noise", epsilon: float = 1e-3

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.methods.fa import RandomWeights
 from dfa_core.registry import register
 
@@ -26,6 +27,19 @@ class KolenPollack(RandomWeights):
         model, feedback_seed: see :class:`~dfa_core.Method`.
         decay: λ. Weights align within about 1/λ steps; without decay this is feedback alignment with B that follows W.
     """
+
+    information = Information(
+        family="backward weights",
+        exact="everything but the weights on the way back, in the limit those too",
+        replaced="each weight on the way back, by one that gets the same updates",
+        transports="none; updates are shared",
+        labels="loss",
+        space="the error through every layer above",
+        time="after the backward pass has come down",
+        passes="1 forward, 1 backward",
+        products="F + X + W",
+        memory="all activations, and a copy of the weights",
+    )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, decay: float = 1e-3) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

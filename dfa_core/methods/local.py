@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.local_losses import LocalLosses
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
@@ -50,6 +51,19 @@ class Local(FeedbackMethod):
         eager: go backward from a point as soon as it runs, so that no more than one segment is in memory. The gradients
             are the same. In regions of activation checkpointing or under torch.compile use false.
     """
+
+    information = Information(
+        family="local losses",
+        exact="within a segment, and above the last point",
+        replaced="the error, by that of a decoder's own guess",
+        transports="none between segments",
+        labels="loss of any output",
+        space="the label",
+        time="as soon as the layer has run",
+        passes="1 forward, 1 local",
+        products="F + W + decoders",
+        memory="one segment, and the decoders",
+    )
 
     recorder: _EagerRecorder
 

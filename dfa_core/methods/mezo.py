@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.method import Method
 from dfa_core.noise import Noise
 from dfa_core.registry import register
@@ -29,6 +30,19 @@ class MeZO(Method):
         model, feedback_seed: see :class:`~dfa_core.Method`.
         epsilon: ε, the size of the step to either side.
     """
+
+    information = Information(
+        family="several passes",
+        exact="the derivative along the guess, in the mean everything",
+        replaced="the direction, by noise over all weights",
+        transports="none",
+        labels="loss",
+        space="one number",
+        time="after the second forward pass, all at once",
+        passes="2 forward",
+        products="2 F",
+        memory="none: that of inference",
+    )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, epsilon: float = 1e-3) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

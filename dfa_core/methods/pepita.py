@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
 from dfa_core.perturbation import visits
 from dfa_core.recording.graph import Above
@@ -36,6 +37,19 @@ class Pepita(FeedbackMethod):
             compare.
         scale: entries of F are uniform with He's bound √(6 / fan-in) times this; the paper's is .05.
     """
+
+    information = Information(
+        family="several passes",
+        exact="within a segment (of the second pass), and the output layer's error",
+        replaced="the error, by the change that it causes when it is added below",
+        transports="none",
+        labels="loss",
+        space="the error at the deepest point",
+        time="while the second forward pass runs",
+        passes="2 forward, 1 local",
+        products="2 F + W + F e",
+        memory="the points' activations of both passes",
+    )
 
     recorder: ChangingRecorder
     sends_signals = False  # they exist only together with a changed forward pass

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.step import Signals, feedback_step
 from dfa_core.registry import register
@@ -32,6 +33,19 @@ class PredictiveCoding(FeedbackMethod):
         states: where the weights learn: inferred, as published, or feedforward. One step of rate 1 and feedforward
             states is backprop.
     """
+
+    information = Information(
+        family="several passes",
+        exact="everything at the equilibrium of states and errors",
+        replaced="errors, by those inferred in a few steps",
+        transports="all, in every inference step",
+        labels="loss",
+        space="the errors of the layers beside",
+        time="after inference, all at once",
+        passes="T + 1 forward, T backward, 1 local",
+        products="T (F + X) + F + W",
+        memory="all activations, and errors",
+    )
 
     recorder: ChangingRecorder
     sends_signals = False  # they exist only together with a changed forward pass

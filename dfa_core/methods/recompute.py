@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
 from dfa_core.method import Method
 from dfa_core.registry import register
@@ -28,6 +29,19 @@ class RecomputingBackprop(Method):
     Raises:
         FeedbackError: no submodule holds a feedback point: there is nothing to recompute.
     """
+
+    information = Information(
+        family="backprop",
+        exact="everything",
+        replaced="nothing",
+        transports="all",
+        labels="loss",
+        space="the error through every layer above",
+        time="after the backward pass has come down",
+        passes="2 forward, 1 backward",
+        products="2 F + X + W",
+        memory="the segments' inputs, and one segment",
+    )
 
     exact = True
 

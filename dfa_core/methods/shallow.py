@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -16,6 +17,19 @@ class Shallow(FeedbackMethod):
     backward function serves the whole region. An optimizer with weight decay skips the former and
     shrinks the latter.
     """
+
+    information = Information(
+        family="signals",
+        exact="above the last point",
+        replaced="hidden layers do not learn",
+        transports="none",
+        labels="loss",
+        space="nothing",
+        time="–",
+        passes="1 forward, 1 above the last point",
+        products="F + W of the output layer",
+        memory="the output layer's input",
+    )
 
     leaves_parameters_untrained = True
     sends_signals = False

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.information import Information
 from dfa_core.methods.fa import RandomWeights
 from dfa_core.noise import Noise
 from dfa_core.registry import register
@@ -27,6 +28,19 @@ class SignSymmetry(RandomWeights):
         model, feedback_seed: see :class:`~dfa_core.Method`.
         magnitude: unit, fixed or redrawn.
     """
+
+    information = Information(
+        family="backward weights",
+        exact="everything but the weights' magnitudes on the way back",
+        replaced="magnitudes on the way back",
+        transports="signs of all",
+        labels="loss",
+        space="the error through every layer above",
+        time="after the backward pass has come down",
+        passes="1 forward, 1 backward",
+        products="F + X + W",
+        memory="all activations, and a copy of the weights",
+    )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, magnitude: str = "unit") -> None:
         super().__init__(model, feedback_seed=feedback_seed)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -31,6 +32,19 @@ class StructuralDFA(FeedbackMethod):
     Raises:
         FeedbackError: a point declares no structure.
     """
+
+    information = Information(
+        family="signals",
+        exact="within a segment, above the tap, and along fixed linear maps",
+        replaced="learned weights on the path, by random matrices where there are any",
+        transports="none between segments",
+        labels="loss",
+        space="the error at the output, moved by fixed maps",
+        time="as soon as the error is known, all at once",
+        passes="1 forward, 1 local",
+        products="F + W + B Sᵀe",
+        memory="all activations",
+    )
 
     def __init__(
         self,

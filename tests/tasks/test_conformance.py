@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.catalogue.discovery import representatives as one_for_each_architecture
 from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.conformance.checks import CHECKS, Trial
 from benchmarks.settings.compose import compose, options
+from benchmarks.settings.schema import entry_for
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop
 from dfa_core import FeedbackMethod, make_method
@@ -21,9 +24,20 @@ from tests.tasks.points import name_of, points_of, representatives, snapshot
 
 pytestmark = pytest.mark.usefixtures("folder")
 METHODS = tuple(shipped_methods())
+#: Of which plain autograd says what their gradients are.
+WITH_ORACLE = ("bp", "dfa", "shallow")
 REPRESENTATIVES = representatives()
-#: Every network under every placement with every method, one task each.
-RUNS = [pytest.param(task, method, id=f"{task}-{method}") for task in REPRESENTATIVES.values() for method in METHODS]
+#: Every network under every placement, one task each.
+RUNS = [
+    pytest.param(task, method, id=f"{task}-{method}") for task in REPRESENTATIVES.values() for method in WITH_ORACLE
+]
+#: Every other method on every architecture.
+OTHER_METHODS = [
+    pytest.param(task, method, id=f"{task}-{method}")
+    for task in one_for_each_architecture()
+    for method in METHODS
+    if method not in WITH_ORACLE
+]
 #: All other tasks: the same networks on other data, or with other settings.
 OTHERS = [task for task in options("task") if task not in REPRESENTATIVES.values()]
 
@@ -94,6 +108,22 @@ def test_two_steps_train_and_evaluate(task, method):
     check_two_steps(built(task, method))
 
 
+@pytest.mark.parametrize(("task", "method"), OTHER_METHODS)
+def test_every_method_conforms(task, method, tmp_path):
+    """What `python -m benchmarks.conformance` asks of somebody else's method."""
+    reason = built_reason(task, method)
+    if reason:
+        pytest.skip(reason)
+    trial = Trial.of(task, method, str(tmp_path))
+    for check in CHECKS.values():
+        check(trial)
+
+
+def built_reason(task: str, method: str) -> str | None:
+    """Why the task does not have the method."""
+    return entry_for(method, compose([f"task={task}", f"method={method}", "profile=smoke"]).task.skip)
+
+
 @pytest.mark.parametrize("task", OTHERS)
 def test_every_other_task_composes_builds_and_trains(task):
     """Without it a task on other data, or with other settings, could fail when somebody asks for it."""
@@ -145,7 +175,7 @@ def fingerprint(run: Built) -> dict[str, Any]:
 def test_methods_of_one_seed_start_alike(task):
     """Without it differences between methods would be differences between initial weights or splits as well."""
     skipped = compose([f"task={task}", "profile=smoke"]).task.skip
-    methods = [method for method in METHODS if method not in skipped]
+    methods = [method for method in WITH_ORACLE if method not in skipped]
     starts = [fingerprint(build(task, method, "seed=3")) for method in methods]
     assert all(start == starts[0] for start in starts)
     assert fingerprint(build(task, methods[0], "seed=4"))["weights"] != starts[0]["weights"]

@@ -104,7 +104,9 @@ class Reconstruction(Task):
             rendered = integrate(raw, self.model.sampled[tap], rays.directions, self.options.background)
             return F.mse_loss(rendered.rgb, colours)
 
-        return Supervision(head=head)
+        # A decoder's density starts where the field's does: one that is negative everywhere would never learn.
+        bias = torch.tensor([0.0, 0.0, 0.0, self.config.model.density_bias], device=self._device)
+        return Supervision(head=head, offset=lambda tap: bias)
 
     def samples(self, batch: Tensor) -> int:
         return len(batch)

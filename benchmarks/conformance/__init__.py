@@ -1,0 +1,1 @@
+"""Conformance: whether a method trains every architecture, and can be stopped, resumed and compared."""

@@ -1,0 +1,1 @@
+"""Wrong versions of the methods, each of which some test must catch."""

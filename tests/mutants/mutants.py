@@ -1,0 +1,175 @@
+"""The mutants: a line of a method as somebody could have written it wrongly."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A wrong version of a method: in ``module`` of `dfa_core`, ``right`` is replaced by ``wrong``."""
+
+    method: str
+    what: str
+    module: str
+    right: str
+    wrong: str
+
+
+def _of(method: str, module: str, *changes: tuple[str, str, str]) -> list[Mutant]:
+    return [Mutant(method, what, module, right, wrong) for what, right, wrong in changes]
+
+
+MUTANTS: list[Mutant] = [
+    *_of(
+        "bp", "methods/backprop",
+        ("backward twice", "torch.autograd.backward(loss)", "torch.autograd.backward(2 * loss)"),
+        ("sign flipped", "torch.autograd.backward(loss)", "torch.autograd.backward(-loss)"),
+        ("attached to another method", "self.layout.check_attached(self.model, None)", "pass"),
+    ),
+    *_of(
+        "bp_recompute", "methods/recompute",
+        ("nothing is recomputed", "with _checkpointing(self._segments):", "if True:"),
+        ("running statistics move twice", "return nullcontext(), _buffers_kept(module)", "return nullcontext(), nullcontext()"),
+        ("models without segments are backprop", "if not self._segments:", "if False:"),
+    ),
+    *_of(
+        "shallow", "methods/shallow",
+        ("sends something", "return {}", "return {n: h for n, h in forward_pass.activations.items()}"),
+        ("claims to train all", "leaves_parameters_untrained = True", "leaves_parameters_untrained = False"),
+        ("claims signals", "sends_signals = False", "sends_signals = True"),
+    ),
+    *_of(
+        "dfa", "methods/dfa",
+        ("sign flipped", "signals[name] = projected[name].reshape(activation.shape)", "signals[name] = -projected[name].reshape(activation.shape)"),
+        ("centre not subtracted", "error = error - error.flatten(0, -2).mean(0)", "error = error - 0 * error.flatten(0, -2).mean(0)"),
+        ("quantised error not rescaled", "return levels * torch.where(length > 0, error.norm(dim=-1, keepdim=True) / length.clamp(min=1), 0)", "return levels"),
+        ("threshold ignored", "error.abs() > threshold * error.abs().max()", "error.abs() > 0"),
+    ),
+    *_of(
+        "dfa", "feedback",
+        ("low rank of another size", "common /= common.square().mean().sqrt() * math.sqrt(self._rank)", "common /= common.square().mean().sqrt()"),
+        ("sparse rows of another size", "math.sqrt(shape[1] / kept)", "1.0"),
+        ("sparse rows may be empty", "kept = max(1, round(density * shape[1]))", "kept = round(density * shape[1])"),
+    ),
+    *_of(
+        "structural", "methods/structural",
+        ("a matrix on the stream", "if structure is None or isinstance(structure, Residual):\n            return error", "if structure is None or isinstance(structure, Residual):\n            return error.flip(-1)"),
+        ("only the first map", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([structure.adjoint(error)[0]] * structure.maps, dim=-1)"),
+        ("the map left out", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([error] * structure.maps, dim=-1)"),
+        ("scale squared", "self.scale * sent.reshape", "2 * sent.reshape"),
+    ),
+    *_of(
+        "fa", "methods/fa",
+        ("W in place of B", "        if not self.alignment:\n            return random", "        if not self.alignment:\n            return weight"),
+        ("B of unit size", "bound = 3**0.5 * self.size(name)", "bound = 3**0.5"),
+        ("B redrawn from one seed", "seeded_generator(self.feedback_seed, name)", "seeded_generator(0, name)"),
+        ("aligned with today's weight", "initial: Tensor = self.initial[_key(name)]", "initial: Tensor = weight"),
+    ),
+    *_of(
+        "fa", "weight_transport",
+        ("replaced above the tap too", "self._replacing = False\n        self._weights", "self._replacing = True\n        self._weights"),
+        ("never replaced", "self._replacing = True", "self._replacing = False"),
+        ("a miss is silent", "if missed := sorted(wanted - self.replaced):", "if False:"),
+        ("copies by autocast missed", "node.name() != \"ToCopyBackward0\"", "node.name() != \"\""),
+        ("all replaced weights count as needed", "self.replaced &= wanted", "pass"),
+    ),
+    *_of(
+        "sign_symmetry", "methods/sign_symmetry",
+        ("signs dropped", "self._magnitude(name, weight) * weight.sign()", "self._magnitude(name, weight) * torch.ones_like(weight)"),
+        ("signs of R kept", "return self.random_weight(name, weight).abs()", "return self.random_weight(name, weight)"),
+        ("magnitudes transported", "self._magnitude(name, weight) * weight.sign()", "weight"),
+        ("never redrawn", "self.noise.advance()", "pass"),
+    ),
+    *_of(
+        "kolen_pollack", "methods/kolen_pollack",
+        ("decay of the difference dropped", "getattr(self, self._keys[name]).mul_(1 - self.decay)", "pass"),
+        ("decay of the weight dropped", "weight.mul_(1 - self.decay)", "pass"),
+        ("B does not follow W", "return weight + difference", "return difference"),
+        ("every weight decays", "if name in self.replaced:", "if True:"),
+    ),
+    *_of(
+        "dkp", "methods/dkp",
+        ("sign flipped", "errors.T @ activations", "-errors.T @ activations"),
+        ("averaged twice", "errors.T @ activations", "errors.T @ activations / len(errors)"),
+        ("learns the error's covariance", "self.learn(point, errors.T @ activations)", "self.learn(point, errors.T @ activations.roll(1, 0))"),
+    ),
+    *_of(
+        "dkp", "learned_feedback",
+        ("learns while it is measured", "if self.learning:", "if True:"),
+        ("not saved", "self.feedback[_key(name)] = nn.Parameter(matrix.zero_() if initial == \"zero\" else matrix)", "self.feedback[_key(name)] = nn.Parameter(matrix)"),
+    ),
+    *_of(
+        "directional", "methods/directional",
+        ("sign of the target flipped", "matrix - _outer_mean(change, direction)", "matrix + _outer_mean(change, direction)"),
+        ("sum in place of mean", "mean: Tensor = left.T @ right / len(left)", "mean: Tensor = left.T @ right"),
+        ("the inverse's gradient of another matrix", "change @ matrix - direction", "direction - change @ matrix"),
+        ("the cosine's norm forgotten", "(cosine * matrix / size - target / length) / size", "cosine * matrix / size - target / length"),
+        ("one noise for all steps", "def advance(self) -> None:\n        self.noise.advance()", "def advance(self) -> None:\n        pass"),
+    ),
+    *_of(
+        "drtp", "methods/drtp",
+        ("sign flipped", "return rows.reshape(activation.shape).to(activation.dtype)", "return -rows.reshape(activation.shape).to(activation.dtype)"),
+        ("samples without label send", "labelled.unsqueeze(-1) / labelled.sum().clamp(min=1)", "1 / labelled.sum().clamp(min=1)"),
+        ("sum in place of mean", "labelled.unsqueeze(-1) / labelled.sum().clamp(min=1)", "labelled.unsqueeze(-1)"),
+        ("the error transported", "return rows.reshape(activation.shape).to(activation.dtype)", "return rows.reshape(activation.shape).to(activation.dtype) * error.norm()"),
+    ),
+    *_of(
+        "local", "methods/local",
+        ("no backward at the point", "torch.autograd.backward(activation, signal, retain_graph=True)", "pass"),
+        ("decoders do not learn early", "self.context.supervision, learn=True)", "self.context.supervision, learn=False)"),
+        ("decoders' rate ignored", "({\"lr\": self.decoder_lr} if self.decoder_lr else {})", "{}"),
+    ),
+    *_of(
+        "local", "local_losses",
+        ("signal from the mean alone", "return found[0]", "return found[0].mean() + 0 * found[0]"),
+        ("similarity ignored early", "return (1 - self.similarity) * loss + self.similarity * alike", "return loss"),
+        ("learns while it is measured", "        if learn:", "        if True:"),
+    ),
+    *_of(
+        "forward_gradient", "methods/forward_gradient",
+        ("sign flipped", "slope = _sum_by_group(one.error * change, self._groups(one.tap))", "slope = -_sum_by_group(one.error * change, self._groups(one.tap))"),
+        ("wrong group summed", "return self.layout.taps[tap].independent_dims", "return 1"),
+        ("one noise for all steps", "def advance(self) -> None:\n        self.noise.advance()", "def advance(self) -> None:\n        pass"),
+        ("no slope", "_spread_over(slope, v) * v", "v"),
+    ),
+    *_of(
+        "forward_gradient", "perturbation",
+        ("not divided by epsilon", "/ epsilon for one in passes", "for one in passes"),
+        ("perturbed twice as far", "return x + epsilon * directions[at]", "return x + 2 * epsilon * directions[at]"),
+        ("half precision accepted", "if activation.dtype in (torch.bfloat16, torch.float16):", "if False:"),
+    ),
+    *_of(
+        "mezo", "methods/mezo",
+        ("one-sided slope with the two-sided divisor", "with self._moved(parameters, -self.epsilon):", "with self._moved(parameters, 0 * self.epsilon):"),
+        ("divided by epsilon once", "(2 * self.epsilon)", "self.epsilon"),
+        ("weights not put back", "                p.copy_(before[name])", "                pass"),
+        ("masks redrawn between the passes", "with rewind.again(), self._moved(parameters, self.epsilon):", "with self._moved(parameters, self.epsilon):"),
+    ),
+    *_of(
+        "pepita", "methods/pepita",
+        ("sign flipped", "(before[at] - h) / samples", "(h - before[at]) / samples"),
+        ("error of the second pass", "two.error = one.error", "pass"),
+        ("not divided by the samples", "(before[at] - h) / samples", "(before[at] - h)"),
+        ("masks redrawn in the second pass", "with rewind.again():\n                loss = closure()", "if True:\n                loss = closure()"),
+        ("added in place of subtracted", "h - shifts[at]", "h + shifts[at]"),
+    ),
+    *_of(
+        "predictive_coding", "methods/predictive_coding",
+        ("sign flipped", "name: -errors[at] / samples", "name: errors[at] / samples"),
+        ("decay of the errors dropped", "leaf.detach() + samples[at.tap, at.nth] * gradient", "samples[at.tap, at.nth] * gradient"),
+        ("mean loss in place of the samples'", "samples[key] = sample_count(error, self.layout.taps[key[0]].batch_dims)", "samples[key] = torch.ones(())"),
+        ("weights learn at feedforward states", "if self.states == \"inferred\" else {}", "if False else {}"),
+    ),
+    *_of(
+        "all methods of several passes", "replay",
+        ("randomness not rewound", "        self._restore(self._before)\n        try:", "        try:"),
+        ("randomness not put back", "            self._restore(now)", "            pass"),
+        ("running statistics move with every pass", "            buffer.data.copy_(value)", "            pass"),
+    ),
+    *_of(
+        "alignment", "cosines",
+        ("rank of the sum", "moments.trace().square() / moments.square().sum()", "moments.trace() / moments.square().sum().sqrt()"),
+        ("a vanished reference is not void", "void=reference < SMALLEST_REFERENCE", "void=False"),
+        ("reference of the mean loss", "reference = float(lengths.sum())", "reference = float(lengths.mean())"),
+    ),
+]  # fmt: skip
