@@ -20,7 +20,7 @@ HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: publish build help setup test lint format bench bench-all bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
+.PHONY: publish build help setup test lint format bench bench-all bench-methods bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa
 
 bench-all: setup  ## every domain and method, laptop size (profile quick)
 	$(SWEEP) profile=quick seeds=$(SEEDS)
+
+bench-methods: setup  ## every method on one task of each architecture (profile quick)
+	$(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(or $(TASKS),representatives) methods=$(or $(METHODS),all) \
+		$(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS) profile=quick seeds=$(or $(SEEDS),1)
 
 bench-smoke: setup  ## every domain and method, tiny, on stand-ins (profile smoke)
 	$(SWEEP) profile=smoke seeds=$(SEEDS)

@@ -36,11 +36,13 @@ def register(
     order: int = 1000,
     needs: Iterable[str] = (),
     standard: bool = False,
+    like: str = "dfa",
 ) -> Callable[[M], M]:
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
         standard: whether sweeps that name no methods have it; `bp`, `dfa` and `shallow` are.
+        like: the method whose settings a task uses where it has none for this one.
         needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.

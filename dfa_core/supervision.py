@@ -27,7 +27,7 @@ class Supervision:
         head: the task's scalar loss if the error tap of this name had passed on this output, ``(*batch, *error)``. What
             lies above the tap is held constant: no gradient reaches its parameters. Methods with local losses read
             their decoders' guesses by it, so that "loss" means the same at every depth.
-        offset: what a decoder's guess for this tap is added to, ``(*error,)``: where the network's own last layer starts
+        offset: what a decoder's guess at this tap is added to, ``(*error,)``: where the network's own last layer starts
             from a bias that the task has chosen. Zero without it.
         targets: the classes of the samples at the error tap of this name.
 

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.catalogue.domain import Architecture
+
 #: The place of methods that do not name one: after those that do.
 LAST = 1000
 
@@ -28,6 +30,7 @@ class MethodEntry:
         title: how it reads in a table's head.
         colour: ``#RRGGBB`` in every chart; "" for one that is free.
         order: methods stand in tables in this order, and by name where it is the same.
+        like: the method whose settings a task uses where it has none for this one.
         standard: whether sweeps that name no methods have it.
         needs: what a step needs of the task besides its loss: "replay", "heads", "targets".
     """
@@ -39,6 +42,7 @@ class MethodEntry:
     order: int = LAST
     needs: tuple[str, ...] = ()
     standard: bool = False
+    like: str = "dfa"
 
 
 _OWN: dict[str, MethodEntry] = {}
@@ -65,6 +69,17 @@ def known_methods() -> dict[str, MethodEntry]:
 def standard_methods() -> list[str]:
     """The methods of a sweep that names none: the shipped ones that are standard, and the user's own."""
     return [name for name, entry in known_methods().items() if entry.standard or name in _OWN]
+
+
+def skip_reasons(architecture: Architecture) -> dict[str, str]:
+    """Why an architecture does not have a method: its own word, or that it lacks what the method needs."""
+    lacking = {
+        method.name: architecture.lacks[need]
+        for method in known_methods().values()
+        for need in method.needs
+        if need in architecture.lacks
+    }
+    return {**lacking, **architecture.skip}
 
 
 def entry_behind(name: str) -> MethodEntry:

@@ -16,7 +16,8 @@ from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 from benchmarks.terminal.console import make_console
-from benchmarks.terminal.errors import UsageError, nearest, one_line
+from benchmarks.terminal.errors import UsageError, nearest
+from benchmarks.terminal.names import one_line
 from benchmarks.workers.plan import matching_tasks
 from dfa_core import FeedbackError
 

@@ -21,6 +21,8 @@ from benchmarks.report.forest import Forest, svg
 from benchmarks.report.gather import Material
 from benchmarks.report.grid import Grid, grid
 from benchmarks.report.headline import headline_figure
+from benchmarks.report.heat import heat_map
+from benchmarks.report.heat import svg as heat_svg
 from benchmarks.report.pictures import Picture
 from benchmarks.tables.data_source import REAL, data_title
 from benchmarks.tables.table import Table, TableKind
@@ -29,6 +31,10 @@ _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
 _HEADLINE = (
     "0 is training without feedback (shallow), 100 is backpropagation: (method − shallow) / (bp − shallow). "
     "Every number links to the records it came from."
+)
+_MATRIX = (
+    "Every method on every architecture: the gap closed on the best evidence there is. A tile leads to its records; "
+    "where there is no number the table below says why."
 )
 _TABLES = "Select a column's heading to sort by it. Notation: see How to read."
 _CURVES = "Mean over seeds; the band is what they span."
@@ -82,6 +88,7 @@ def sections_of(material: Material) -> list[Section]:
     drawn = {one.chart.name for one in learning + alignment}  # their files need not be shown as well
     made = [
         Section("headline", "Headline", _HEADLINE, tuple(_headline(material))),
+        Section("matrix", "Matrix", _MATRIX, tuple(_matrix(material))),
         Section("tables", "Tables", _TABLES, tuple(_by_domain(material, tables))),
         Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
         Section("cost", "Cost", _COST, tuple(_cost(material, tables, over_seconds))),
@@ -105,6 +112,13 @@ def _headline(material: Material) -> Iterator[Group]:
     figure = headline_figure(material.tables.picks, material.provenance)
     if figure and material.tables.headline:
         yield Group("", (_drawing(figure), grid(material.tables.headline, material.provenance)))
+
+
+def _matrix(material: Material) -> Iterator[Group]:
+    heat = heat_map(material.tables.matrix, material.provenance)
+    table = material.tables.matrix_table
+    if heat and table and len(table.rows) > 1:
+        yield Group("", (Drawing(Markup(heat_svg(heat, linked=True))), grid(table, material.provenance)))
 
 
 def _drawing(figure: Forest) -> Drawing:

@@ -22,6 +22,7 @@ from benchmarks.settings import rules
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
 from benchmarks.settings.overrides import Overrides, Setting
 from benchmarks.settings.schema import Config, TaskConfig
+from benchmarks.settings.searched import put_in
 from benchmarks.settings.store import fill_store
 from benchmarks.terminal import arguments, names
 from benchmarks.terminal.errors import UsageError, nearest
@@ -106,11 +107,18 @@ def _compose(overrides: Overrides) -> DictConfig:
         raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
     if not (OmegaConf.is_dict(config.method) and "name" in config.method):
         raise UsageError("a file of conf/method has no name: add name: and the name of the file")
+    put_in(config, str(_last(overrides, "task") or config.task.name), frozenset(overrides.keys))
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         raise UsageError(one_line_of(error)) from error
     return config
+
+
+def _last(overrides: Overrides, group: str) -> str | None:
+    """The choice of a group, if the overrides make one."""
+    chosen = [setting.typed for setting in overrides.only([group]).settings]
+    return chosen[-1] if chosen else None
 
 
 def _has_schema(config: DictConfig) -> bool:

@@ -8,8 +8,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures, tasks
-from benchmarks.catalogue.domain import Architecture, Task
-from benchmarks.catalogue.methods import known_methods
+from benchmarks.catalogue.domain import Task
+from benchmarks.catalogue.methods import MethodEntry, known_methods, skip_reasons
 from benchmarks.catalogue.reference import published_for
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.schema import Config, ProfileConfig
@@ -36,23 +36,12 @@ def fill_store() -> None:
     for name, architecture in architectures().items():
         node = OmegaConf.structured(architecture.task_config)
         node.model = OmegaConf.structured(architecture.model_config)
-        node.architecture, node.skip = name, _skipped(architecture)
+        node.architecture, node.skip = name, skip_reasons(architecture)
         store.store(group="schema", name=name, node=node)
     for task in tasks().values():
         _store_choice(f"task/{task.name}", _task(task))
     for method in known_methods().values():
         _store_choice(f"method/{method.name}", {"name": method.name, **method.settings})
-
-
-def _skipped(architecture: Architecture) -> dict[str, str]:
-    """Why the architecture does not have a method: its own word, or that it lacks what the method needs."""
-    lacking = {
-        method.name: architecture.lacks[need]
-        for method in known_methods().values()
-        for need in method.needs
-        if need in architecture.lacks
-    }
-    return {**lacking, **architecture.skip}
 
 
 def _store_choice(path: str, node: dict[str, Any]) -> None:
@@ -79,8 +68,9 @@ def _chosen(choices: DictConfig, key: str, what: str, fallback: str | None) -> A
 
 
 def by_method(choices: DictConfig, *, _root_: DictConfig) -> Any:
-    """The entry for the run's method; a method without published settings takes those of `dfa`."""
-    return _chosen(choices, _root_.method.name, "method", "dfa")
+    """The entry for the run's method; one without settings of its own takes those of the method that it is like."""
+    method = known_methods().get(_root_.method.name, MethodEntry(""))
+    return _chosen(choices, _root_.method.name, "method", method.like if method.like in choices else "dfa")
 
 
 def by_profile(choices: DictConfig, *, _root_: DictConfig) -> Any:

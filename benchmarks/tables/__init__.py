@@ -25,6 +25,8 @@ from benchmarks.tables.data_source import SOURCES, suffix_of
 from benchmarks.tables.files import VARIANTS, all_results, index, variants_csv
 from benchmarks.tables.gap import NAME as GAP
 from benchmarks.tables.headline import NAME as HEADLINE
+from benchmarks.tables.matrix import COLUMNS, methods_rows
+from benchmarks.tables.matrix import NAME as MATRIX
 from benchmarks.tables.reference import beside
 from benchmarks.tables.table import Table
 from benchmarks.tables.table_set import TableSet
@@ -50,7 +52,9 @@ def rebuild(tables: TableSet) -> list[Path]:
         folder / "variants.csv": variants_csv(results.cells),
         folder / "README.md": index(tables.tables, results.found.stale, tables.headline is not None),
     }
-    for table in [*([tables.headline] if tables.headline else []), *tables.tables]:
+    if tables.matrix_table:
+        texts[folder / "methods.csv"] = comma_separated(COLUMNS, methods_rows(tables.gaps, tables.matrix))
+    for table in [*filter(None, (tables.headline, tables.matrix_table)), *tables.tables]:
         texts |= {folder / table.profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
     for path in texts:
         inside(results.folder, path)
@@ -98,7 +102,7 @@ def _remove_former(folder: Path, written: set[Path], sources: Iterable[str]) -> 
     stems = [*(spec.name for spec in table_specs()), VARIANTS, GAP, COST]
     names = [f"{stem}{suffix_of(source)}" for stem in stems for source in {*SOURCES, *sources}]
     profiles = [path for path in folder.iterdir() if path.is_dir()]
-    possible = [folder / HEADLINE, *(profile / name for profile in profiles for name in names)]
+    possible = [folder / HEADLINE, folder / MATRIX, *(profile / name for profile in profiles for name in names)]
     for path in [stem.with_name(f"{stem.name}{suffix}") for stem in possible for suffix in SUFFIXES]:
         if path not in written and path.exists():
             inside(folder, path).unlink(missing_ok=True)  # another sweep that ends now may have been first

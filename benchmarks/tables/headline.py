@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.catalogue.methods import method_order
+from benchmarks.catalogue.methods import entry_behind, method_order, shipped_methods
 from benchmarks.catalogue.names import is_tuned, title
 from benchmarks.catalogue.reference import paper_place
 from benchmarks.statistics import Comparison
@@ -83,7 +83,7 @@ def profiles_shown(profiles: Iterable[str]) -> list[str]:
 def headline_rows(gaps: Sequence[Gap]) -> list[Pick]:
     """The headline's rows: domains and architectures in the paper's order, a domain's mean after its architectures."""
     profiles = profiles_shown(gap.profile for gap in gaps if gap.shipped)
-    picks = [pick for gap in gaps if gap.profile in profiles for pick in _picks(gap)]
+    picks = [pick for gap in gaps if gap.profile in profiles for pick in _picks(gap) if _is_shown(pick)]
     groups: dict[tuple[object, ...], list[Pick]] = {}
     for pick in sorted(picks, key=lambda pick: (not pick.real, profile_order(pick.profile))):
         groups.setdefault(_place(pick), []).append(pick)
@@ -122,6 +122,12 @@ def _picks(gap: Gap) -> list[Pick]:
             pick = Pick(gap.profile, gap.source, row, _is_mean_of_domain(one))
             found[one.domain, one.architecture, one.method] = pick
     return list(found.values())
+
+
+def _is_shown(pick: Pick) -> bool:
+    """Whether the headline has the method: the standard ones and the user's own; all others are in the matrix."""
+    entry = entry_behind(pick.row.comparison.method)
+    return entry.standard or entry.name not in shipped_methods()
 
 
 def _is_mean_of_domain(one: Comparison) -> bool:

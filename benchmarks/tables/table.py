@@ -21,6 +21,7 @@ class TableKind(Enum):
     VARIANTS = "variants"  # runs with overrides beside the settings as shipped
     GAP = "gap"  # how far each method gets from shallow training to backprop
     COST = "cost"  # time and memory beside quality
+    MATRIX = "matrix"  # the gap of every method on every architecture
     HEADLINE = "headline"  # the gap per architecture and domain, over all profiles and data sources
 
 

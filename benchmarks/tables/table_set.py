@@ -17,6 +17,7 @@ from benchmarks.tables.cost import cost_table
 from benchmarks.tables.files import variants_table
 from benchmarks.tables.gap import Gap, gap_of, gap_table
 from benchmarks.tables.headline import Pick, headline_rows, headline_table
+from benchmarks.tables.matrix import Place, matrix_of, matrix_table
 from benchmarks.tables.table import Table, TableKind
 
 
@@ -40,6 +41,16 @@ class TableSet:
     def gaps(self) -> list[Gap]:
         """How far each method gets, by profile and data source."""
         return [gap_of(part) for part in self.results.slices]
+
+    @cached_property
+    def matrix(self) -> list[list[Place]]:
+        """Every method on every architecture."""
+        return matrix_of(self.gaps)
+
+    @cached_property
+    def matrix_table(self) -> Table | None:
+        """The matrix; None where no method can be compared."""
+        return matrix_table(self.matrix)
 
     @cached_property
     def picks(self) -> list[Pick]:

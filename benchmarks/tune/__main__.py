@@ -24,6 +24,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
@@ -33,7 +34,7 @@ from benchmarks.terminal import guard
 from benchmarks.terminal.console import make_console
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import LARGEST_SEED, shortened
-from benchmarks.tune import named
+from benchmarks.tune import named, searched
 from benchmarks.tune.ranking import rank
 from benchmarks.tune.report import show
 from benchmarks.tune.search import Search, methods_of, perform, trials_of
@@ -81,7 +82,9 @@ def _tune(request: Request, console: Console) -> list[str]:
     if common.plugins:
         load_plugins(common.plugins)
     search = _search(request)
-    if request.own["write"]:
+    if request.own["write"] == searched.NAME:
+        searched.check(search)
+    elif request.own["write"]:
         named.check(search, request.own["write"])
     trials = trials_of(search)
     tally = perform(trials, common.jobs, common.plugins, console)
@@ -93,7 +96,9 @@ def _tune(request: Request, console: Console) -> list[str]:
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {failures(common.results)}", markup=False)
     if request.own["write"]:
-        for path in named.write(search, trials, rankings, request.own["write"], common.results):
+        is_shipped = request.own["write"] == searched.NAME
+        write = searched.write if is_shipped else partial(named.write, name=request.own["write"])
+        for path in write(search, trials, rankings, results=common.results):
             console.print(f"written: {path}", markup=False, highlight=False)
     return tally.failed
 

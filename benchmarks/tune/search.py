@@ -62,6 +62,8 @@ def methods_of(task: str, asked: Sequence[str]) -> tuple[str, ...]:
     if task not in options("task"):
         raise UsageError(f"unknown task '{task}': did you mean {nearest(task, options('task'))}?")
     skip = compose([f"task={task}"]).task.skip
+    if "all" in asked:
+        asked = []
     for method in asked:
         if method not in options("method"):
             raise UsageError(f"unknown method '{method}': did you mean {nearest(method, options('method'))}?")

@@ -43,7 +43,7 @@ class RandomWeights(WeightTransport):
         return drawn
 
 
-@register("fa", title="FA", colour="#56B4E9", order=30)
+@register("fa", title="FA", colour="#56B4E9", order=30, like="bp")
 class FeedbackAlignment(RandomWeights):
     """Feedback alignment (Lillicrap et al. 2016, arXiv:1411.0247): B_i is fixed and random.
 

@@ -11,7 +11,7 @@ from dfa_core.methods.fa import RandomWeights
 from dfa_core.registry import register
 
 
-@register("kolen_pollack", title="Kolen-Pollack", colour="#CC79A7", order=50)
+@register("kolen_pollack", title="Kolen-Pollack", colour="#CC79A7", order=50, like="bp")
 class KolenPollack(RandomWeights):
     """Kolen-Pollack feedback (Akrout et al. 2019, arXiv:1904.05391, equations 16 and 17).
 

@@ -17,7 +17,7 @@ from dfa_core.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.supervision import Supervision
 
 
-@register("predictive_coding", title="predictive coding", colour="#DDCC77", order=130, needs=("replay",))
+@register("predictive_coding", title="predictive coding", colour="#DDCC77", order=130, needs=("replay",), like="bp")
 class PredictiveCoding(FeedbackMethod):
     """Predictive coding in its error form (ePC; Goemaere et al. 2026, arXiv:2505.20137).
 

@@ -19,7 +19,7 @@ from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
 
-@register("bp_recompute", title="bp, recomputing", colour="#888888", order=5)
+@register("bp_recompute", title="bp, recomputing", colour="#888888", order=5, like="bp")
 class RecomputingBackprop(Method):
     """Backprop with activation checkpointing (Chen et al. 2016, arXiv:1604.06174): the same gradients in less memory.
 

@@ -14,7 +14,7 @@ from dfa_core.registry import register
 MAGNITUDES = ("unit", "fixed", "redrawn")
 
 
-@register("sign_symmetry", title="sign symmetry", colour="#F0E442", order=40)
+@register("sign_symmetry", title="sign symmetry", colour="#F0E442", order=40, like="bp")
 class SignSymmetry(RandomWeights):
     """B_i has the signs of W_i, which are transported (Liao et al. 2016, arXiv:1510.05067; Xiao et al. 2018).
 

@@ -105,7 +105,7 @@ class Reconstruction(Task):
             return F.mse_loss(rendered.rgb, colours)
 
         # A decoder's density starts where the field's does: one that is negative everywhere would never learn.
-        bias = torch.tensor([0.0, 0.0, 0.0, self.config.model.density_bias], device=self._device)
+        bias = torch.tensor([0.0, 0.0, 0.0, float(self.config.model["density_bias"])], device=self._device)
         return Supervision(head=head, offset=lambda tap: bias)
 
     def samples(self, batch: Tensor) -> int:

@@ -1,0 +1,103 @@
+"""The outcome of a search as the settings that methods ship with: an entry of `conf/searched/<profile>.yaml`.
+
+Only methods that are not standard have entries: `bp`, `dfa` and `shallow` have settings of their own in every task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from benchmarks.catalogue.methods import known_methods
+from benchmarks.records import paths
+from benchmarks.records.packs import pack
+from benchmarks.records.record import read_record, write_atomically
+from benchmarks.settings import searched
+from benchmarks.terminal.errors import UsageError
+from benchmarks.tune.ranking import Ranking, Result
+from benchmarks.tune.report import text_of
+from benchmarks.tune.search import Search, Trial
+
+#: As in ``write=searched``.
+NAME = "searched"
+_HEADER = """\
+# Settings of methods, found by searches on the stand-ins: python -m benchmarks.tune … space=methods write=searched
+# Each method of a task had the same number of trials, judged by validation. What a comment says: best value (with the
+# settings of the method that it is like). The runs are packed in results/published/evidence/tune/.
+"""
+
+
+def check(search: Search) -> None:
+    """Raise :class:`UsageError`, before anything runs, if the search cannot become shipped settings."""
+    if search.overrides:
+        raise UsageError(f"write={NAME}: '{search.overrides[0]}' would hold for the search alone; leave it out")
+
+
+def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Ranking], results: Path) -> tuple[Path, Path]:
+    """Write the winners and the evidence; returns both files.
+
+    Raises:
+        ValueError: trials failed, so that methods did not have the same budget; a pack that is too large.
+    """
+    for method, ranking in rankings.items():
+        if failed := ranking.count("failed"):
+            raise ValueError(
+                f"nothing written: {failed} trial(s) of {method} failed; the same command tries them again"
+            )
+    evidence = (
+        paths.searches(paths.published(results)) / f"{NAME}_{search.profile}_{search.task.replace('/', '_')}.jsonl.gz"
+    )
+    runs = sorted({run.id for trial in trials for run in trial.runs})
+    pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
+    path = searched.searched_file(search.profile)
+    entries = _read(path)
+    entries[search.task] = {
+        method: (dict(_winner(ranking).trial.settings), _comment(ranking))
+        for method, ranking in rankings.items()
+        if not known_methods()[method].standard and ranking.best is not None
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _HEADER + "".join(_lines(entries)))
+    searched.forget()
+    return path, evidence
+
+
+def _winner(ranking: Ranking) -> Result:
+    """The best trial, or what ships if that is better."""
+    assert ranking.best is not None
+    return ranking.shipped if ranking.shipped_is_better else ranking.best
+
+
+def _comment(ranking: Ranking) -> str:
+    best = _winner(ranking).value
+    return f"{text_of(best, ranking.metric)} ({text_of(ranking.shipped.value, ranking.metric)})"
+
+
+def _read(path: Path) -> dict[str, dict[str, tuple[dict[str, Any], str]]]:
+    """The entries of a file with their comments, which YAML's own readers drop."""
+    if not path.exists():
+        return {}
+    found: Any = OmegaConf.to_container(OmegaConf.load(path))
+    comments: dict[tuple[str, str], str] = {}
+    task = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, _, comment = line.partition("  # ")
+        if not line.startswith((" ", "#")):
+            task = line.rstrip(":")
+        elif comment:
+            comments[task, name.strip().partition(":")[0]] = comment
+    return {t: {m: (s, comments.get((t, m), "")) for m, s in methods.items()} for t, methods in found.items()}
+
+
+def _lines(entries: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]]) -> list[str]:
+    lines: list[str] = []
+    for task in sorted(entries):
+        lines.append(f"{task}:\n")
+        for method, (settings, comment) in entries[task].items():
+            values = ", ".join(f"{key}: {json.dumps(value)}" for key, value in settings.items())
+            lines.append(f"  {method}: {{{values}}}  # {comment}\n")
+    return lines
