@@ -51,7 +51,7 @@ _OWN: dict[str, MethodEntry] = {}
 @cache
 def shipped_methods() -> dict[str, MethodEntry]:
     """The methods of `dfa_core` by name, in their order."""
-    classes = {node.name: node for tree in _trees() for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes = {node.name: node for node in class_trees()}
     found = [entry for node in classes.values() for entry in _entries(node, classes)]
     return {entry.name: entry for entry in sorted(found, key=lambda entry: (entry.order, entry.name))}
 
@@ -93,6 +93,11 @@ def entry_behind(name: str) -> MethodEntry:
 def method_order(name: str) -> tuple[int, str]:
     """Sort key of methods in every table."""
     return (entry_behind(name).order, name)
+
+
+def class_trees() -> list[ast.ClassDef]:
+    """The classes of all modules that register something, as syntax trees."""
+    return [node for tree in _trees() for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
 def _trees() -> Iterator[ast.Module]:

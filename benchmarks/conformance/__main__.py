@@ -18,6 +18,7 @@ from benchmarks.terminal.arguments import Parser
 from benchmarks.terminal.console import make_console
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.terminal.names import one_line
+from benchmarks.training import machine
 from benchmarks.workers.plan import matching_tasks
 from dfa_core import FeedbackError
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", default="representatives", help="names, folders or globs, comma between")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    machine.tune_process(threads=1)  # as runs do by default: sums of several threads differ from time to time
     try:
         if chosen.plugins:
             load_plugins(chosen.plugins)

@@ -1,0 +1,1 @@
+"""Submissions: a method's evidence, made and verified by one command each."""

@@ -1,0 +1,98 @@
+"""Verify a pack of somebody else's runs: what can be recomputed is, and what was altered is rejected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.catalogue.methods import entry_behind
+from benchmarks.records import metrics
+from benchmarks.records.inputs import LeftOut
+from benchmarks.records.packs import read_pack
+from benchmarks.records.record import Record, hash_config
+from benchmarks.settings.overrides import quoted
+from benchmarks.statistics.comparison import CONTROL, REFERENCE
+from benchmarks.terminal.errors import UsageError
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run
+
+#: Seeds that a task needs of the method and of both that it is compared with.
+SEEDS = 3
+
+
+def problems_of(pack: Path) -> tuple[list[Record], list[str]]:
+    """The records of a pack, and everything that can be seen to be wrong with them without running anything."""
+    with LeftOut() as left_out:
+        records = read_pack(pack, left_out.add)
+    unreadable = ["lines of the pack cannot be read: see above"] if left_out else []
+    return records, [*unreadable, *_altered(records), *_incomplete(records)]
+
+
+def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
+    """Repeat the shortest runs of the submitted methods here; yields what came out otherwise.
+
+    A method's file has to be loaded before, or its runs cannot be repeated.
+    """
+    own = [record for record in records if _base(record) not in (REFERENCE, CONTROL) and record.status == "ok"]
+    for record in sorted(own, key=lambda record: record.train_seconds)[:count]:
+        again = execute(Run.plan([*_choices(record), f"results={quoted(str(results))}"]))
+        metric = record.primary_metric
+        claimed, found = record.metrics[metric], again.metrics.get(metric)
+        allowed = metrics.lookup(metric).tolerance("rerun_tolerance", claimed)
+        if found is None or abs(found - claimed) > allowed:
+            yield f"{record.run_id}: {metric} is {claimed:g} in the pack and {found} when it is run here"
+
+
+def _altered(records: Sequence[Record]) -> Iterator[str]:
+    """Each record against its own hash, and against what this checkout would run."""
+    for record in records:
+        if hash_config(record.config) != record.config_hash:
+            yield f"{record.run_id}: its settings are not those that its hash was made of"
+        elif record.variant:
+            yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
+        elif record.status == "ok" and record.primary_metric not in record.metrics:
+            yield f"{record.run_id}: it has no {record.primary_metric or 'metric'}"
+        elif (planned := _planned_hash(record)) is not None and planned != record.config_hash:
+            yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
+
+
+def _planned_hash(record: Record) -> str | None:
+    """The hash that the same run has here; None where it cannot be planned: its method or its data are not here."""
+    try:
+        return Run.plan(_choices(record)).config_hash
+    except ValueError:
+        return None
+
+
+def _choices(record: Record) -> list[str]:
+    source = {"real": "real", "stand-in": "standin"}.get(str(record.data.get("source", "")), "auto")
+    return [
+        *(f"task={record.task}", f"method={_base(record)}", f"profile={record.profile}"),
+        *(f"seed={record.seed}", f"data={source}"),
+    ]
+
+
+def _base(record: Record) -> str:
+    return entry_behind(record.method).name
+
+
+def _incomplete(records: Sequence[Record]) -> Iterator[str]:
+    """Whether every task has the method, backprop and shallow, with enough seeds in common."""
+    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for record in records:
+        if record.status in ("ok", "diverged"):
+            seeds[record.task][_base(record)].add(record.seed)
+    if not any(set(found) - {REFERENCE, CONTROL} for found in seeds.values()):
+        yield f"there is no method beside {REFERENCE} and {CONTROL}"
+    for task, found in sorted(seeds.items()):
+        for method in sorted(set(found) - {REFERENCE, CONTROL}):
+            common = found[method] & found.get(REFERENCE, set()) & found.get(CONTROL, set())
+            if len(common) < SEEDS:
+                yield f"{task}: {len(common)} seed(s) of {method} in common with {REFERENCE} and {CONTROL}, not {SEEDS}"
+
+
+def check_file(pack: Path) -> None:
+    """Raise :class:`UsageError` if there is no such file."""
+    if not pack.is_file():
+        raise UsageError(f"{pack}: no such file; give the pack that benchmarks.submit make has written")
