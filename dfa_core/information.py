@@ -1,4 +1,4 @@
-"""What a method needs to know, and what it costs: stated by each method, and shown as one table."""
+"""Information that a method needs, and its costs: stated by each method, and shown as one table."""
 
 from __future__ import annotations
 

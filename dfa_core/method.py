@@ -78,7 +78,7 @@ class Method(nn.Module):
         return loss
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
-        """What a step computes, without going on to the next one: called again, it does the same again."""
+        """The gradients of a step, without going on to the next one: called again, it does the same again."""
         loss = closure()
         self.backward(loss)
         return loss.detach()

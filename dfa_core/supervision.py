@@ -1,4 +1,4 @@
-"""What a task offers to methods that ask for more than its loss."""
+"""Supervision: what a task offers to methods that ask for more than its loss."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import torch
 
 from dfa_core import FeedbackMethod, register
+from dfa_core.families.perturbation import visits
+from dfa_core.families.replay import replayed
 from dfa_core.noise import Noise
-from dfa_core.perturbation import visits
-from dfa_core.replay import replayed
 
 
 @register("node_perturbation", title="node perturbation", colour="#B07AA1", needs=("replay",))

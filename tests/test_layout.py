@@ -31,6 +31,8 @@ MAY_KNOW = {
     "benchmarks.history": ("benchmarks.curves", "benchmarks.compare"),
     "benchmarks.render": ("benchmarks.training",),
     "benchmarks.speed": ("benchmarks.training",),
+    "benchmarks.conformance": ("benchmarks.workers",),
+    "benchmarks.submit": ("benchmarks.workers", "benchmarks.statistics"),
     "benchmarks.tune": ("benchmarks.workers", "benchmarks.tables"),
     "datasets.core": (),
     "datasets.fetch": ("datasets.core",),

@@ -35,7 +35,7 @@ _COLUMNS = (
 
 @cache
 def information() -> dict[str, Mapping[str, str]]:
-    """What each shipped method states of itself, by the method's name and then by field."""
+    """The statements of each shipped method on itself, by the method's name and then by field."""
     found: dict[str, Mapping[str, str]] = {}
     for node in class_trees():
         names = [call.args[0] for call in node.decorator_list if isinstance(call, ast.Call) and call.args]

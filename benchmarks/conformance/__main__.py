@@ -20,7 +20,7 @@ from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.terminal.names import one_line
 from benchmarks.training import machine
 from benchmarks.workers.plan import matching_tasks
-from dfa_core import FeedbackError
+from dfa_core import FeedbackError, UnsuitableError
 
 
 @guard.command
@@ -80,6 +80,13 @@ def _checked(task: str, method: str, results: str) -> Iterator[tuple[str, str]]:
         yield next(iter(CHECKS)), f"– {reason}"
         return
     trial = Trial.of(task, method, results)
+    try:
+        trial.loop()
+    except UnsuitableError as error:
+        yield next(iter(CHECKS)), f"– {one_line(str(error))}"
+        return
+    except Exception:  # noqa: BLE001  (the checks below meet it again, and name it)
+        pass
     for name, check in CHECKS.items():
         try:
             check(trial)

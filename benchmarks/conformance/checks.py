@@ -1,4 +1,4 @@
-"""What every method must fulfil on every task, each as a function that raises :class:`Failure` where it does not."""
+"""Checks that every method must pass on every task, each a function that raises :class:`Failure` where it does not."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class PointSummary(TypedDict):
     quantiles: _Quantiles
     samples: valid.Count
     weights: NotRequired[WeightsSummary]
-    activation: NotRequired[valid.Amount]  # these four as of dfa_core.cosines.PointStatistics
+    activation: NotRequired[valid.Amount]  # these four as of dfa_core.measuring.cosines.PointStatistics
     reference: NotRequired[valid.Amount]
     effective_rank: NotRequired[valid.Amount]
     sign_agreement: NotRequired[valid.Amount]

@@ -36,7 +36,7 @@ class Task(ABC):
         """Forward pass and loss, a scalar."""
 
     def supervision(self, batch: Any) -> Supervision:
-        """What methods that ask for more than the loss get of a batch; see `dfa_core.Supervision`."""
+        """The supervision of a batch, for methods that ask for more than the loss; see `dfa_core.Supervision`."""
         return Supervision()
 
     @abstractmethod

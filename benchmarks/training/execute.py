@@ -25,7 +25,7 @@ from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loggers import make_loggers
 from benchmarks.training.loop import Loop
 from benchmarks.training.run import Run, determining
-from dfa_core import Method, make_method, method_class
+from dfa_core import Method, UnsuitableError, make_method, method_class
 
 
 def execute(
@@ -51,7 +51,12 @@ def execute(
     device = machine.torch_device(config.hardware.device)
     machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
-    task, method = build(run, device)
+    try:
+        task, method = build(run, device)
+    except UnsuitableError as error:
+        record.status, record.reason = "skipped", one_line(error)
+        write_record(record, run.records)
+        return record
     if task.about_data:
         record.data["about"] = task.about_data
     loggers = make_loggers(run.config, run.records / run.id, console)
@@ -127,8 +132,18 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
     if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
         options["feedback_seed"] = config.feedback_seed
     method = make_method(config.method.name, task.model, **options).to(device)
+    _check_supervision(task, method)
     seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
+
+
+def _check_supervision(task: Task, method: Method) -> None:
+    """Raise :class:`UnsuitableError` if the task does not offer what the method needs."""
+    if not method.needs - {"replay"}:
+        return
+    offered = task.supervision(next(iter(task.batches(0)))).offered
+    if missing := method.needs - offered - {"replay"}:
+        raise UnsuitableError(f"{type(task).__name__} offers no {' and no '.join(sorted(missing))}")
 
 
 def _blank_record(run: Run) -> Record:

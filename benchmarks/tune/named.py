@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import TUNED
-from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.catalogue.methods import standard_methods
 from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
@@ -50,9 +50,10 @@ def check(search: Search, name: str) -> None:
     if beyond:
         raise UsageError(f"write={name}: space '{search.space.name}' searches {beyond[0]}, which no task config holds")
     skip = compose([f"task={search.task}"]).task.skip
-    has = [method for method in sorted(shipped_methods()) if entry_for(method, skip) is None]
+    has = [method for method in sorted(standard_methods()) if entry_for(method, skip) is None]
     if missing := [method for method in has if method not in search.methods]:
-        raise UsageError(f"write={name}: a task has settings for all its methods; search {', '.join(missing)} as well")
+        wanted = ", ".join(missing)
+        raise UsageError(f"write={name}: a task has settings for all standard methods; search {wanted} as well")
 
 
 def write(

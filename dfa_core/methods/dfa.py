@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.feedback_method import FeedbackMethod
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
@@ -130,7 +130,7 @@ class DFA(FeedbackMethod):
         return signals
 
     def _sent(self, error: Tensor) -> Tensor:
-        """What of the error ``(*batch, error)`` is sent."""
+        """The part of the error ``(*batch, error)`` that is sent."""
         if self.center:
             error = error - error.flatten(0, -2).mean(0)
         return quantised(error, self.error, self.threshold)

@@ -8,22 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.families.learned_feedback import LearnedFeedback
+from dfa_core.families.perturbation import output_changes, visits
 from dfa_core.information import Information
-from dfa_core.learned_feedback import LearnedFeedback
 from dfa_core.noise import Noise
-from dfa_core.perturbation import output_changes, visits
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
 
 
 def jacobian_gradient(matrix: Tensor, change: Tensor, direction: Tensor) -> Tensor:
-    """Of ½ ‖B − mean d vᵀ‖²: B becomes the Jacobian do/dh, since E[d vᵀ] = J."""
+    """The gradient of ½ ‖B − mean d vᵀ‖²: B becomes the Jacobian do/dh, since E[d vᵀ] = J."""
     return matrix - _outer_mean(change, direction)
 
 
 def cosine_gradient(matrix: Tensor, change: Tensor, direction: Tensor) -> Tensor:
-    """Of 1 − cos(B, mean d vᵀ): B turns towards the Jacobian and keeps its size."""
+    """The gradient of 1 − cos(B, mean d vᵀ): B turns towards the Jacobian and keeps its size."""
     target = _outer_mean(change, direction)
     size, length = matrix.norm(), target.norm()
     if not size * length:
@@ -34,7 +34,7 @@ def cosine_gradient(matrix: Tensor, change: Tensor, direction: Tensor) -> Tensor
 
 
 def inverse_gradient(matrix: Tensor, change: Tensor, direction: Tensor) -> Tensor:
-    """Of ½ mean ‖v − Bᵀ d‖²: Bᵀ becomes the (joint) pseudo-inverse of the Jacobian."""
+    """The gradient of ½ mean ‖v − Bᵀ d‖²: Bᵀ becomes the (joint) pseudo-inverse of the Jacobian."""
     return _outer_mean(change, change @ matrix - direction)
 
 
@@ -66,7 +66,7 @@ class Directional(LearnedFeedback):
     The noise is the method's own, so that the network's dropout does not depend on it.
 
     Args:
-        model, feedback_seed, initial, scale, lr, decay: see :class:`~dfa_core.learned_feedback.LearnedFeedback`.
+        model, feedback_seed, initial, scale, lr, decay: see `dfa_core.families.learned_feedback.LearnedFeedback`.
         target: what B learns.
         epsilon: size of the perturbation, for the finite difference.
     """

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from dfa_core.families.learned_feedback import LearnedFeedback
 from dfa_core.information import Information
-from dfa_core.learned_feedback import LearnedFeedback
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -23,7 +23,7 @@ class DirectKolenPollack(LearnedFeedback):
     B − W_o vanishes as in Kolen-Pollack. Elsewhere B_i becomes what a readout from h_i would be.
 
     Args:
-        model, feedback_seed, initial, scale, lr, decay: see :class:`~dfa_core.learned_feedback.LearnedFeedback`.
+        model, feedback_seed, initial, scale, lr, decay: see `dfa_core.families.learned_feedback.LearnedFeedback`.
     """
 
     information = Information(

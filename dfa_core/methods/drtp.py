@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
 from dfa_core.registry import register

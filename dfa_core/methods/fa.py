@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dfa_core.families.weight_transport import WeightTransport
 from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
 from dfa_core.registry import register
-from dfa_core.weight_transport import WeightTransport
 
 
 class RandomWeights(WeightTransport):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.local_losses import LocalLosses
+from dfa_core.families.perturbation import output_changes, visits
 from dfa_core.information import Information
-from dfa_core.local_losses import LocalLosses
 from dfa_core.noise import Noise
-from dfa_core.perturbation import output_changes, visits
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register

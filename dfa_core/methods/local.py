@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.local_losses import LocalLosses
 from dfa_core.information import Information
-from dfa_core.local_losses import LocalLosses
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
 from dfa_core.recording.step import Signals

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.information import Information
 from dfa_core.method import Method
 from dfa_core.noise import Noise
 from dfa_core.registry import register
-from dfa_core.replay import Rewind, check_replayable
 from dfa_core.supervision import Supervision
 
 

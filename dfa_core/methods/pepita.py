@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.errors import UnsuitableError
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.perturbation import visits
+from dfa_core.families.replay import ChangingRecorder, sample_count
 from dfa_core.information import Information
 from dfa_core.noise import seeded_generator
-from dfa_core.perturbation import visits
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
 from dfa_core.recording.step import Signals, feedback_step
 from dfa_core.registry import register
-from dfa_core.replay import ChangingRecorder, sample_count
 from dfa_core.supervision import Supervision
 
 
@@ -58,7 +58,7 @@ class Pepita(FeedbackMethod):
         super().__init__(model, feedback_seed=feedback_seed)
         for tap in self.layout.taps:
             if len(self.layout.points_of(tap)) < 2:
-                raise FeedbackError(
+                raise UnsuitableError(
                     f"Pepita compares the points above the deepest one between two passes, but error tap '{tap}' has "
                     "no second feedback point"
                 )

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.step import Signals, feedback_step
 from dfa_core.registry import register
-from dfa_core.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.supervision import Supervision
 
 

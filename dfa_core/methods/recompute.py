@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import UnsuitableError
 from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
 from dfa_core.method import Method
@@ -49,7 +49,7 @@ class RecomputingBackprop(Method):
         super().__init__(model, feedback_seed=feedback_seed)
         self._segments = tuple(_segments(model))  # in a tuple: they are the model's
         if not self._segments:
-            raise FeedbackError(
+            raise UnsuitableError(
                 "no submodule holds feedback points, so that none can be recomputed by itself: put the layers between "
                 "two points into modules of their own"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals

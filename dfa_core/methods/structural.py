@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.feedback_method import FeedbackMethod
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
@@ -62,7 +62,7 @@ class StructuralDFA(FeedbackMethod):
             tap_name = self.layout.tap_of[name]
             tap = self.layout.taps[tap_name]
             if point.structure is None:
-                raise FeedbackError(
+                raise UnsuitableError(
                     f"feedback point '{name}' declares no structure: construct it with structure=Residual() or "
                     "Carried(adjoint), or train by dfa, which needs none"
                 )

@@ -1,1 +1,1 @@
-"""What marks hand over during forward passes, and the training step that is made of it."""
+"""Recording: the marks' part of a forward pass, and the training step that is made of it."""

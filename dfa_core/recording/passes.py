@@ -38,7 +38,7 @@ class Pass:
 
     @property
     def output(self) -> Tensor:
-        """What the tap was given, ``(*batch, *error)``, cut from its graph."""
+        """The tap's input, ``(*batch, *error)``, cut from its graph."""
         if self._output is None:
             raise FeedbackError(f"error tap '{self.tap}' lies in a compiled region, whose output cannot be read here")
         return self._output

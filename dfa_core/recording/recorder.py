@@ -71,7 +71,7 @@ class Recorder:
         return cut
 
     def _passed_on(self, name: str, x: Tensor) -> Tensor:
-        """What a point passes on in eager mode, without a graph."""
+        """The activation that a point passes on in eager mode, without a graph."""
         return x.detach()
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:

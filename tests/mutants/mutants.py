@@ -66,7 +66,7 @@ MUTANTS: list[Mutant] = [
         ("aligned with today's weight", "initial: Tensor = self.initial[_key(name)]", "initial: Tensor = weight"),
     ),
     *_of(
-        "fa", "weight_transport",
+        "fa", "families/weight_transport",
         ("replaced above the tap too", "self._replacing = False\n        self._weights", "self._replacing = True\n        self._weights"),
         ("never replaced", "self._replacing = True", "self._replacing = False"),
         ("a miss is silent", "if missed := sorted(wanted - self.replaced):", "if False:"),
@@ -94,7 +94,7 @@ MUTANTS: list[Mutant] = [
         ("learns the error's covariance", "self.learn(point, errors.T @ activations)", "self.learn(point, errors.T @ activations.roll(1, 0))"),
     ),
     *_of(
-        "dkp", "learned_feedback",
+        "dkp", "families/learned_feedback",
         ("learns while it is measured", "if self.learning:", "if True:"),
         ("not saved", "self.feedback[_key(name)] = nn.Parameter(matrix.zero_() if initial == \"zero\" else matrix)", "self.feedback[_key(name)] = nn.Parameter(matrix)"),
     ),
@@ -120,7 +120,7 @@ MUTANTS: list[Mutant] = [
         ("decoders' rate ignored", "({\"lr\": self.decoder_lr} if self.decoder_lr else {})", "{}"),
     ),
     *_of(
-        "local", "local_losses",
+        "local", "families/local_losses",
         ("signal from the mean alone", "return found[0]", "return found[0].mean() + 0 * found[0]"),
         ("similarity ignored early", "return (1 - self.similarity) * loss + self.similarity * alike", "return loss"),
         ("learns while it is measured", "        if learn:", "        if True:"),
@@ -133,7 +133,7 @@ MUTANTS: list[Mutant] = [
         ("no slope", "_spread_over(slope, v) * v", "v"),
     ),
     *_of(
-        "forward_gradient", "perturbation",
+        "forward_gradient", "families/perturbation",
         ("not divided by epsilon", "/ epsilon for one in passes", "for one in passes"),
         ("perturbed twice as far", "return x + epsilon * directions[at]", "return x + 2 * epsilon * directions[at]"),
         ("half precision accepted", "if activation.dtype in (torch.bfloat16, torch.float16):", "if False:"),
@@ -161,13 +161,13 @@ MUTANTS: list[Mutant] = [
         ("weights learn at feedforward states", "if self.states == \"inferred\" else {}", "if False else {}"),
     ),
     *_of(
-        "all methods of several passes", "replay",
+        "all methods of several passes", "families/replay",
         ("randomness not rewound", "        self._restore(self._before)\n        try:", "        try:"),
         ("randomness not put back", "            self._restore(now)", "            pass"),
         ("running statistics move with every pass", "            buffer.data.copy_(value)", "            pass"),
     ),
     *_of(
-        "alignment", "cosines",
+        "alignment", "measuring/cosines",
         ("rank of the sum", "moments.trace().square() / moments.square().sum()", "moments.trace() / moments.square().sum().sqrt()"),
         ("a vanished reference is not void", "void=reference < SMALLEST_REFERENCE", "void=False"),
         ("reference of the mean loss", "reference = float(lengths.sum())", "reference = float(lengths.mean())"),

@@ -113,7 +113,9 @@ def test_a_glob_finds_tasks_in_all_folders():
     (found,) = expanded(["task=glob(citation/gcn_*)"], options)
     tasks = [task for task in options("task") if task.startswith("citation/gcn_")]
     assert found == f"task={','.join(tasks)}" and len(tasks) >= 3
-    assert list(expanded(["seed=1,2", "method=glob(*,exclude=d*)"], options)) == ["seed=1,2", "method=bp,shallow"]
+    methods = [method for method in options("method") if method.startswith("s")]
+    assert list(expanded(["seed=1,2", "method=glob(s*)"], options)) == ["seed=1,2", f"method={','.join(methods)}"]
+    assert "shallow" in methods and len(methods) >= 3
     assert [overrides[0] for overrides in combinations(["task=glob(citation/gcn_*)"])] == [f"task={t}" for t in tasks]
 
 

@@ -23,6 +23,7 @@ TEXTS = {
     "task.optim.schedule": "plateau",
     "method.feedback": "gaussian",
     "method.scaling": "none",
+    "method.error": "sign",
 }
 #: Chosen by the group, or without influence on a result.
 ELSEWHERE = {"task.suite", "task.domain", "task.architecture", "task.dataset", "task.name", "method.name"}
@@ -69,7 +70,7 @@ def determining() -> dict[str, object]:
     found = {}
     for key in flat({group: OmegaConf.to_container(config[group]) for group in ("task", "method")}):
         value = OmegaConf.select(config, key)
-        leaf = not OmegaConf.is_dict(value) and not key.startswith("task.published")
+        leaf = not OmegaConf.is_dict(value) and not key.startswith(("task.published", "task.skip."))
         if leaf and key not in ELSEWHERE and not any(o.startswith(f"{key}=") for o in WITHOUT_EFFECT):
             found[key] = value
     return found

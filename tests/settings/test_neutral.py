@@ -122,7 +122,7 @@ def test_a_setting_that_is_added_keeps_old_hashes(folder, later, monkeypatch):
     before = hash_of()
     later(False)
     assert hash_of() != before  # no entry yet
-    monkeypatch.setattr(neutral, "ADDED", (("Later", "fresh", False),))
+    monkeypatch.setattr(neutral, "ADDED", (*neutral.ADDED, ("Later", "fresh", False)))
     assert hash_of() == before != hash_of("task.fresh=true")
 
 

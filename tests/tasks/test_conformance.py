@@ -17,7 +17,7 @@ from benchmarks.settings.compose import compose, options
 from benchmarks.settings.schema import entry_for
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop
-from dfa_core import FeedbackMethod, make_method
+from dfa_core import FeedbackMethod, UnsuitableError, make_method
 from tests.helpers.gradient_oracle import expected_gradients, gradients_of
 from tests.helpers.runs import Built, build, near
 from tests.tasks.points import name_of, points_of, representatives, snapshot
@@ -115,6 +115,10 @@ def test_every_method_conforms(task, method, tmp_path):
     if reason:
         pytest.skip(reason)
     trial = Trial.of(task, method, str(tmp_path))
+    try:
+        trial.loop()
+    except UnsuitableError as error:
+        pytest.skip(str(error))
     for check in CHECKS.values():
         check(trial)
 

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
 from dfa_core.methods.dfa import quantised
 from dfa_core.methods.directional import cosine_gradient
+from tests.engine.methods.nets import classification, gradients_by, net, step, take_step
 from tests.helpers.engine_nets import assert_same, gradients
-from tests.helpers.method_nets import classification, gradients_by, net, step, take_step
 
 DATA = classification()
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Supervision, make_method, measure_alignment
 from dfa_core.recording.passes import Visited
-from tests.helpers.engine_nets import assert_same, gradients
-from tests.helpers.method_nets import (
+from tests.engine.methods.nets import (
     classification,
     closure_of,
     gradients_by,
@@ -20,6 +19,7 @@ from tests.helpers.method_nets import (
     supervision_of,
     take_step,
 )
+from tests.helpers.engine_nets import assert_same, gradients
 
 DATA = classification()
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}

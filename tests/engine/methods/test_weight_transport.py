@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, WeightTransport, derived_weight, make_method
+from tests.engine.methods.nets import classification, closure_of, gradients_by, net, step, take_step
 from tests.helpers.engine_nets import assert_same, gradients
-from tests.helpers.method_nets import classification, closure_of, gradients_by, net, step, take_step
 
 DATA = classification()
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}

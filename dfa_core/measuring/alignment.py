@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dfa_core.cosines import PointStatistics, angle, cosine, point_statistics, row_cosines, sums
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
-from dfa_core.method import Method
-from dfa_core.probe import (
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.replay import Rewind
+from dfa_core.measuring.cosines import PointStatistics, angle, cosine, point_statistics, row_cosines, sums
+from dfa_core.measuring.probe import (
     Gradients,
     ProbedPass,
     ProbedVisit,
@@ -29,8 +29,8 @@ from dfa_core.probe import (
     starts,
     uncut_forward,
 )
+from dfa_core.method import Method
 from dfa_core.recording.step import Signals, check_signals
-from dfa_core.replay import Rewind
 from dfa_core.supervision import Supervision
 
 
@@ -180,7 +180,7 @@ def _gradients_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
 def _at_points(
     method: Method, passes: Sequence[ProbedPass], signals: Sequence[Signals], true: Gradients
 ) -> tuple[dict[str, Tensor], dict[str, PointStatistics]]:
-    """Of each point the cosines of its samples, and its statistics in the first pass that reached it."""
+    """The cosines of each point's samples, and its statistics in the first pass that reached it."""
     cosines: dict[str, list[Tensor]] = {}
     statistics: dict[str, PointStatistics] = {}
     for found, sent in zip(passes, signals, strict=True):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
-from dfa_core.feedback_method import FeedbackMethod
+from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.replay import check_replayed, replayed
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.replay import check_replayed, replayed
 
 
 def output_changes(

@@ -22,6 +22,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
+from dfa_core.families.used_weights import used_for_input_gradients
 from dfa_core.layout import parameters_of
 from dfa_core.method import Method
 from dfa_core.recording.graph import Above
@@ -29,7 +30,6 @@ from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
 from dfa_core.recording.step import Signals, feedback_step
 from dfa_core.supervision import Supervision
-from dfa_core.used_weights import used_for_input_gradients
 from dfa_core.weights import Function, listening
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class _Derived(NamedTuple):
 
 
 class _Saved(NamedTuple):
-    """What autograd saved, and the weight that it is: the name of a parameter or the number of a derived tensor."""
+    """A tensor that autograd saved, and the weight that it is: a parameter's name, or the number of a derived tensor."""
 
     tensor: Tensor
     source: str | int

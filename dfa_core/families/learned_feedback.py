@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
-from dfa_core.feedback_method import FeedbackMethod
 
 
 class LearnedFeedback(FeedbackMethod):

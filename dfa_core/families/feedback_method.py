@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import Wrappers, spread
 from dfa_core.errors import FeedbackError
+from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.method import Method
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
 from dfa_core.recording.step import Signals, feedback_step
-from dfa_core.replay import Rewind, check_replayable
 from dfa_core.supervision import Supervision
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StepContext:
-    """What the step in progress may use.
+    """The means of the step in progress.
 
     Attributes:
         closure: runs the forward pass again.
@@ -65,7 +65,7 @@ class FeedbackMethod(Method):
 
     @property
     def context(self) -> StepContext:
-        """What the step in progress may use.
+        """The means of the step in progress.
 
         Raises:
             FeedbackError: there is no step in progress, only a call of :meth:`backward`.

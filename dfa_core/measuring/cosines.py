@@ -14,7 +14,7 @@ SMALLEST_REFERENCE = 1e-7
 
 @dataclass(frozen=True)
 class PointStatistics:
-    """What the cosines of one feedback point are to be read with.
+    """Figures beside the cosines of one feedback point.
 
     Attributes:
         activation: root mean square of h's entries. Over depth it shows whether the activity grows.

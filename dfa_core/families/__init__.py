@@ -1,0 +1,1 @@
+"""Base classes of the families of methods, and what their members share."""

@@ -1,0 +1,1 @@
+"""Alignment: how a method's gradients lie to backprop's."""
