@@ -51,15 +51,16 @@ format: setup  ## rewrite the code in the project's format
 bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa
 	$(PY) -m benchmarks.run $(if $(TASK),task=$(TASK)) $(if $(METHOD),method=$(METHOD)) $(ARGS)
 
-bench-all: setup  ## every domain and method, laptop size (profile quick)
+bench-all: setup  ## every domain with bp, dfa, shallow, laptop size (profile quick; METHODS=all)
 	$(SWEEP) profile=quick seeds=$(SEEDS)
 
 bench-methods: setup  ## every method on one task of each architecture (profile quick)
 	$(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(or $(TASKS),representatives) methods=$(or $(METHODS),all) \
 		$(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS) profile=quick seeds=$(or $(SEEDS),1)
 
-bench-smoke: setup  ## every domain and method, tiny, on stand-ins (profile smoke)
+bench-smoke: setup  ## every domain, tiny, on stand-ins, and every method on one task of each (profile smoke)
 	$(SWEEP) profile=smoke seeds=$(SEEDS)
+	$(if $(TASKS)$(METHODS),,$(SWEEP) profile=smoke tasks=examples methods=all seeds=1)
 
 bench-long: setup  ## real data, what two cores can train (profile long)
 	$(SWEEP) profile=long seeds=$(SEEDS)

@@ -2,7 +2,7 @@
 
     profile=NAME     smoke, quick, long or paper (default quick)
     tasks=A,B        names, folders or globs: citation, citation/*_cora (default: all); representatives: one task
-                     for each architecture
+                     for each architecture, examples: one for each domain
     methods=A,B      default: bp, dfa, shallow and those of plugins; all: every method there is
     seeds=N or 0,4   a count, or a list (default: what the profile says)
     jobs=N           processes (default: as many as the cores have room for; one where hardware=gpu)

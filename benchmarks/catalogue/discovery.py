@@ -59,6 +59,13 @@ def representatives() -> tuple[str, ...]:
 
 
 @cache
+def examples() -> tuple[str, ...]:
+    """A task for each domain: its example, or the first of its representatives."""
+    chosen = ((domain.example, [one.representative for one in domain.architectures]) for domain in domains().values())
+    return tuple(example or next(filter(None, others), "") for example, others in chosen if example or any(others))
+
+
+@cache
 def current_domain(name: str) -> str:
     """The domain that a record of an earlier version calls ``name``; with its prefix, that of a search."""
     if name.startswith(TUNED):

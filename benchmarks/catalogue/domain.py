@@ -145,6 +145,7 @@ class Domain:
         skip, lacks: as of `Architecture`, for all its architectures.
         metrics: those that this domain brings along; others are in `benchmarks.records.metrics`.
         loss_tolerance: by how much, relative, the mean training loss of a run may differ on another processor.
+        example: the task that stands for the domain where every method is tried in little time; by default its first.
         own_datasets: those that lie in this package, as ``package.module:name``; others are packages of `datasets`.
         quoted: titles of baselines that the paper quotes from others: rows in which nothing of ours ever stands.
         former_names: what records of earlier versions call the domain.
@@ -163,6 +164,7 @@ class Domain:
     tasks: tuple[Task, ...] = ()
     tables: tuple[TableSpec, ...] = ()
     loss_tolerance: float | None = None
+    example: str = ""
     own_datasets: tuple[str, ...] = ()
     quoted: Mapping[str, str] = field(default_factory=dict)
     former_names: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from yaml import YAMLError
 
-from benchmarks.catalogue.discovery import representatives, tasks
+from benchmarks.catalogue.discovery import examples, representatives, tasks
 from benchmarks.catalogue.methods import method_order, standard_methods
 from benchmarks.settings.compose import compose, options
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
@@ -23,6 +23,10 @@ from datasets.core.errors import AbsentError
 #: A first row should come soon, but not at the price of a later end: the shortest task goes first if it takes no more
 #: than this share of all.
 _SHORT = 0.05
+
+
+#: Words for sets of tasks.
+_SETS = {"representatives": representatives, "examples": examples}
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,13 @@ def in_order(runs: Sequence[QueuedRun]) -> list[QueuedRun]:
 def matching_tasks(patterns: Sequence[str]) -> list[str]:
     """Tasks that match any of the patterns: a name, a folder (``citation``) or a glob (``citation/*_cora``).
 
-    ``representatives`` are one task for each architecture.
+    ``representatives`` are one task for each architecture, ``examples`` one for each domain.
     """
     known = options("task")
     chosen: set[str] = set()
     for pattern in patterns:
-        if pattern == "representatives":
-            chosen.update(representatives())
+        if pattern in _SETS:
+            chosen.update(_SETS[pattern]())
             continue
         found = [t for t in known if fnmatch.fnmatch(t, pattern) or t.startswith(f"{pattern.rstrip('/')}/")]
         if not found:

@@ -62,7 +62,7 @@ class _Derived(NamedTuple):
 
 
 class _Saved(NamedTuple):
-    """A tensor that autograd saved, and the weight that it is: a parameter's name, or the number of a derived tensor."""
+    """A tensor that autograd saved, and the weight that it is: a name, or the number of a derived tensor."""
 
     tensor: Tensor
     source: str | int

@@ -78,6 +78,7 @@ DOMAIN = Domain(
     ),
     tasks=tuple(Task(f"citation/{one.name}_{graph}", one.name, graph) for one in ARCHITECTURES for graph in GRAPHS),
     tables=TABLES,
+    example="citation/gcn_cora",
     loss_tolerance=1e-4,  # runs hardly amplify rounding
     former_names=("geometric",),
 )  # fmt: skip

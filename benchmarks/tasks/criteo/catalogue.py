@@ -40,6 +40,7 @@ DOMAIN = Domain(
     skip={"structural": "no fixed linear map leads from a feedback point to the logit"},
     datasets={"criteo": "Criteo", "criteo_10k": "Criteo, first 10,000 rows"},
     measures=("auc", "log_loss", "valid_auc", "valid_log_loss"),
+    example="criteo/dcn",
     metrics=(Metric("log_loss", "log loss", LOWER, min_effect=0.002, rerun_tolerance=0.01),),
     tasks=tuple(Task(f"criteo/{one.name}", one.name, "criteo") for one in ARCHITECTURES),
     tables=(
