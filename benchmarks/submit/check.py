@@ -11,6 +11,7 @@ from benchmarks.records import metrics
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import Record, hash_config
+from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import quoted
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.terminal.errors import UsageError
@@ -47,7 +48,7 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
 def _altered(records: Sequence[Record]) -> Iterator[str]:
     """Each record against its own hash, and against what this checkout would run."""
     for record in records:
-        if hash_config(record.config) != record.config_hash:
+        if hash_config(without_neutral(record.config)) != record.config_hash:
             yield f"{record.run_id}: its settings are not those that its hash was made of"
         elif record.variant:
             yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"

@@ -1,0 +1,35 @@
+"""The information table: every shipped method has its line, and the document has the table as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.catalogue.information import BEGIN, END, information, main, put_into, table
+from benchmarks.catalogue.methods import shipped_methods
+from dfa_core import method_class
+from tests import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "methods.md"
+
+
+def test_every_method_says_what_it_needs_to_know():
+    """Read from the source text as it stands in the class; without it a new method would have no line."""
+    assert list(information()) == list(shipped_methods())
+    for name, said in information().items():
+        assert vars(method_class(name).information) == said and all(said.values())
+
+
+def test_the_document_has_the_table_as_it_is():
+    """python -m benchmarks.catalogue.information docs/methods.md renews it."""
+    assert put_into(PAGE.read_text()) == PAGE.read_text()
+    headings, rows = table()
+    assert headings[0] == "method" and len(rows) == len(shipped_methods())
+
+
+def test_a_document_without_a_place_is_refused(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("nothing\n")
+    assert main([str(page)]) == 2 and "no place for the table" in capsys.readouterr().err
+    assert page.read_text() == "nothing\n"
+    with pytest.raises(ValueError, match="no place"):
+        put_into(f"{END}{BEGIN}")

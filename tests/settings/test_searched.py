@@ -1,0 +1,74 @@
+"""Settings that a search has found: what a method ships with, unless the command line says otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.settings import searched
+from benchmarks.settings.compose import compose, load_plugins
+from benchmarks.settings.conf_files import BrokenFileError
+from benchmarks.training.run import Run
+
+GCN = ["task=citation/gcn_cora", "profile=quick"]
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """``found(text)``: the file of profile quick."""
+
+    def write(text):
+        path = tmp_path / "searched" / "quick.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        monkeypatch.setattr(searched, "CONF", tmp_path)
+        searched.forget()
+        load_plugins([])
+
+    yield write
+    monkeypatch.undo()
+    searched.forget()
+    load_plugins([])
+
+
+def test_they_apply_to_their_task_method_and_profile_alone(found):
+    """Without it one method would train at another's rate."""
+    before = compose([*GCN, "method=dkp"]).task.optim.lr
+    found("citation/gcn_cora:\n  fa: {task.optim.lr: 0.0321}\n  dkp: {method.lr: 0.0077}\n")
+    assert compose([*GCN, "method=fa"]).task.optim.lr == 0.0321
+    config = compose([*GCN, "method=dkp"])
+    assert (config.task.optim.lr, config.method.lr) == (before, 0.0077)
+    assert compose(["task=citation/gcn_cora", "profile=paper", "method=fa"]).task.optim.lr != 0.0321
+    assert compose(["task=citation/cheb_cora", "profile=quick", "method=fa"]).task.optim.lr != 0.0321
+    assert compose(["task=citation/gcn_cora", "profile=smoke", "method=fa"]).task.optim.lr == 0.0321
+
+
+def test_they_are_shipped_and_what_is_given_goes_before_them(found):
+    """A run with them is no variant; a run with another rate is."""
+    found("citation/gcn_cora:\n  fa: {task.optim.lr: 0.0321}\n")
+    assert Run.plan([*GCN, "method=fa", "data=standin"]).variant == ""
+    run = Run.plan([*GCN, "method=fa", "data=standin", "task.optim.lr=0.5"])
+    assert run.config.task.optim.lr == 0.5 and run.variant == "task.optim.lr=0.5"
+
+
+@pytest.mark.parametrize("text", ["- no mapping\n", "a: [\n"])
+def test_a_broken_file_is_named(found, text):
+    found(text)
+    with pytest.raises(BrokenFileError, match=r"quick\.yaml"):
+        compose([*GCN, "method=fa"])
+
+
+def test_what_ships_can_be_composed():
+    """Without it a search of an older version could hold a setting that is gone."""
+    for profile in ("quick",):
+        for task, methods in searched._entries(profile).items():
+            for method, settings in methods.items():
+                config = compose([f"task={task}", f"method={method}", f"profile={profile}"])
+                for key, value in settings.items():
+                    group, _, name = key.partition(".")
+                    assert dict_of(config[group], name) == value
+
+
+def dict_of(node, name):
+    for part in name.split("."):
+        node = node[part]
+    return node

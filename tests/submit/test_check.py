@@ -1,0 +1,90 @@
+"""What a stranger hands in: evidence that was altered is rejected, and numbers are repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from benchmarks.records.packs import pack
+from benchmarks.records.record import iterate_records
+from benchmarks.settings.compose import load_plugins
+from benchmarks.submit.__main__ import main
+from benchmarks.submit.check import problems_of, rerun
+from benchmarks.training.execute import execute
+from benchmarks.training.run import Run
+from tests import REPOSITORY
+
+EXAMPLE = str(REPOSITORY / "examples" / "random_direction.py")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three seeds of a plugin, bp and shallow on the smallest task."""
+    results = tmp_path_factory.mktemp("submission")
+    load_plugins([EXAMPLE])
+    for method in ("bp", "shallow", "random_direction"):
+        for seed in range(3):
+            choices = ["task=citation/gcn_cora", f"method={method}", f"seed={seed}", "profile=smoke"]
+            execute(Run.plan([*choices, "task.epochs=2", f"results={results}"]))
+    return [dataclasses.replace(one, variant="") for one in iterate_records(results / "records")]
+
+
+def found(tmp_path, records):
+    file = tmp_path / "mine.jsonl.gz"
+    pack(records, file)
+    return problems_of(file)[1]
+
+
+def test_other_settings_are_seen(runs, tmp_path):
+    """Two epochs where the task has more: the hash is right, and not the one of the shipped settings."""
+    problems = found(tmp_path, runs)
+    assert len(problems) == len(runs) and all("would run it with other settings" in one for one in problems)
+
+
+@pytest.fixture
+def accepted(runs, monkeypatch):
+    """The same, where the settings of these runs are what ships."""
+    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: None)
+    return runs
+
+
+def test_what_is_as_it_was_is_accepted(accepted, tmp_path):
+    assert found(tmp_path, accepted) == []
+
+
+def test_changed_settings_are_rejected(accepted, tmp_path):
+    """A rate that was changed afterwards, with the old hash."""
+    bad = dataclasses.replace(accepted[0], config={**accepted[0].config, "device": "cuda"})
+    assert any("not those that its hash was made of" in one for one in found(tmp_path, [bad, *accepted[1:]]))
+
+
+def test_overridden_settings_are_rejected(accepted, tmp_path):
+    bad = dataclasses.replace(accepted[0], variant="task.optim.lr=1")
+    assert any("other settings than the shipped ones" in one for one in found(tmp_path, [bad, *accepted[1:]]))
+
+
+def test_too_few_seeds_in_common_are_rejected(accepted, tmp_path):
+    fewer = [one for one in accepted if (one.method, one.seed) != ("shallow", 2)]
+    assert found(tmp_path, fewer) == [
+        "citation/gcn_cora: 2 seed(s) of random_direction in common with bp and shallow, not 3"
+    ]
+    alone = [one for one in accepted if one.method in ("bp", "shallow")]
+    assert found(tmp_path, alone) == ["there is no method beside bp and shallow"]
+
+
+def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
+    """The run is made again, by the settings that ship, and its metric compared."""
+    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: [
+        *("task=citation/gcn_cora", f"method={record.method}", f"seed={record.seed}", "profile=smoke", "task.epochs=2")
+    ])  # fmt: skip
+    assert list(rerun(runs, 1, tmp_path / "a")) == []
+    better = [dataclasses.replace(one, metrics={"accuracy": one.metrics["accuracy"] + 20}) for one in runs]
+    (said,) = rerun(better, 1, tmp_path / "b")
+    assert "accuracy is" in said and "when it is run here" in said
+
+
+def test_a_file_that_is_not_there_is_one_line(capsys, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(tmp_path / "nothing.jsonl")])
+    assert ended.value.code == 2 and "no such file" in capsys.readouterr().err
