@@ -20,7 +20,7 @@ HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: publish build help setup test lint format bench bench-all bench-methods bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
+.PHONY: publish build help setup test coverage mutants lint format bench bench-all bench-methods bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 test: setup  ## all tests, one process per core (JOBS=1: in this one)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(or $(JOBS),auto) --dist worksteal $(ARGS)
+
+coverage: setup  ## tests of the engine, and how much of it they reach (97% at least)
+	OMP_NUM_THREADS=1 $(PY) -m coverage run -m pytest -q tests/engine tests/tasks/test_identities.py
+	$(PY) -m coverage combine -q
+	$(PY) -m coverage report
+
+mutants: setup  ## every method written wrongly, in three ways or more: does a test see it?
+	$(PY) -m tests.mutants $(METHODS)
 
 lint: setup  ## ruff, mypy, and who may import whom
 	$(VENV)/bin/ruff check .
@@ -118,5 +126,5 @@ data: setup  ## what data there are (fetch: python -m benchmarks.data fetch cora
 	$(PY) -m benchmarks.data status
 
 clean:  ## remove caches and unfinished work; keeps records, data and .venv
-	rm -rf results/work build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf results/work build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -104,7 +104,7 @@ class Method(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The method's own parameters as an optimizer's groups; a group without ``lr`` takes the optimizer's."""
-        own = list(self.parameters())
+        own = [p for p in self.parameters() if p.requires_grad]
         return [{"params": own, "weight_decay": 0.0}] if own else []
 
     def wrap(self, loss: Tensor) -> Tensor:

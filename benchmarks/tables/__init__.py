@@ -33,6 +33,7 @@ from benchmarks.tables.table_set import TableSet
 from benchmarks.tables.text import comma_separated, latex, markdown
 from benchmarks.terminal.names import inside
 
+METHODS = "methods"  # the file behind the matrix
 SUFFIXES = (".md", ".csv", ".tex")
 
 
@@ -53,7 +54,7 @@ def rebuild(tables: TableSet) -> list[Path]:
         folder / "README.md": index(tables.tables, results.found.stale, tables.headline is not None),
     }
     if tables.matrix_table:
-        texts[folder / "methods.csv"] = comma_separated(COLUMNS, methods_rows(tables.gaps, tables.matrix))
+        texts[folder / f"{METHODS}.csv"] = comma_separated(COLUMNS, methods_rows(tables.gaps, tables.matrix))
     for table in [*filter(None, (tables.headline, tables.matrix_table)), *tables.tables]:
         texts |= {folder / table.profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
     for path in texts:
@@ -102,7 +103,12 @@ def _remove_former(folder: Path, written: set[Path], sources: Iterable[str]) -> 
     stems = [*(spec.name for spec in table_specs()), VARIANTS, GAP, COST]
     names = [f"{stem}{suffix_of(source)}" for stem in stems for source in {*SOURCES, *sources}]
     profiles = [path for path in folder.iterdir() if path.is_dir()]
-    possible = [folder / HEADLINE, folder / MATRIX, *(profile / name for profile in profiles for name in names)]
+    possible = [
+        folder / HEADLINE,
+        folder / MATRIX,
+        folder / METHODS,
+        *(profile / name for profile in profiles for name in names),
+    ]
     for path in [stem.with_name(f"{stem.name}{suffix}") for stem in possible for suffix in SUFFIXES]:
         if path not in written and path.exists():
             inside(folder, path).unlink(missing_ok=True)  # another sweep that ends now may have been first

@@ -116,7 +116,9 @@ def _moments(level: str, cosines: Tensor) -> dict[str, float]:
 def measured_alignment(task: Task, method: Method) -> Alignment:
     with undisturbed(task):
         task.model.train()
-        return measure_alignment(method, task.alignment_loss, task.alignment_supervision() if method.needs else None)
+        return measure_alignment(
+            method, task.alignment_loss, task.alignment_supervision() if method.needs - {"replay"} else None
+        )
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ class Loop:
         """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        supervision = self.task.supervision(batch) if self.method.needs else None
+        supervision = self.task.supervision(batch) if self.method.needs - {"replay"} else None
 
         def loss() -> Tensor:
             with self.forward_context():

@@ -22,15 +22,16 @@ MADE = (
 def tables(tmp_path):
     """The tables of real runs, of stand-ins and of a variant."""
     found = tables_of(save(tmp_path, MADE))
-    return [*found.tables, found.headline]
+    return [*found.tables, found.headline, found.matrix_table]
 
 
 def test_every_table_says_what_it_is(tables):
     """Without it the page would sort tables into sections by their titles and file names."""
     assert {(table.kind, table.profile, table.source) for table in tables} == {
-        *((kind, "paper", "real") for kind in TableKind if kind is not TableKind.HEADLINE),
+        *((kind, "paper", "real") for kind in TableKind if kind not in (TableKind.HEADLINE, TableKind.MATRIX)),
         *((kind, "quick", "stand-in") for kind in (TableKind.RESULTS, TableKind.GAP, TableKind.COST)),
         (TableKind.HEADLINE, "", ""),
+        (TableKind.MATRIX, "", ""),
     }
 
 

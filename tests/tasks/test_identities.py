@@ -157,3 +157,23 @@ def test_graph_feedback_with_the_true_weight_is_backprop():
     method = make_method("structural", run.task.model)
     method.feedback["point"].weight.copy_(run.task.model.conv2.lin.weight.T)
     check_equal(step_of(run, method), expected)
+
+
+@pytest.mark.parametrize("task", ["nerf_synthetic/lego", "wikitext2/macro"])
+def test_copies_that_autocast_makes_are_replaced(task):
+    """In bf16 a weight may be split first and cast then; the twin has to go the same way."""
+    run = build(task, "bp", "hardware.precision=bf16")
+    batch = next(iter(run.task.batches(0)))
+
+    def gradients(method: Method) -> dict[str, Tensor]:
+        run.task.model.train()
+        run.task.model.zero_grad(set_to_none=True)
+        torch.manual_seed(7)
+        with torch.autocast("cpu", torch.bfloat16):
+            method.step(lambda: run.task.loss(batch))
+        return gradients_of(run.task.model)
+
+    expected = gradients(run.method)
+    method = ItsOwnWeights(run.task.model)
+    found = gradients(method)
+    assert method.replaced and all(torch.equal(found[name], expected[name]) for name in expected)
