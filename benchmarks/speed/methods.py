@@ -9,6 +9,7 @@ one method, above the mark before its first step.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -77,11 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--memory-of", default="", help="print the megabytes of this method's steps, and nothing else")
     add_machine_options(parser, repeats=5)
     options = parse(parser, arguments)
-    tune_process(options.threads)
     sizes = (options.depth, options.width, options.rows)
     if options.memory_of:
+        torch.set_num_threads(options.threads)
         sys.stdout.write(f"{_memory(Stepper(options.memory_of, *sizes)):.1f}\n")
         return
+    tune_process(options.threads)
     names = [name for name in options.methods.split(",") if name] or [n for n in known_methods() if n not in _WITHOUT]
     names = ["bp", *(name for name in names if name != "bp")]
     seconds = _seconds({name: Stepper(name, *sizes) for name in names}, options.repeats)
@@ -125,7 +127,9 @@ def _memory_apart(name: str, threads: int, sizes: tuple[int, int, int]) -> float
     depth, width, rows = map(str, sizes)
     command = [sys.executable, "-m", "benchmarks.speed.methods", "--memory-of", name, "--threads", str(threads)]
     command += ["--depth", depth, "--width", width, "--rows", rows]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    # Every tensor is given back to the system when it is freed: what fragments is the allocator's, not the method's.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
 if __name__ == "__main__":
