@@ -36,7 +36,7 @@ MUTANTS: list[Mutant] = [
         "shallow", "methods/shallow",
         ("sends something", "return {}", "return {n: h for n, h in forward_pass.activations.items()}"),
         ("claims to train all", "leaves_parameters_untrained = True", "leaves_parameters_untrained = False"),
-        ("claims signals", "sends_signals = False", "sends_signals = True"),
+        ("sends zeros, which an optimizer with decay acts on", "return {}", "return {n: 0 * h for n, h in forward_pass.activations.items()}"),
     ),
     *_of(
         "dfa", "methods/dfa",

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
 from dfa_core.methods.dfa import quantised
-from dfa_core.methods.directional import cosine_gradient
+from dfa_core.methods.directional import cosine_gradient, inverse_gradient
 from tests.engine.methods.nets import classification, gradients_by, net, step, take_step
 from tests.helpers.engine_nets import assert_same, gradients
 
@@ -179,6 +179,15 @@ def test_the_cosine_gradient_is_autograds():
     target = d.T @ v / 9
     (1 - (leaf * target).sum() / (leaf.norm() * target.norm())).backward()
     torch.testing.assert_close(cosine_gradient(matrix, d, v), leaf.grad)
+
+
+def test_the_inverse_gradient_is_autograds():
+    """Without it the sign could be wrong: at the fixed point nobody would see it."""
+    generator = torch.Generator().manual_seed(0)
+    matrix, d, v = (torch.randn(*s, generator=generator, dtype=torch.float64) for s in ((4, 7), (9, 4), (9, 7)))
+    leaf = matrix.clone().requires_grad_()
+    (0.5 * (v - d @ leaf).square().sum(1).mean()).backward()
+    torch.testing.assert_close(inverse_gradient(matrix, d, v), leaf.grad)
 
 
 class Stream(nn.Module):

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Supervision, make_method, measure_alignment
+from dfa_core.measuring.cosines import effective_rank
 from dfa_core.recording.passes import Visited
 from tests.engine.methods.nets import (
     classification,
@@ -139,6 +140,17 @@ def test_pepita_compares_the_passes():
     torch.testing.assert_close(model.layers[1].weight.grad, expected, **CLOSE)
     linear = ((1 - h2**2) * (shift @ model.layers[1].weight.T)).detach()
     torch.testing.assert_close(h2 - second, linear, rtol=1e-2, atol=1e-9)
+
+
+def test_pepitas_output_layer_learns_from_the_first_passs_error():
+    """e h'ᵀ: the error before the modulation, the activation after it."""
+    model = net()
+    method = step("pepita", model, DATA, scale=0.5)
+    x, y = DATA
+    h1 = torch.tanh(model.layers[0](x)).detach()
+    e = (model.layers[2](torch.tanh(model.layers[1](h1))).softmax(1) - F.one_hot(y, 4)).detach()
+    second = torch.tanh(model.layers[1](h1 - e @ method._matrix("points.0", e))).detach()
+    torch.testing.assert_close(model.layers[2].weight.grad, e.T @ second / 9, **CLOSE)
 
 
 def test_pepita_needs_something_to_compare():
@@ -394,6 +406,13 @@ def test_alignment_of_backprop_by_another_way_is_one():
     found = measure_alignment(method, closure_of(model, DATA))
     assert all(value == pytest.approx(1) for value in found.parameters.values())
     assert [w.cosine for w in found.weights.values()] == pytest.approx([1, 1])
+
+
+def test_the_effective_rank_counts_directions():
+    """Equal eigenvalues count fully, small ones hardly; no signal has no direction."""
+    assert effective_rank(torch.eye(3)) == pytest.approx(3)
+    assert effective_rank(torch.diag(torch.tensor([1.0, 1e-3]))) == pytest.approx(1, abs=1e-4)
+    assert effective_rank(torch.ones(5, 2)) == pytest.approx(1) and effective_rank(torch.zeros(5, 2)) == 0
 
 
 def test_the_statistics_beside_the_cosines():

@@ -254,3 +254,25 @@ def test_backward_alone_says_what_to_call():
     for call in (method.backward, method.wrap):
         with pytest.raises(FeedbackError, match=r"call method\.step\(closure\)"):
             call(closure_of(model, DATA)())
+
+
+def test_above_the_tap_the_gradient_is_the_true_one():
+    """Weights are replaced below the tap alone: a head of two layers learns as under backprop."""
+
+    class Headed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = net(5, 7, 6)
+            self.head = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double()
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.body(x)))
+
+    found = []
+    for name in ("fa", "bp"):
+        torch.manual_seed(0)
+        model = Headed()
+        step(name, model, DATA)
+        found.append(gradients(model))
+    for name, gradient in found[0].items():
+        assert torch.equal(gradient, found[1][name]) == (name.startswith("head") or name.startswith("body.layers.1"))
