@@ -25,6 +25,7 @@ from benchmarks.report.heat import heat_map
 from benchmarks.report.heat import svg as heat_svg
 from benchmarks.report.pictures import Picture
 from benchmarks.tables.data_source import REAL, data_title
+from benchmarks.tables.information import information_table
 from benchmarks.tables.table import Table, TableKind
 
 _LEARNING, _ALIGNMENT, _SECONDS = 2, 3, 4  # ranks of pictures
@@ -119,6 +120,7 @@ def _matrix(material: Material) -> Iterator[Group]:
     table = material.tables.matrix_table
     if heat and table and len(table.rows) > 1:
         yield Group("", (Drawing(Markup(heat_svg(heat, linked=True))), grid(table, material.provenance)))
+        yield Group("Information", (grid(information_table(), material.provenance),))
 
 
 def _drawing(figure: Forest) -> Drawing:

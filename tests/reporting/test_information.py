@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.catalogue.information import BEGIN, END, information, main, put_into, table
 from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.tables.information import BEGIN, END, information, main, put_into, table
 from dfa_core import method_class
 from tests import REPOSITORY
 
@@ -20,7 +20,7 @@ def test_every_method_says_what_it_needs_to_know():
 
 
 def test_the_document_has_the_table_as_it_is():
-    """python -m benchmarks.catalogue.information docs/methods.md renews it."""
+    """python -m benchmarks.tables.information docs/methods.md renews it."""
     assert put_into(PAGE.read_text()) == PAGE.read_text()
     headings, rows = table()
     assert headings[0] == "method" and len(rows) == len(shipped_methods())

@@ -32,6 +32,7 @@ def found(tmp_path, monkeypatch):
 
 def test_they_apply_to_their_task_method_and_profile_alone(found):
     """Without it one method would train at another's rate."""
+    found("citation/gcn_cora: {}\n")
     before = compose([*GCN, "method=dkp"]).task.optim.lr
     found("citation/gcn_cora:\n  fa: {task.optim.lr: 0.0321}\n  dkp: {method.lr: 0.0077}\n")
     assert compose([*GCN, "method=fa"]).task.optim.lr == 0.0321

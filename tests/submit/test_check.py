@@ -18,8 +18,11 @@ from tests import REPOSITORY
 EXAMPLE = str(REPOSITORY / "examples" / "random_direction.py")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+pytestmark = pytest.mark.usefixtures("own_methods")
+
+
+@pytest.fixture
+def runs(own_methods, tmp_path_factory):
     """Three seeds of a plugin, bp and shallow on the smallest task."""
     results = tmp_path_factory.mktemp("submission")
     load_plugins([EXAMPLE])

@@ -1,7 +1,7 @@
 """The information table: what each method replaces, what crosses the network, what a step costs.
 
-    python -m benchmarks.catalogue.information            print it
-    python -m benchmarks.catalogue.information FILE.md    rewrite it between the two marks in a document
+    python -m benchmarks.tables.information            print it
+    python -m benchmarks.tables.information FILE.md    rewrite it between the two marks in a document
 
 It is read from the source text, as all that methods say of themselves (`benchmarks.catalogue.methods`).
 """
@@ -17,6 +17,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.catalogue.methods import class_trees, known_methods
+from benchmarks.tables.table import Table, TableKind, labels
+from benchmarks.terminal import guard
 
 BEGIN, END = "<!-- information table -->", "<!-- end of the information table -->"
 _COLUMNS = (
@@ -53,6 +55,23 @@ def table() -> tuple[list[str], list[list[str]]]:
     return ["method", *(heading for _, heading in _COLUMNS)], rows
 
 
+def information_table() -> Table:
+    """The same for the report, beside the matrix."""
+    headings, rows = table()
+    return Table(
+        kind=TableKind.MATRIX,
+        name="information",
+        title="What crosses the network, and what a step costs",
+        profile="",
+        source="",
+        about="F, X, W: products of a forward pass, of all gradients of inputs, of weights; about equal",
+        columns=labels(*headings),
+        rows=rows,
+        number_columns=labels(*headings),
+        numbers=rows,
+    )
+
+
 def markdown() -> str:
     """The table in Markdown."""
     headings, rows = table()
@@ -76,8 +95,10 @@ def _is_information(statement: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "information" for target in statement.targets)
 
 
-def main(arguments: Sequence[str]) -> int:
+@guard.command
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         sys.stdout.write(markdown() + "\n")
         return 0
@@ -91,4 +112,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
