@@ -13,24 +13,22 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 from torch.nn.utils.parametrize import is_parametrized
 
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
+from dfa_core.families.saved_weights import Saved, SavedWeights, Source
 from dfa_core.families.used_weights import used_for_input_gradients
-from dfa_core.layout import parameters_of
 from dfa_core.method import Method
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
 from dfa_core.recording.step import Signals, feedback_step
 from dfa_core.supervision import Supervision
-from dfa_core.weights import Function, listening
+from dfa_core.weights import listening
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +49,6 @@ class _TapRecorder(Recorder):
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         self.below.append(x)
         return super().at_tap(name, x)
-
-
-class _Derived(NamedTuple):
-    """A tensor made by `derived_weight`, and how its counterpart is made."""
-
-    result: Tensor
-    function: Function
-    names: tuple[str, ...]
-
-
-class _Saved(NamedTuple):
-    """A tensor that autograd saved, and the weight that it is: a name, or the number of a derived tensor."""
-
-    tensor: Tensor
-    source: str | int
-    view: Callable[[Tensor], Tensor]
 
 
 class WeightTransport(Method):
@@ -100,11 +82,9 @@ class WeightTransport(Method):
         self._wrappers = Wrappers(model)
         self.replaced: set[str] = set()
         self._replacing = False
-        self._weights: dict[str, nn.Parameter] = {}  # those that can be replaced, in this step
-        self._names: dict[int, str] = {}  # by the address of a weight's storage
+        self._saved = SavedWeights({})  # of this step
         self._checked: dict[frozenset[str], set[str]] = {}  # by what was asked for, what of it was needed
-        self._derived: list[_Derived] = []
-        self._twins: dict[str | int, Tensor] = {}  # of this step
+        self._twins: dict[Source, Tensor] = {}  # of this step
 
     def backward_weight(self, name: str, weight: Tensor) -> Tensor:
         """B of a weight W, of its shape.
@@ -124,10 +104,9 @@ class WeightTransport(Method):
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, self.recorder)
-        self._weights = self.weights()
-        self._names = {p.untyped_storage().data_ptr(): name for name, p in self._weights.items()}
+        self._saved = SavedWeights(self.weights())
         try:
-            with _eagerly(), listening(self), torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack):
+            with _eagerly(), listening(self._saved), torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack):
                 loss = closure()
             if Above.of(loss, self.recorder).meets_below():
                 raise FeedbackError(
@@ -140,7 +119,7 @@ class WeightTransport(Method):
         finally:
             self._replacing = False
             self.recorder.below.clear()
-            self._derived.clear()
+            self._saved = SavedWeights({})
             self._twins.clear()
         self._report_untrained()
         return loss.detach()
@@ -149,21 +128,15 @@ class WeightTransport(Method):
         self.recorder.clear()
         self.recorder.below.clear()
 
-    def derived(self, result: Tensor, function: Function, parameters: tuple[Tensor, ...]) -> None:
-        """A forward pass made a weight out of parameters; see :func:`~dfa_core.derived_weight`."""
-        names = {id(p): name for name, p in parameters_of(self.model)}
-        if all(id(p) in names for p in parameters) and result.requires_grad:
-            self._derived.append(_Derived(result, function, tuple(names[id(p)] for p in parameters)))
-
     def _from_here_on(self, passes: Sequence[Pass]) -> list[Signals]:
         """The errors are known: what lies above the taps is done, and the weights below are replaced."""
         self._replacing = True
         return [{} for _ in passes]
 
-    def _pack(self, tensor: Tensor) -> Tensor | _Saved:
-        return self._recognised(tensor) or tensor
+    def _pack(self, tensor: Tensor) -> Tensor | Saved:
+        return self._saved.recognised(tensor) or tensor
 
-    def _unpack(self, saved: Tensor | _Saved) -> Tensor:
+    def _unpack(self, saved: Tensor | Saved) -> Tensor:
         if isinstance(saved, Tensor):
             return saved
         if not self._replacing:
@@ -171,52 +144,12 @@ class WeightTransport(Method):
         with torch.no_grad():
             return saved.view(self._twin(saved.source))
 
-    def _recognised(self, tensor: Tensor) -> _Saved | None:
-        """Which weight a saved tensor is: by its memory, or as a copy in autocast's type."""
-        address = tensor.untyped_storage().data_ptr()
-        for number, one in reversed([*enumerate(self._derived)]):
-            if one.result.untyped_storage().data_ptr() == address and one.result.grad_fn is not None:
-                if one.result._base is not None and address in self._names:
-                    break  # a view of the parameter itself
-                return _Saved(tensor, number, _view_like(tensor, one.result))
-        if address in self._names:
-            name = self._names[address]
-            return _Saved(tensor, name, _view_like(tensor, self._weights[name]))
-        return self._recognised_cast(tensor)
-
-    def _recognised_cast(self, tensor: Tensor) -> _Saved | None:
-        copy = tensor if tensor._base is None else tensor._base
-        node = copy.grad_fn
-        if node is None or node.name() != "ToCopyBackward0":
-            return None
-        source = self._source_of(*node.next_functions[0])
-        if source is None:
-            return None
-        view = _view_like(tensor, copy)
-        name, before = source
-        return _Saved(tensor, name, lambda twin: view(before(twin).to(copy.dtype)))
-
-    def _source_of(self, node: Node | None, number: int) -> tuple[str | int, Callable[[Tensor], Tensor]] | None:
-        """The weight that an edge of the graph leads to, and what is done to it on the way."""
-        if node is None:
-            return None
-        for index, one in enumerate(self._derived):
-            if one.result.grad_fn is node and one.result.output_nr == number:
-                return index, lambda twin: twin
-        if (variable := getattr(node, "variable", None)) is not None:
-            name = self._names.get(variable.untyped_storage().data_ptr())
-            return None if name is None else (name, lambda twin: twin)
-        if node.name() == "TBackward0" and (below := self._source_of(*node.next_functions[0])) is not None:
-            name_, before = below
-            return name_, lambda twin: before(twin).t()
-        return None
-
-    def _twin(self, source: str | int) -> Tensor:
+    def _twin(self, source: Source) -> Tensor:
         """The backward weight of a parameter, or of a derived weight, in this step."""
         if isinstance(source, str):
             self.replaced.add(source)
             if source not in self._twins:
-                weight = self._weights[source].detach()
+                weight = self._saved.weights[source].detach()
                 twin = self.backward_weight(source, weight)
                 if twin.shape != weight.shape:
                     raise FeedbackError(
@@ -226,10 +159,10 @@ class WeightTransport(Method):
                 # With the weight's own strides: views of it are taken by stride.
                 self._twins[source] = torch.empty_like(weight).copy_(twin)
         elif source not in self._twins:
-            one = self._derived[source]
+            one = self._saved.derived_ones[source]
             self._twins[source] = one.function(*(self._twin(name) for name in one.names))
         else:
-            self.replaced.update(self._derived[source].names)
+            self.replaced.update(self._saved.derived_ones[source].names)
         return self._twins[source]
 
     def _check_replaced(self) -> None:
@@ -238,7 +171,7 @@ class WeightTransport(Method):
         if asked_for in self._checked:
             self.replaced &= self._checked[asked_for]
             return
-        wanted = used_for_input_gradients(self.recorder.below, self._weights)
+        wanted = used_for_input_gradients(self.recorder.below, self._saved.weights)
         if missed := sorted(wanted - self.replaced):
             raise FeedbackError(
                 f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
@@ -252,10 +185,3 @@ class WeightTransport(Method):
 def _eagerly() -> AbstractContextManager[object]:
     """Within, compiled models run as they were written: compiled code may keep its weights as it likes."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-
-
-def _view_like(tensor: Tensor, base: Tensor) -> Callable[[Tensor], Tensor]:
-    """The view of a tensor like ``base`` that ``tensor`` is of ``base``."""
-    size, stride = tensor.size(), tensor.stride()
-    offset = tensor.storage_offset() - base.storage_offset()
-    return lambda twin: twin.as_strided(size, stride, twin.storage_offset() + offset)

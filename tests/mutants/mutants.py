@@ -67,11 +67,14 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "fa", "families/weight_transport",
-        ("replaced above the tap too", "self._replacing = False\n        self._weights", "self._replacing = True\n        self._weights"),
+        ("replaced above the tap too", "self._replacing = False\n        self._saved", "self._replacing = True\n        self._saved"),
         ("never replaced", "self._replacing = True", "self._replacing = False"),
         ("a miss is silent", "if missed := sorted(wanted - self.replaced):", "if False:"),
-        ("copies by autocast missed", "node.name() != \"ToCopyBackward0\"", "node.name() != \"\""),
         ("all replaced weights count as needed", "self.replaced &= wanted", "pass"),
+    ),
+    *_of(
+        "fa", "families/saved_weights",
+        ("copies by autocast missed", "node.name() != \"ToCopyBackward0\"", "node.name() != \"\""),
     ),
     *_of(
         "sign_symmetry", "methods/sign_symmetry",

@@ -1,0 +1,96 @@
+"""Saved weights: which of the tensors that autograd saves are weights, and what view of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+
+from dfa_core.weights import Function
+
+#: A weight by its parameter's name, or a derived one by its number.
+Source = str | int
+
+
+class Derived(NamedTuple):
+    """A tensor made by `derived_weight`, and how its counterpart is made."""
+
+    result: Tensor
+    function: Function
+    names: tuple[str, ...]
+
+
+class Saved(NamedTuple):
+    """A tensor that autograd saved, the weight that it is, and how it is cut out of that weight or of another."""
+
+    tensor: Tensor
+    source: Source
+    view: Callable[[Tensor], Tensor]
+
+
+class SavedWeights:
+    """The weights of one step, and those derived from them in its forward pass.
+
+    Args:
+        weights: the parameters to recognise, by name.
+    """
+
+    def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
+        self.weights = weights
+        self.derived_ones: list[Derived] = []
+        self._by_address = {p.untyped_storage().data_ptr(): name for name, p in weights.items()}
+        self._by_identity = {id(p): name for name, p in weights.items()}
+
+    def derived(self, result: Tensor, function: Function, parameters: tuple[Tensor, ...]) -> None:
+        """A forward pass made a weight out of parameters; see :func:`~dfa_core.derived_weight`."""
+        names = [self._by_identity.get(id(p)) for p in parameters]
+        known = tuple(name for name in names if name is not None)
+        if len(known) == len(parameters) and result.requires_grad:
+            self.derived_ones.append(Derived(result, function, known))
+
+    def recognised(self, tensor: Tensor) -> Saved | None:
+        """Which weight a saved tensor is: by its memory, or as a copy in autocast's type; None for anything else."""
+        address = tensor.untyped_storage().data_ptr()
+        if address in self._by_address:
+            name = self._by_address[address]
+            return Saved(tensor, name, _view_like(tensor, self.weights[name]))
+        for number, one in enumerate(self.derived_ones):
+            if one.result.untyped_storage().data_ptr() == address:
+                return Saved(tensor, number, _view_like(tensor, one.result))
+        return self._recognised_cast(tensor)
+
+    def _recognised_cast(self, tensor: Tensor) -> Saved | None:
+        copy = tensor if tensor._base is None else tensor._base
+        node = copy.grad_fn
+        if node is None or node.name() != "ToCopyBackward0":
+            return None
+        found = self._source_of(*node.next_functions[0])
+        if found is None:
+            return None
+        source, before = found
+        view = _view_like(tensor, copy)
+        return Saved(tensor, source, lambda twin: view(before(twin).to(copy.dtype)))
+
+    def _source_of(self, node: Node | None, number: int) -> tuple[Source, Callable[[Tensor], Tensor]] | None:
+        """The weight that an edge of the graph leads to, and what is done to it on the way."""
+        if node is None:
+            return None
+        for index, one in enumerate(self.derived_ones):
+            if one.result.grad_fn is node and one.result.output_nr == number:
+                return index, lambda twin: twin
+        if (variable := getattr(node, "variable", None)) is not None:
+            name = self._by_identity.get(id(variable))
+            return None if name is None else (name, lambda twin: twin)
+        if node.name() == "TBackward0" and (below := self._source_of(*node.next_functions[0])) is not None:
+            source, before = below
+            return source, lambda twin: before(twin).t()
+        return None
+
+
+def _view_like(tensor: Tensor, base: Tensor) -> Callable[[Tensor], Tensor]:
+    """The view of a tensor like ``base`` that ``tensor`` is of ``base``."""
+    size, stride = tensor.size(), tensor.stride()
+    offset = tensor.storage_offset() - base.storage_offset()
+    return lambda twin: twin.as_strided(size, stride, twin.storage_offset() + offset)
