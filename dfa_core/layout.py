@@ -104,6 +104,11 @@ class Layout:
         )
 
 
+def module_key(name: str) -> str:
+    """A mark's or parameter's name as a key of an ``nn.ModuleDict``, which may not hold dots."""
+    return name.replace(".", "/")
+
+
 def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module once, with its path without the parts that wrappers add."""
     seen: set[int] = set()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from benchmarks.training.checkpoint import random_state, set_random_state
 from benchmarks.training.execute import build
 from benchmarks.training.loop import Loop
 from benchmarks.training.run import Run
-from dfa_core import FeedbackError, Method
+from dfa_core import FeedbackError
 
 #: Steps that are trained: enough for feedback that starts at zero to arrive.
 STEPS = 4
@@ -145,11 +146,10 @@ CHECKS: dict[str, Callable[[Trial], None]] = {
 }
 
 
-def _endless(task: Task):  # type: ignore[no-untyped-def]  # of whatever a task calls a batch
-    epoch = 0
-    while True:
+def _endless(task: Task) -> Iterator[Any]:
+    """The batches of epoch after epoch."""
+    for epoch in count():
         yield from task.batches(epoch)
-        epoch += 1
 
 
 def _start(trial: Trial) -> tuple[dict[str, Tensor], Tensor]:
@@ -158,13 +158,10 @@ def _start(trial: Trial) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def _tensors(loop: Loop) -> list[tuple[str, Tensor]]:
-    both: list[tuple[str, Task | Method]] = [("model", loop.task), ("method", loop.method)]
+    """The state of model and method, by name."""
     modules = {"model": loop.task.model, "method": loop.method}
-    return [(f"{name}.{key}", t) for name, _ in both for key, t in modules[name].state_dict().items() if _is_tensor(t)]
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
+    state = [(f"{owner}.{key}", value) for owner, one in modules.items() for key, value in one.state_dict().items()]
+    return [(name, value) for name, value in state if isinstance(value, Tensor)]
 
 
 def _values(gradient: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import iterate_records
 from benchmarks.settings.compose import load_plugins
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.submit.check import SEEDS, check_file, problems_of, rerun
+from benchmarks.submit.check import SEEDS, check_file, problems_of, rerun, unknown_methods
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.errors import UsageError
@@ -70,6 +70,9 @@ def _check(chosen: argparse.Namespace) -> int:
     if chosen.plugin:
         load_plugins([chosen.plugin])
     records, problems = problems_of(chosen.pack)
+    if unknown := unknown_methods(records):
+        message = f"unknown method {', '.join(unknown)}: give its file with --plugin; without it no run can be verified"
+        raise UsageError(message)
     if not problems and chosen.rerun:
         with tempfile.TemporaryDirectory() as folder:
             problems += rerun(records, chosen.rerun, Path(folder))

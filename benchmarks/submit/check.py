@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.catalogue.methods import entry_behind
+from benchmarks.catalogue.methods import entry_behind, known_methods
 from benchmarks.records import metrics
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.packs import read_pack
@@ -30,11 +30,13 @@ def problems_of(pack: Path) -> tuple[list[Record], list[str]]:
     return records, [*unreadable, *_altered(records), *_incomplete(records)]
 
 
-def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
-    """Repeat the shortest runs of the submitted methods here; yields what came out otherwise.
+def unknown_methods(records: Sequence[Record]) -> list[str]:
+    """Methods of the records that are not registered here."""
+    return sorted({name for record in records if (name := _base(record)) not in known_methods()})
 
-    A method's file has to be loaded before, or its runs cannot be repeated.
-    """
+
+def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
+    """Repeat the shortest runs of the submitted methods here; yields what came out otherwise."""
     own = [record for record in records if _base(record) not in (REFERENCE, CONTROL) and record.status == "ok"]
     for record in sorted(own, key=lambda record: record.train_seconds)[:count]:
         again = execute(Run.plan([*_choices(record), f"results={quoted(str(results))}"]))
@@ -48,7 +50,7 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
 def _altered(records: Sequence[Record]) -> Iterator[str]:
     """Each record against its own hash, and against what this checkout would run."""
     for record in records:
-        if hash_config(without_neutral(record.config)) != record.config_hash:
+        if _own_hash(record) != record.config_hash:
             yield f"{record.run_id}: its settings are not those that its hash was made of"
         elif record.variant:
             yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
@@ -56,6 +58,14 @@ def _altered(records: Sequence[Record]) -> Iterator[str]:
             yield f"{record.run_id}: it has no {record.primary_metric or 'metric'}"
         elif (planned := _planned_hash(record)) is not None and planned != record.config_hash:
             yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
+
+
+def _own_hash(record: Record) -> str | None:
+    """The hash of the settings that a record holds; None where they are no settings of a run."""
+    try:
+        return hash_config(without_neutral(record.config))
+    except (AttributeError, KeyError, TypeError):  # a stranger's pack may hold anything
+        return None
 
 
 def _planned_hash(record: Record) -> str | None:

@@ -59,7 +59,7 @@ def information_table() -> Table:
     """The same for the report, beside the matrix."""
     headings, rows = table()
     return Table(
-        kind=TableKind.MATRIX,
+        kind=TableKind.INFORMATION,
         name="information",
         title="What crosses the network, and what a step costs",
         profile="",

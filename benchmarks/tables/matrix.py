@@ -7,7 +7,7 @@ architecture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.catalogue.discovery import architectures, domains
@@ -62,12 +62,20 @@ def columns() -> list[str]:
     return sorted(found, key=lambda one: (paper_place("domain", domain_of[one]), paper_place("architecture", one)))
 
 
-def matrix_of(gaps: Sequence[Gap]) -> list[list[Place]]:
-    """A line for each method but the two that are compared with; a place for each of `columns`."""
-    best = _best_rows(gaps)
+def matrix_of(gaps: Sequence[Gap], cells: Iterable[ResultCell]) -> list[list[Place]]:
+    """A line for each method but the two that are compared with; a place for each of `columns`.
+
+    ``cells`` are all there are: those of skipped runs say why.
+    """
+    best, skipped = _best_rows(gaps), _skipped(cells)
     methods = [name for name in known_methods() if name not in (REFERENCE, CONTROL)]
-    reasons = {one: skip_reasons(architectures()[one]) for one in columns()}
-    return [[_place(method, one, best, reasons[one]) for one in columns()] for method in methods]
+    return [
+        [
+            best.get((method, one)) or Place(method, one, reason=_reason(method, one, skipped) or NOT_TRIED)
+            for one in columns()
+        ]
+        for method in methods
+    ]
 
 
 def matrix_table(matrix: Sequence[Sequence[Place]]) -> Table | None:
@@ -131,9 +139,15 @@ def _best_rows(gaps: Sequence[Gap]) -> dict[tuple[str, str], Place]:
     return found
 
 
-def _place(method: str, architecture: str, best: dict[tuple[str, str], Place], reasons: dict[str, str]) -> Place:
-    reason = reasons.get(method, reasons.get("others", ""))
-    return best.get((method, architecture)) or Place(method, architecture, reason=reason or NOT_TRIED)
+def _skipped(cells: Iterable[ResultCell]) -> dict[tuple[str, str], str]:
+    """The reasons of runs that were skipped: the method found that the model does not suit it."""
+    return {(entry_behind(c.key.method).name, c.architecture): c.reason for c in cells if c.skipped and c.reason}
+
+
+def _reason(method: str, architecture: str, skipped: dict[tuple[str, str], str]) -> str:
+    """Why an architecture does not have a method: the catalogue's word, or that of a skipped run; "" if it may."""
+    said = skip_reasons(architectures()[architecture])
+    return said.get(method) or said.get("others") or skipped.get((method, architecture), "")
 
 
 def _controls(gaps: Sequence[Gap]) -> Iterator[list[Place]]:

@@ -45,7 +45,7 @@ class TableSet:
     @cached_property
     def matrix(self) -> list[list[Place]]:
         """Every method on every architecture."""
-        return matrix_of(self.gaps)
+        return matrix_of(self.gaps, self.results.cells)
 
     @cached_property
     def matrix_table(self) -> Table | None:

@@ -10,6 +10,7 @@ from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
+from dfa_core.layout import module_key
 
 
 class LearnedFeedback(FeedbackMethod):
@@ -43,13 +44,13 @@ class LearnedFeedback(FeedbackMethod):
             drawn = FeedbackMatrices(tap, mark.width, widths, feedback_seed=feedback_seed, kind=kind, scale=scale)
             for name in widths:
                 matrix = drawn.matrix(name).clone()
-                self.feedback[_key(name)] = nn.Parameter(matrix.zero_() if initial == "zero" else matrix)
+                self.feedback[module_key(name)] = nn.Parameter(matrix.zero_() if initial == "zero" else matrix)
         if (parameter := next(model.parameters(), None)) is not None:
             self.to(parameter.device)
 
     def matrix(self, point: str) -> Tensor:
         """B_i, ``(error, width)``."""
-        matrix: Tensor = self.feedback[_key(point)]
+        matrix: Tensor = self.feedback[module_key(point)]
         return matrix
 
     def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor:
@@ -69,13 +70,9 @@ class LearnedFeedback(FeedbackMethod):
     def learn(self, point: str, gradient: Tensor) -> None:
         """Add to the gradient of B_i, ``(error, width)``; nothing happens while alignment is measured."""
         if self.learning:
-            matrix = self.feedback[_key(point)]
+            matrix = self.feedback[module_key(point)]
             gradient = gradient.to(matrix.dtype)
             matrix.grad = gradient if matrix.grad is None else matrix.grad + gradient
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.feedback.parameters()), "lr": self.lr, "weight_decay": self.decay}]
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "/")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfa_core.errors import FeedbackError
-from dfa_core.layout import Layout
+from dfa_core.layout import Layout, module_key
 from dfa_core.noise import seeded_generator
 from dfa_core.supervision import Classes, Supervision
 
@@ -45,16 +45,17 @@ class LocalLosses(nn.Module):
             error = layout.taps[layout.tap_of[name]].width
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seeded_generator(feedback_seed, name).initial_seed())
-                self.decoders[_key(name)] = DECODERS[decoder](point.width, error)
+                self.decoders[module_key(name)] = DECODERS[decoder](point.width, error)
                 if similarity:
-                    self.maps[_key(name)] = nn.Linear(point.width, projection, bias=False)
+                    self.maps[module_key(name)] = nn.Linear(point.width, projection, bias=False)
 
     @torch.enable_grad()
     def gradient(self, point: str, activation: Tensor, supervision: Supervision, learn: bool) -> Tensor:
         """dL_i/dh_i, of the activation's shape; with ``learn`` the decoder's parameters get their gradients."""
         h = activation.detach().requires_grad_()
         loss = self.loss(point, h, supervision)
-        own = [p for name in (self.decoders, self.maps) if _key(point) in name for p in name[_key(point)].parameters()]
+        key = module_key(point)
+        own = [p for part in (self.decoders, self.maps) if key in part for p in part[key].parameters()]
         found = torch.autograd.grad(loss, [h, *own], allow_unused=True)
         if learn:
             for parameter, gradient in zip(own, found[1:], strict=True):
@@ -72,7 +73,7 @@ class LocalLosses(nn.Module):
         assert supervision.head is not None
         flat = activation.flatten(mark.batch_dims)
         batch, features = flat.shape[: mark.batch_dims], self._layout.taps[tap].features
-        guess = self.decoders[_key(point)](flat).reshape(*batch, *features)
+        guess = self.decoders[module_key(point)](flat).reshape(*batch, *features)
         if supervision.offset is not None:
             guess = guess + supervision.offset(tap)
         loss = supervision.head(tap, guess)
@@ -80,7 +81,7 @@ class LocalLosses(nn.Module):
             return loss
         if supervision.targets is None:
             raise FeedbackError("similarity needs the task's targets, which it does not offer: use similarity=0")
-        alike = similarity_loss(self.maps[_key(point)](flat), supervision.targets(tap))
+        alike = similarity_loss(self.maps[module_key(point)](flat), supervision.targets(tap))
         return (1 - self.similarity) * loss + self.similarity * alike
 
 
@@ -101,7 +102,3 @@ def similarity_loss(mapped: Tensor, targets: Classes) -> Tensor:
     one_hot = F.one_hot(targets.indices.flatten()[labelled], targets.number).to(rows.dtype)
     one_hot = F.normalize(one_hot - 1 / targets.number, dim=1)
     return F.mse_loss(rows @ rows.T, one_hot @ one_hot.T)
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "/")

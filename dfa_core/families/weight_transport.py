@@ -96,11 +96,17 @@ class WeightTransport(Method):
         raise NotImplementedError(f"{type(self).__name__} does not define backward_weight")
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """The parameters that can be replaced: two or more dims, and not of an embedding, which passes nothing down."""
-        of_embeddings = {
-            id(module.weight) for module in self.model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)
+        """The parameters that can be replaced: of two or more dims, and not an embedding's alone, which needs none."""
+        elsewhere = {
+            id(p)
+            for module in self.model.modules()
+            if not isinstance(module, nn.Embedding | nn.EmbeddingBag)
+            for p in module.parameters(recurse=False)
         }
-        return {n: p for n, p in self.trainable_parameters().items() if p.ndim > 1 and id(p) not in of_embeddings}
+        return {name: p for name, p in self._matrices().items() if id(p) in elsewhere}
+
+    def _matrices(self) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in self.trainable_parameters().items() if p.ndim > 1}
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, self.recorder)
@@ -171,12 +177,12 @@ class WeightTransport(Method):
         if asked_for in self._checked:
             self.replaced &= self._checked[asked_for]
             return
-        wanted = used_for_input_gradients(self.recorder.below, self._saved.weights)
+        wanted = used_for_input_gradients(self.recorder.below, self._matrices())
         if missed := sorted(wanted - self.replaced):
             raise FeedbackError(
                 f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
-                f"{', '.join(missed)}: the layer uses a copy, or runs within activation checkpointing; declare a copy "
-                "by dfa_core.derived_weight(function, parameter)"
+                f"{', '.join(missed)}: the layer uses a copy or an embedding's table, or runs within activation "
+                "checkpointing; declare a copy by dfa_core.derived_weight(function, parameter)"
             )
         self._checked[asked_for] = wanted
         self.replaced &= wanted  # some layers save a weight that they do not use

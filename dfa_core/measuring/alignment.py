@@ -146,6 +146,10 @@ def _backprop(
 
 def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Supervision | None) -> Alignment:
     """The alignment of what a whole step gives the parameters, for methods without signals at points."""
+    if method.exact or method.leaves_parameters_untrained:
+        if not method.layout.is_attached(method.recorder):
+            raise FeedbackError(f"{type(method).__name__} is not attached to its model: attach no other afterwards")
+        raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
     rewind, parameters = Rewind(method.model), method.trainable_parameters()
     with rewind.again():
         loss, visits = uncut_forward(method, closure)
@@ -159,7 +163,7 @@ def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Su
         for name, segment in segments.items()
         if name in method.layout.points
     }
-    if method.exact or not weights or method.leaves_parameters_untrained:
+    if not weights:
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
     return Alignment({}, _by_parameter(parameters, true, sent), _known(weights))
 

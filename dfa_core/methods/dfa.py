@@ -11,6 +11,7 @@ from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
+from dfa_core.layout import module_key
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -94,7 +95,7 @@ class DFA(FeedbackMethod):
         self.error, self.threshold, self.center = error, threshold, center
         self.feedback = nn.ModuleDict()
         for tap, mark in self.layout.taps.items():
-            self.feedback[_key(tap)] = FeedbackMatrices(
+            self.feedback[module_key(tap)] = FeedbackMatrices(
                 tap,
                 mark.width,
                 {name: point.width for name, point in self.layout.points_of(tap).items()},
@@ -136,10 +137,6 @@ class DFA(FeedbackMethod):
         return quantised(error, self.error, self.threshold)
 
     def _matrices(self, tap: str) -> FeedbackMatrices:
-        matrices = self.feedback[_key(tap)]
+        matrices = self.feedback[module_key(tap)]
         assert isinstance(matrices, FeedbackMatrices)
         return matrices
-
-
-def _key(tap: str) -> str:
-    return tap.replace(".", "/")  # module names may not hold dots

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dfa_core.families.weight_transport import WeightTransport
 from dfa_core.information import Information
+from dfa_core.layout import module_key
 from dfa_core.noise import seeded_generator
 from dfa_core.registry import register
 
@@ -75,20 +76,16 @@ class FeedbackAlignment(RandomWeights):
         self.alignment = alignment
         if not 0 <= alignment <= 1:
             raise ValueError(f"alignment={alignment}: must lie between 0 and 1")
-        initial = {_key(n): p.detach().clone() for n, p in self.weights().items()} if alignment else {}
+        initial = {module_key(n): p.detach().clone() for n, p in self.weights().items()} if alignment else {}
         self.initial = nn.ParameterDict({k: nn.Parameter(w, requires_grad=False) for k, w in initial.items()})
 
     def backward_weight(self, name: str, weight: Tensor) -> Tensor:
         random = self.random_weight(name, weight)
         if not self.alignment:
             return random
-        initial: Tensor = self.initial[_key(name)]
+        initial: Tensor = self.initial[module_key(name)]
         mixed: Tensor = self.alignment * initial + math.sqrt(1 - self.alignment**2) * random
         return mixed
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "/")  # names in a module may not hold dots
 
 
 def _size(weight: Tensor) -> float:

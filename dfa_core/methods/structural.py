@@ -9,6 +9,7 @@ from dfa_core.errors import FeedbackError, UnsuitableError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
+from dfa_core.layout import module_key
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
@@ -73,7 +74,7 @@ class StructuralDFA(FeedbackMethod):
                         f"of {tap.features}: they must be equal"
                     )
                 continue
-            self.feedback[_key(name)] = FeedbackMatrices(
+            self.feedback[module_key(name)] = FeedbackMatrices(
                 name if not feedback.startswith("shared") else tap_name,
                 point.structure.maps * tap.width,
                 {name: point.width},
@@ -103,9 +104,5 @@ class StructuralDFA(FeedbackMethod):
         if structure is None or isinstance(structure, Residual):
             return error
         carried = torch.cat(structure.adjoint(error), dim=-1)  # (*batch, maps · error)
-        projected: dict[str, Tensor] = self.feedback[_key(name)](carried)
+        projected: dict[str, Tensor] = self.feedback[module_key(name)](carried)
         return projected[name]
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "/")

@@ -14,6 +14,7 @@ from benchmarks.submit.check import problems_of, rerun
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
 from tests import REPOSITORY
+from tests.helpers.results_samples import records
 
 EXAMPLE = str(REPOSITORY / "examples" / "random_direction.py")
 
@@ -85,6 +86,15 @@ def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
     better = [dataclasses.replace(one, metrics={"accuracy": one.metrics["accuracy"] + 20}) for one in runs]
     (said,) = rerun(better, 1, tmp_path / "b")
     assert "accuracy is" in said and "when it is run here" in said
+
+
+def test_a_pack_of_an_unknown_method_asks_for_its_file(tmp_path, capsys):
+    """Without it the pack would be accepted with nothing of the method verified."""
+    file = tmp_path / "mine.jsonl"
+    pack(records([80.0] * 3, method="mine"), file)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(file)])
+    assert ended.value.code == 2 and "unknown method mine: give its file with --plugin" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_one_line(capsys, tmp_path):

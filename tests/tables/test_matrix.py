@@ -10,7 +10,7 @@ from benchmarks.catalogue.methods import known_methods, shipped_methods
 from benchmarks.report.heat import heat_map, svg
 from benchmarks.tables.matrix import columns
 from benchmarks.tables.text import markdown
-from tests.helpers.results_samples import rebuild, records, runs, save, tables_of
+from tests.helpers.results_samples import rebuild, record, records, runs, save, tables_of
 
 
 class NoAnchors:
@@ -38,6 +38,14 @@ def test_every_place_has_a_number_or_a_reason(tmp_path):
     assert places["mezo", "gcn"].reason == "not run"
     assert places["pepita", "gcn"].reason.startswith("one feedback point")
     assert places["drtp", "nerf"].reason == "a sample on a ray has no class"
+
+
+def test_a_run_that_was_skipped_says_why(tmp_path):
+    """A method that finds a model unsuitable was tried: without it the place would read as not run."""
+    made = [*runs([80.0] * 3, [70.0] * 3, [40.0] * 3)]
+    made += [record(None, method="mezo", status="skipped", reason="does not suit it")]
+    places = {(p.method, p.architecture): p for line in tables_of(save(tmp_path, made)).matrix for p in line}
+    assert places["mezo", "gcn"].reason == "does not suit it" and places["mezo", "gat"].reason == "not run"
 
 
 def test_the_file_has_a_row_for_each_method_and_dataset(tmp_path):

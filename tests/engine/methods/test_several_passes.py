@@ -1,4 +1,4 @@
-"""Methods of several forward passes, and local losses, in fp64."""
+"""Methods of several forward passes, in fp64."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Supervision, make_method, measure_alignment
-from dfa_core.measuring.cosines import effective_rank
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
 from dfa_core.recording.passes import Visited
 from tests.engine.methods.nets import (
     classification,
     closure_of,
     gradients_by,
     net,
-    replaced,
     step,
-    supervision_of,
     take_step,
 )
 from tests.helpers.engine_nets import assert_same, gradients
@@ -198,84 +195,6 @@ def test_inferred_states_are_where_weights_learn():
     assert 0.8 < cosine(inferred, gradients_by("bp", DATA)) < 1 - 1e-6
 
 
-def test_drtp_needs_no_error():
-    """Its signal does not know what lies above; without it the error would be transported."""
-    found = gradients_by("drtp", DATA)
-    model = net()
-    with torch.no_grad():
-        model.layers[2].weight.mul_(-3)
-    step("drtp", model, DATA)
-    changed = gradients(model)
-    assert torch.equal(found["layers.1.weight"], changed["layers.1.weight"])
-    assert torch.equal(found["layers.0.weight"], changed["layers.0.weight"])
-    assert not torch.allclose(found["layers.2.weight"], changed["layers.2.weight"])
-
-
-def test_drtp_sends_a_row_of_its_matrix_to_labelled_samples():
-    """δ_i = + B_i y* / n; samples without label send nothing."""
-    model = net()
-    method = make_method("drtp", model)
-    x, y = DATA
-    known = y.clone()
-    known[:4] = -1
-    from dfa_core import Classes
-
-    method.step(closure_of(model, DATA), Supervision(targets=lambda tap: Classes(known, 4)))
-    h1 = torch.tanh(model.layers[0](x)).detach()
-    signal = method.matrix("points.0", 4).double()[y] / 5
-    signal[:4] = 0
-    torch.testing.assert_close(model.layers[0].bias.grad, (signal * (1 - h1**2)).sum(0), rtol=1e-6, atol=1e-9)
-
-
-def test_local_losses_do_not_know_what_lies_above():
-    """Changing an upper layer leaves the lower gradients as they are."""
-    model = net()
-    step("local", model, DATA)
-    found = gradients(model)
-    other = net()
-    with torch.no_grad():
-        other.layers[1].weight.mul_(-2)
-    step("local", other, DATA)
-    assert torch.equal(gradients(other)["layers.0.weight"], found["layers.0.weight"])
-    assert not torch.allclose(gradients(other)["layers.1.weight"], found["layers.1.weight"])
-
-
-def test_a_decoder_that_is_the_rest_of_the_network_is_backprop():
-    """At the last point, with D = W_o; and D's gradient is W_o's own."""
-    model = net()
-    method = make_method("local", model).double()
-    decoder = method.losses.decoders["points/1"]
-    decoder.load_state_dict(model.layers[2].state_dict())
-    take_step(method, model, DATA)
-    truth = gradients_by("bp", DATA)
-    torch.testing.assert_close(model.layers[1].weight.grad, truth["layers.1.weight"])
-    torch.testing.assert_close(decoder.weight.grad, truth["layers.2.weight"])
-
-
-@pytest.mark.parametrize("options", [{}, {"decoder": "mlp"}, {"similarity": 0.5}])
-def test_going_backward_early_changes_nothing(options):
-    """eager frees memory; without it it could also free gradients."""
-    early, late = net(), net()
-    a = make_method("local", early, **options).double()
-    b = make_method("local", late, eager=False, **options).double()
-    take_step(a, early, DATA)
-    take_step(b, late, DATA)
-    assert_same(gradients(early), gradients(late))
-    assert_same(gradients(a.losses), gradients(b.losses))
-    assert all(p.grad is not None and p.grad.any() for p in a.losses.parameters())
-
-
-def test_decoders_are_learned_and_saved():
-    """Without it a resumed training would start its decoders anew."""
-    model = net()
-    method = make_method("local", model, decoder_lr=0.01)
-    names = {name for name, _ in method.named_parameters()}
-    assert names and names <= method.state_dict().keys()
-    [group] = method.parameter_groups()
-    assert group["lr"] == 0.01 and len(group["params"]) == len(names)
-    assert "lr" not in make_method("local", net()).parameter_groups()[0]
-
-
 def test_recomputing_is_backprop_bit_for_bit():
     """Dropout masks are drawn again as they were, and running statistics move once."""
 
@@ -358,13 +277,6 @@ def test_running_statistics_move_once_a_step():
         torch.testing.assert_close(model.norm.running_mean, 0.1 * DATA[0].mean(0))
 
 
-@pytest.mark.parametrize("name", ["drtp", "local"])
-def test_a_task_that_lacks_something_is_told(name):
-    model = net()
-    with pytest.raises(FeedbackError, match="needs the task's"):
-        make_method(name, model).step(closure_of(model, DATA))
-
-
 def test_half_precision_is_refused_where_passes_are_compared():
     """bf16 has too few digits for a difference."""
     model = net().float()
@@ -376,58 +288,3 @@ def test_half_precision_is_refused_where_passes_are_compared():
 
     with pytest.raises(FeedbackError, match="need fp32"):
         method.step(loss)
-
-
-@pytest.mark.parametrize(
-    "name", ["fa", "dkp", "local", "drtp", "forward_gradient", "mezo", "pepita", "predictive_coding"]
-)
-def test_alignment_is_measured_and_leaves_no_trace(name):
-    """Gradients, the method's own parameters and its noise stay; without it measuring would train."""
-    model = net()
-    method = make_method(name, model).double()
-    take_step(method, model, DATA)
-    before = {**gradients(model), **gradients(method)}
-    state = {
-        key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in method.state_dict().items()
-    }
-    found = measure_alignment(method, closure_of(model, DATA), supervision_of(DATA))
-    assert_same({**gradients(model), **gradients(method)}, before)
-    assert all(
-        torch.equal(torch.as_tensor(state[key]), torch.as_tensor(value)) for key, value in method.state_dict().items()
-    )
-    assert found.parameters["layers.2.weight"] > 0.5 or name == "mezo"
-    assert set(found.weights) <= {"points.0", "points.1"} and (found.weights or name == "dkp")
-
-
-def test_alignment_of_backprop_by_another_way_is_one():
-    """Predictive coding with one full step; each parameter, and each point's weights."""
-    model = net()
-    method = make_method("predictive_coding", model, steps=1, rate=1.0, states="feedforward")
-    found = measure_alignment(method, closure_of(model, DATA))
-    assert all(value == pytest.approx(1) for value in found.parameters.values())
-    assert [w.cosine for w in found.weights.values()] == pytest.approx([1, 1])
-
-
-def test_the_effective_rank_counts_directions():
-    """Equal eigenvalues count fully, small ones hardly; no signal has no direction."""
-    assert effective_rank(torch.eye(3)) == pytest.approx(3)
-    assert effective_rank(torch.diag(torch.tensor([1.0, 1e-3]))) == pytest.approx(1, abs=1e-4)
-    assert effective_rank(torch.ones(5, 2)) == pytest.approx(1) and effective_rank(torch.zeros(5, 2)) == 0
-
-
-def test_the_statistics_beside_the_cosines():
-    """Activity, reference and rank, each against its definition; parallel signals have rank 1."""
-    model = net(5, 7, 6, 1)
-    method = make_method("dfa", model).double()
-    x = DATA[0]
-    found = measure_alignment(method, lambda: model(x).square().mean()).statistics
-    h = torch.tanh(model.layers[0](x)).detach()
-    assert found["points.0"].activation == pytest.approx(h.square().mean().sqrt().item(), rel=1e-5)
-    assert found["points.0"].effective_rank == pytest.approx(1)  # one error entry: all signals are multiples of B
-    with method.detached():
-        h2 = torch.tanh(model.layers[1](h)).requires_grad_()
-        g = torch.autograd.grad(model.layers[2](h2).square().sum(), h2)[0]
-    assert found["points.1"].reference == pytest.approx(g.norm(dim=1).mean().item(), rel=1e-5)
-    assert 0 <= found["points.1"].sign_agreement <= 1 and not found["points.1"].void
-    with replaced(model.layers[2], "weight", nn.Parameter(1e-12 * model.layers[2].weight)):
-        assert measure_alignment(method, lambda: model(x).mean()).statistics["points.0"].void

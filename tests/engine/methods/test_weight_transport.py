@@ -276,3 +276,32 @@ def test_above_the_tap_the_gradient_is_the_true_one():
         found.append(gradients(model))
     for name, gradient in found[0].items():
         assert torch.equal(gradient, found[1][name]) == (name.startswith("head") or name.startswith("body.layers.1"))
+
+
+class Tied(nn.Module):
+    """Token ids → scores, by the table that embedded them: held by a layer of its own, or used where it stands."""
+
+    def __init__(self, by_layer: bool) -> None:
+        super().__init__()
+        self.table, self.point = nn.Embedding(4, 6), FeedbackPoint(6)
+        self.hidden, self.out = nn.Linear(6, 6), nn.Linear(6, 4, bias=False) if by_layer else None
+        self.tap = ErrorTap(4)
+        if self.out is not None:
+            self.out.weight = self.table.weight
+
+    def forward(self, ids):
+        h = self.point(torch.tanh(self.hidden(self.table(ids))))
+        return self.tap(self.out(h) if self.out is not None else F.linear(h, self.table.weight))
+
+
+def test_a_table_that_is_a_layers_weight_too_is_replaced():
+    """Tied matrices below the tap: without it the upper layer would be backprop, unseen."""
+    model = Tied(by_layer=True).double()
+    method = step("fa", model, (DATA[1], DATA[1]))
+    assert method.replaced == {"hidden.weight", "table.weight"}
+
+
+def test_a_table_that_is_used_as_a_weight_where_it_stands_is_an_error():
+    """Nobody could know before that it would be one."""
+    with pytest.raises(FeedbackError, match=r"but not table\.weight"):
+        step("fa", Tied(by_layer=False).double(), (DATA[1], DATA[1]))
