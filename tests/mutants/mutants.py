@@ -63,7 +63,7 @@ MUTANTS: list[Mutant] = [
         ("W in place of B", "        if not self.alignment:\n            return random", "        if not self.alignment:\n            return weight"),
         ("B of unit size", "bound = 3**0.5 * self.size(name)", "bound = 3**0.5"),
         ("B redrawn from one seed", "seeded_generator(self.feedback_seed, name)", "seeded_generator(0, name)"),
-        ("aligned with today's weight", "initial: Tensor = self.initial[_key(name)]", "initial: Tensor = weight"),
+        ("aligned with today's weight", "initial: Tensor = self.initial[module_key(name)]", "initial: Tensor = weight"),
     ),
     *_of(
         "fa", "families/weight_transport",
@@ -99,7 +99,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "dkp", "families/learned_feedback",
         ("learns while it is measured", "if self.learning:", "if True:"),
-        ("not saved", "self.feedback[_key(name)] = nn.Parameter(matrix.zero_() if initial == \"zero\" else matrix)", "self.feedback[_key(name)] = nn.Parameter(matrix)"),
+        ("not saved", "self.feedback[module_key(name)] = nn.Parameter(matrix.zero_() if initial == \"zero\" else matrix)", "self.feedback[module_key(name)] = nn.Parameter(matrix)"),
     ),
     *_of(
         "directional", "methods/directional",
