@@ -24,17 +24,21 @@ from benchmarks.tune.search import Search, Trial
 
 #: As in ``write=searched``.
 NAME = "searched"
+#: What a search may set for itself: a good rate shows before a run ends.
+_LENGTHS = ("task.epochs", "task.steps")
 _HEADER = """\
 # Settings of methods, found by searches on the stand-ins: python -m benchmarks.tune … space=methods write=searched
 # Each method of a task had the same number of trials, judged by validation. What a comment says: best value (with the
-# settings of the method that it is like). The runs are packed in results/published/evidence/tune/.
+# settings of the method that it is like), and with which length if it was not that of a run. The runs are packed in
+# results/published/evidence/tune/.
 """
 
 
 def check(search: Search) -> None:
     """Raise :class:`UsageError`, before anything runs, if the search cannot become shipped settings."""
-    if search.overrides:
-        raise UsageError(f"write={NAME}: '{search.overrides[0]}' would hold for the search alone; leave it out")
+    for override in search.overrides:
+        if override.partition("=")[0] not in _LENGTHS:
+            raise UsageError(f"write={NAME}: '{override}' would hold for the search alone; leave it out")
 
 
 def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Ranking], results: Path) -> tuple[Path, Path]:
@@ -56,7 +60,7 @@ def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Rankin
     path = searched.searched_file(search.profile)
     entries = _read(path)
     entries[search.task] = {
-        method: (dict(_winner(ranking).trial.settings), _comment(ranking))
+        method: (dict(_winner(ranking).trial.settings), _comment(ranking, search.overrides))
         for method, ranking in rankings.items()
         if not known_methods()[method].standard and ranking.best is not None
     }
@@ -72,9 +76,9 @@ def _winner(ranking: Ranking) -> Result:
     return ranking.shipped if ranking.shipped_is_better else ranking.best
 
 
-def _comment(ranking: Ranking) -> str:
-    best = _winner(ranking).value
-    return f"{text_of(best, ranking.metric)} ({text_of(ranking.shipped.value, ranking.metric)})"
+def _comment(ranking: Ranking, shortened: Sequence[str]) -> str:
+    values = (text_of(found.value, ranking.metric) for found in (_winner(ranking), ranking.shipped))
+    return "{} ({})".format(*values) + "".join(f" with {override}" for override in shortened)
 
 
 def _read(path: Path) -> dict[str, dict[str, tuple[dict[str, Any], str]]]:

@@ -1,0 +1,26 @@
+"""A search whose winners ship: what it may have of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.terminal.errors import UsageError
+from benchmarks.tune.search import Search
+from benchmarks.tune.searched import check
+from benchmarks.tune.space import load
+
+
+def _search(*overrides):
+    return Search("citation/gcn_cora", ("fa",), load("methods"), 1, 0, "quick", (0,), overrides)
+
+
+@pytest.mark.parametrize("override", ["task.epochs=2", "task.steps=100"])
+def test_it_may_train_less(override):
+    check(_search(override))
+
+
+@pytest.mark.parametrize("override", ["task.model.hidden=8", "task.epochs_per_day=2"])
+def test_no_other_setting_may_hold_for_it_alone(override):
+    """Else a rate that was found for another network would ship."""
+    with pytest.raises(UsageError, match=f"'{override}' would hold for the search alone"):
+        check(_search("task.epochs=2", override))
