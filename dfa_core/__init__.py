@@ -21,7 +21,7 @@ from dfa_core.method import Method
 from dfa_core.methods import DFA, Backprop, Shallow
 from dfa_core.recording.passes import Pass
 from dfa_core.registry import make_method, method_class, register, registered_methods
-from dfa_core.structure import Carried, Residual
+from dfa_core.structure import Carried, Pooled, Residual
 from dfa_core.supervision import Classes, Supervision
 from dfa_core.weights import derived_weight
 
@@ -43,6 +43,7 @@ __all__ = [
     "InsertedMarks",
     "Method",
     "Pass",
+    "Pooled",
     "Residual",
     "Shallow",
     "Supervision",

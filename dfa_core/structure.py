@@ -29,4 +29,14 @@ class Carried(NamedTuple):
     maps: int = 1
 
 
-Structure = Residual | Carried
+class Pooled(NamedTuple):
+    """A fixed map S gathers the activation into ``width`` numbers a sample, which learned weights read: o = W S h.
+
+    adjoint: Sᵀ, ``(*batch, width)`` → ``(*batch, *features)``. All points of one tap read by the same W have one width.
+    """
+
+    adjoint: Callable[[Tensor], Tensor]
+    width: int
+
+
+Structure = Residual | Carried | Pooled

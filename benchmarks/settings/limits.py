@@ -31,7 +31,7 @@ class Limit(NamedTuple):
     requirement: str
 
 
-def between(low: int, high: int) -> Limit:
+def between(low: float, high: float) -> Limit:
     """From ``low`` to ``high``, both included."""
     return Limit(lambda value: low <= value <= high, f"must lie between {low} and {high}")
 

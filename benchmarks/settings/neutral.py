@@ -23,6 +23,8 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("dfa", "error", "exact"),
     ("dfa", "threshold", 0.1),
     ("dfa", "center", False),
+    ("OptimConfig", "kind", "adam"),
+    ("OptimConfig", "momentum", 0.0),
 )
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.

@@ -24,6 +24,7 @@ from benchmarks.settings.limits import (
     NOT_NEGATIVE,
     POSITIVE,
     PRECISION,
+    PROBABILITY,
     SEED,
     Limit,
     between,
@@ -52,8 +53,10 @@ FOLDER = Limit(lambda value: value == one_line(value) != "", "must name a folder
 
 @dataclass
 class OptimConfig:
-    """Adam and what surrounds it."""
+    """The optimizer and what surrounds it."""
 
+    kind: str = limited(one_of("adam", "sgd"), "adam")
+    momentum: float = limited(PROBABILITY, 0.0)  # of sgd
     lr: float = limited(POSITIVE)
     betas: list[float] = limited(BETAS, (0.9, 0.999))
     eps: float = limited(NOT_NEGATIVE, 1e-8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,6 +62,10 @@ class Task(ABC):
     def alignment_supervision(self) -> Supervision:
         """The supervision that belongs to `alignment_loss`."""
         return self.supervision(next(iter(self.batches(0))))
+
+    def rate_factors(self) -> Mapping[nn.Parameter, float]:
+        """Factors on the learning rate of some of the model's parameters; all others learn at the rate itself."""
+        return {}
 
     def first_layer(self) -> list[nn.Module]:
         """Modules of the first layer, for weight decay that is limited to it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -80,8 +80,12 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     torch._foreach_mul_(gradients, factor.clamp(max=1))
 
 
-def build_optimizer(task: Task, method: Method, config: OptimConfig) -> LazyAdam:
-    """Adam; weight decay on all parameters or on the first layer's alone; the method's parameters in own groups."""
+def build_optimizer(task: Task, method: Method, config: OptimConfig) -> torch.optim.Optimizer:
+    """Adam or SGD; weight decay on all parameters or on the first layer's alone; the method's parameters in own groups.
+
+    Raises:
+        ValueError: a setting that does not exist.
+    """
     if config.decay == "all":
         groups: list[dict[str, Any]] = [{"params": list(task.model.parameters()), "weight_decay": config.weight_decay}]
     elif config.decay == "first_layer":
@@ -93,8 +97,21 @@ def build_optimizer(task: Task, method: Method, config: OptimConfig) -> LazyAdam
         ]
     else:
         raise ValueError(f"task.optim.decay='{config.decay}': choose all or first_layer")
+    groups = [part for group in groups for part in _by_rate(group, task.rate_factors(), config.lr)]
     groups += method.parameter_groups()
+    if config.kind == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    if config.kind != "adam":
+        raise ValueError(f"task.optim.kind='{config.kind}': choose adam or sgd")
     return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps)
+
+
+def _by_rate(group: dict[str, Any], factors: Mapping[nn.Parameter, float], lr: float) -> list[dict[str, Any]]:
+    """The group, parted where its parameters learn at different rates; the first part has the rate itself."""
+    parts: dict[float, list[nn.Parameter]] = {1.0: []}
+    for p in group["params"]:
+        parts.setdefault(factors.get(p, 1.0), []).append(p)
+    return [{**group, "params": p, "lr": factor * lr} for factor, p in parts.items() if p]
 
 
 def _parameters(modules: list[nn.Module]) -> list[nn.Parameter]:

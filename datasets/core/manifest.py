@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.core.content import Content, read_content
 from datasets.core.errors import DataError
 from datasets.core.files import is_file, obstacle, reading
 from datasets.core.files import read_file as read_file
@@ -28,6 +29,7 @@ class RemoteFile:
     has no address. sha256: 64 hex digits; None: not known. size: bytes (about, without a checksum).
     member: the file's name in the tar archive at the address; None: the address is the file's own.
     alternatives: other paths at which the same content is accepted, e.g. compressed.
+    content: what the file holds unpacked, where it is known: then any file that holds it is good.
     check(path, fix_hint): looks at the format of a file without a checksum; raises DataError.
     """
 
@@ -38,6 +40,7 @@ class RemoteFile:
     member: str | None = None
     alternatives: tuple[str, ...] = ()
     check: Callable[[Path, str], None] | None = None
+    content: Content | None = None
 
     def place(self, root: Path) -> Path:
         """The file's path under the data root; that of an alternative if only this one is there."""
@@ -149,6 +152,9 @@ def check_file(path: Path, expected: RemoteFile, fix_hint: str) -> None:
     Raises DataError, ending in `fix_hint`, if the file cannot be read, differs in size or SHA-256 or has another
     format.
     """
+    if expected.content is not None:
+        read_content(path, expected.content, fix_hint)
+        return
     if expected.sha256 is None:
         with reading(path, fix_hint):
             path.open("rb").close()
@@ -165,11 +171,14 @@ def check_file(path: Path, expected: RemoteFile, fix_hint: str) -> None:
 
 
 def read_checked(path: Path, expected: RemoteFile, fix_hint: str) -> bytes:
-    """The content of a file that agrees with its manifest entry; errors as `check_file`.
+    """The content of a file that agrees with its manifest entry, unpacked if that is what is known of it; errors as
+    `check_file`.
 
     What is hashed is what is returned: the file is read once, so it cannot change in between, and its size is
     looked at first, so a wrong file of any size is never taken into memory.
     """
+    if expected.content is not None:
+        return read_content(path, expected.content, fix_hint)
     with reading(path, fix_hint):
         _check_size(path, expected, fix_hint)
         content = path.read_bytes()

@@ -1,11 +1,11 @@
-"""One file out of a compressed tar archive that is read while it arrives; the archive itself is never stored."""
+"""Files out of a compressed tar archive that is read while it arrives; the archive itself is never stored."""
 
 from __future__ import annotations
 
 import gzip
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
@@ -25,20 +25,20 @@ class Readable(Protocol):
         """At most `size` bytes; none at the end."""
 
 
-def extract_member(
-    source: Readable, name: str, place: Path, limit: int, progress: Callable[[int], None] | None = None
+def extract_members(
+    source: Readable, places: Mapping[str, Path], limit: int, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Write the regular file called `name`, in whatever folder of the tar.gz it is, to `place`.
+    """Write the regular files of these names, in whatever folder of the tar.gz they are, each to its place.
 
-    Paths and links in the archive are never followed: only `place` is written. limit: the most bytes that are
-    read from `source`, unpacked on the way to the file, or written. progress: is told the bytes written so far.
+    Paths and links in the archive are never followed: only the places are written. limit: the most bytes that are
+    read from `source`, unpacked on the way to the files, or written. progress: is told the bytes written of a file.
     Raises ArchiveError; errors of reading `source` and of writing pass through. What was written until an error stays.
     """
     try:
         with gzip.GzipFile(fileobj=cast(BinaryIO, _Bounded(source, limit)), mode="rb") as unpacked:
             stream = _Bounded(unpacked, limit)
             with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|", tarinfo=_Header) as archive:
-                _extract(archive, name, place, limit, progress)
+                _extract(archive, places, limit, progress)
             while stream.read(_CHUNK):  # gzip's checksum, the only one there is, comes last
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
@@ -46,14 +46,16 @@ def extract_member(
 
 
 def _extract(
-    archive: tarfile.TarFile, name: str, place: Path, limit: int, progress: Callable[[int], None] | None
+    archive: tarfile.TarFile, places: Mapping[str, Path], limit: int, progress: Callable[[int], None] | None
 ) -> None:
+    wanted = dict(places)
     for number, member in enumerate(archive):
         _check_member(number, member, limit)
-        if member.isfile() and PurePosixPath(member.name).name == name:
+        if member.isfile() and (place := wanted.pop(PurePosixPath(member.name).name, None)) is not None:
             _copy(cast("BinaryIO | None", archive.extractfile(member)), member.size, place, progress)
+        if not wanted:
             return
-    raise ArchiveError(f"there is no {name} in it")
+    raise ArchiveError(f"there is no {next(iter(wanted))} in it")
 
 
 def _check_member(number: int, member: tarfile.TarInfo, limit: int) -> None:

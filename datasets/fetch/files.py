@@ -11,7 +11,7 @@ from requests.exceptions import RequestException
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
 from datasets.fetch.http_body import opened
-from datasets.fetch.member import download_member
+from datasets.fetch.member import download_members
 
 Report = Callable[[str], None]
 
@@ -31,17 +31,23 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
     """
     # pooch announces every file on the console; what is said here, `report` says.
     pooch.get_logger().setLevel("WARNING")
+    say = report or (lambda line: None)
+    packed: dict[str, list[RemoteFile]] = {}  # by archive, each of which is read once
     for file in manifest.files_in(root):
-        said = "already there" if _is_good(file, root) else "downloaded"
-        if said == "downloaded" and file.url is None:
+        if _is_good(file, root):
+            say(f"{file.path}: already there")
+        elif file.url is None:
             fix_hint = manifest.instruction or f"remove {manifest.place(root)} and repeat"  # an archive has one
             raise DataError(f"{file.place(root)} has no public address; {fix_hint}")
-        if said == "downloaded" and file.member is not None:
-            download_member(manifest, file, root, retries, report)
-        elif said == "downloaded":
+        elif file.member is not None:
+            packed.setdefault(file.url, []).append(file)
+        else:
             _download(manifest, file, root, retries)
-        if report is not None:
-            report(f"{file.path}: {said}")
+            say(f"{file.path}: downloaded")
+    for files in packed.values():
+        download_members(manifest, files, root, retries, report)
+        for file in files:
+            say(f"{file.path}: downloaded")
 
 
 def _is_good(file: RemoteFile, root: Path) -> bool:

@@ -1,73 +1,104 @@
-"""Downloading a file that is published inside a tar archive, and without a checksum."""
+"""Downloading files that are published inside a tar archive, in one pass over it."""
 
 from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from requests.exceptions import RequestException
 
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
-from datasets.fetch.archive import ArchiveError, extract_member
+from datasets.fetch.archive import ArchiveError, extract_members
 from datasets.fetch.http_body import opened
 
 _REPORTED = 1 << 30  # bytes between two lines of the report
 _SIZE_MARGIN = 2  # sizes without a checksum are approximate
 
 
-def download_member(
-    manifest: Manifest, file: RemoteFile, root: Path, retries: int, report: Callable[[str], None] | None = None
+def download_members(
+    manifest: Manifest,
+    files: Sequence[RemoteFile],
+    root: Path,
+    retries: int,
+    report: Callable[[str], None] | None = None,
 ) -> None:
-    """Put `file.member` of the archive at `file.url` under the data root.
+    """Put the `member` of each file, all of the archive at one `url`, under the data root.
 
-    It is written under a temporary name, its format is looked at, then it is renamed. Raises DataError naming the
-    address if it cannot be had or is not in the format, or naming the place if it cannot be stored.
+    They are written under temporary names, looked at, then renamed. Raises DataError naming the address if they cannot
+    be had or are not what was published, or naming the place if they cannot be stored.
     """
-    place = root.joinpath(*file.path.split("/"))
-    draft = place.with_name(f".{place.name}-{uuid.uuid4().hex}")
+    drafts = [_draft(file, root) for file in files]
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _download(manifest, file, draft, retries, report)
-        check_file(draft, file, f"{file.url} may have changed; look there")
-        draft.replace(place)
+        _download(manifest, files, drafts, _most_bytes(manifest, files, root), retries, report)
+        for file, draft in zip(files, drafts, strict=True):
+            check_file(draft, file, f"{file.url} may have changed; look there")
+        for file, draft in zip(files, drafts, strict=True):
+            draft.replace(_place(file, root))
     except OSError as error:
+        size = sum(file.size for file in files)
         raise DataError(
-            f"{place}: cannot be stored ({error}); point DFA_DATA_DIR at a folder that can be written "
-            f"and has room for {file.size / 1e9:.1f} GB"
+            f"{_place(files[0], root)}: cannot be stored ({error}); point DFA_DATA_DIR at a folder that can be written "
+            f"and has room for {size / 1e9:.1f} GB"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # nothing was written, or it has its name by now
-            draft.unlink()
+        for draft in drafts:
+            with contextlib.suppress(OSError):  # nothing was written, or it has its name by now
+                draft.unlink()
+
+
+def _most_bytes(manifest: Manifest, files: Sequence[RemoteFile], root: Path) -> int:
+    """How much is read of an archive that holds the files, and others of the dataset as well."""
+    return _SIZE_MARGIN * sum(file.size for file in manifest.files_in(root) if file.url == files[0].url)
+
+
+def _place(file: RemoteFile, root: Path) -> Path:
+    return root.joinpath(*file.path.split("/"))
+
+
+def _draft(file: RemoteFile, root: Path) -> Path:
+    place = _place(file, root)
+    return place.with_name(f".{place.name}-{uuid.uuid4().hex}")
 
 
 def _download(
-    manifest: Manifest, file: RemoteFile, draft: Path, retries: int, report: Callable[[str], None] | None
+    manifest: Manifest,
+    files: Sequence[RemoteFile],
+    drafts: Sequence[Path],
+    limit: int,
+    retries: int,
+    report: Callable[[str], None] | None,
 ) -> None:
+    for draft in drafts:
+        draft.parent.mkdir(parents=True, exist_ok=True)
     for attempts_left in reversed(range(retries + 1)):
         try:
-            _stream(file, draft, report)
+            _stream(files, drafts, limit, report)
             return
         except (RequestException, ArchiveError) as error:
             if attempts_left:
                 continue
             reason = " ".join(str(error).split())[:160] or type(error).__name__
+            names = ", ".join(file.member or "" for file in files)
             raise DataError(
-                f"{file.url}: download failed ({reason}); check the connection and repeat {manifest.fetch_command}, "
-                f"or put {file.member} into {draft.parent} yourself"
+                f"{files[0].url}: download failed ({reason}); check the connection and repeat "
+                f"{manifest.fetch_command}, or put {names} into {drafts[0].parent} yourself"
             ) from error
 
 
-def _stream(file: RemoteFile, draft: Path, report: Callable[[str], None] | None) -> None:
-    told = 0
+def _stream(
+    files: Sequence[RemoteFile], drafts: Sequence[Path], limit: int, report: Callable[[str], None] | None
+) -> None:
+    size, told = sum(file.size for file in files), 0
 
     def progress(done: int) -> None:
         nonlocal told
         if report is not None and done >= told + _REPORTED:
             told = done
-            report(f"{file.path}: {done / 1e9:.1f} of about {file.size / 1e9:.1f} GB")
+            report(f"{files[0].path}: {done / 1e9:.1f} of about {size / 1e9:.1f} GB")
 
-    with opened(file.url or "", decode=False) as body:
-        extract_member(body, file.member or "", draft, _SIZE_MARGIN * file.size, progress)
+    places = {file.member or "": draft for file, draft in zip(files, drafts, strict=True)}
+    with opened(files[0].url or "", decode=False) as body:
+        extract_members(body, places, limit, progress)

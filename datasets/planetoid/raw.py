@@ -18,8 +18,8 @@ from datasets.core.errors import DataError, shown
 from datasets.core.files import read_file
 from datasets.core.manifest import read_checked
 from datasets.core.source import Source, hint_for
+from datasets.pickles.arrays import LIMIT, load_pickle
 from datasets.planetoid.manifest import file_name
-from datasets.planetoid.unpickle import LIMIT, load_pickle
 
 
 @dataclass(frozen=True)

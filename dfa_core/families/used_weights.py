@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.autograd.graph import Node
@@ -19,47 +19,47 @@ _REARRANGING = {
 }  # fmt: skip
 
 
+#: Operations whose input's gradient needs no other input.
+_ADDING = {"AddBackward0", "SubBackward0", "RsubBackward1"}
+
+
 def used_for_input_gradients(roots: Iterable[Tensor], weights: Mapping[str, nn.Parameter]) -> set[str]:
     """Names of the weights that meet an activation below ``roots``, in an operation that has to hand a gradient to it.
 
-    An activation is whatever depends on another weight or on an embedding by more than rearranging.
+    An activation is whatever depends on another weight or on an embedding by more than rearranging. A sum of weights is
+    still a weight; a weight that is added to an activation (learned positions) changes nothing for its gradient.
     """
-    nodes = _below(roots)
     names = {id(p): name for name, p in weights.items()}
-    active = _active(nodes)
     used: set[str] = set()
-    carried: dict[Node, set[str]] = {}  # the weights that a node hands up unchanged
-    for node in nodes:
+    carried: dict[Node, set[str]] = {}  # the weights that a node hands up unchanged, or as a sum
+    holds_matrix: set[Node] = set()  # depends on a parameter of two or more dims at all
+    active: set[Node] = set()  # its output is an activation
+    for node in _below(roots):
         variable = getattr(node, "variable", None)
         if variable is not None:
             carried[node] = {names[id(variable)]} if id(variable) in names else set()
-            continue
-        below = [child for child, _ in node.next_functions if child is not None]
-        of_weights = set().union(*(carried.get(child, set()) for child in below))
-        if of_weights and any(child in active for child in below):
-            used |= of_weights
-        carried[node] = of_weights if node.name() in _REARRANGING else set()
-    return used
-
-
-def _active(nodes: Iterable[Node]) -> set[Node]:
-    """The nodes whose output is an activation."""
-    active: set[Node] = set()
-    holds_matrix: set[Node] = set()  # depends on a parameter of two or more dims at all
-    for node in nodes:
-        variable = getattr(node, "variable", None)
-        if variable is not None:
             if variable.ndim > 1:
                 holds_matrix.add(node)
             continue
         below = [child for child, _ in node.next_functions if child is not None]
-        if any(child in active for child in below):
-            active.add(node)
-        if any(child in holds_matrix for child in below):
+        meets_activation = not active.isdisjoint(below)
+        still_a_weight = not meets_activation and _hands_up_weights(node, [carried[child] for child in below])
+        of_weights = set().union(*(carried[child] for child in below))
+        if meets_activation and node.name() not in _ADDING:
+            used |= of_weights
+        carried[node] = of_weights if still_a_weight or node.name() in _REARRANGING else set()
+        if not holds_matrix.isdisjoint(below):
             holds_matrix.add(node)
-            if node.name() not in _REARRANGING:
-                active.add(node)
-    return active
+        if meets_activation or (node in holds_matrix and not still_a_weight):
+            active.add(node)
+    return used
+
+
+def _hands_up_weights(node: Node, of_children: Sequence[set[str]]) -> bool:
+    """Whether a node's output is a weight as its inputs are: rearranged, or the sum of several."""
+    if node.name() in _ADDING:
+        return len(of_children) > 1 and all(of_children)  # with one, the other is data: an activation
+    return node.name() in _REARRANGING
 
 
 def _below(roots: Iterable[Tensor]) -> list[Node]:

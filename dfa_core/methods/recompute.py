@@ -75,10 +75,11 @@ def _inner(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _holds_points(module: nn.Module) -> bool:
-    """Whether points lie within a module that computes something."""
-    if isinstance(module, FeedbackPoint | nn.ModuleList | nn.ModuleDict | nn.Sequential):
+    """Whether points lie within a module that computes something; a sequence is one segment if it holds one point."""
+    if isinstance(module, FeedbackPoint | nn.ModuleList | nn.ModuleDict):
         return False
-    return any(isinstance(inner, FeedbackPoint) for inner in module.modules())
+    points = sum(isinstance(inner, FeedbackPoint) for inner in module.modules())
+    return points == 1 if isinstance(module, nn.Sequential) else points > 0
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from dfa_core.layout import module_key
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
-from dfa_core.structure import Residual
+from dfa_core.structure import Pooled, Residual
 
 
 @register("structural", title="structural DFA", colour="#A40000", order=15)
@@ -22,6 +22,7 @@ class StructuralDFA(FeedbackMethod):
 
         residual stream     δ_i = e                           no matrix at all
         graph, filter       δ_i = Σ_k B_ik S_kᵀ e             S_k: Â, T_k(L̂), …; B_ik random, as in `dfa`
+        pooling             δ_i = Sᵀ B e                      S: the mean over tokens or space; B random
 
     No learned weight is transported. The second line with one step over the normalised adjacency is DFA-GNN's (Zhao et
     al. 2024, arXiv:2406.02040). A model declares S_k with its feedback points (`dfa_core.structure`).
@@ -64,8 +65,8 @@ class StructuralDFA(FeedbackMethod):
             tap = self.layout.taps[tap_name]
             if point.structure is None:
                 raise UnsuitableError(
-                    f"feedback point '{name}' declares no structure: construct it with structure=Residual() or "
-                    "Carried(adjoint), or train by dfa, which needs none"
+                    f"feedback point '{name}' declares no structure: construct it with structure=Residual(), "
+                    "Carried(adjoint) or Pooled(adjoint, width), or train by dfa, which needs none"
                 )
             if isinstance(point.structure, Residual):
                 if point.features != tap.features:
@@ -74,10 +75,14 @@ class StructuralDFA(FeedbackMethod):
                         f"of {tap.features}: they must be equal"
                     )
                 continue
+            if isinstance(point.structure, Pooled):
+                sent, received = tap.width, point.structure.width
+            else:
+                sent, received = point.structure.maps * tap.width, point.width
             self.feedback[module_key(name)] = FeedbackMatrices(
                 name if not feedback.startswith("shared") else tap_name,
-                point.structure.maps * tap.width,
-                {name: point.width},
+                sent,
+                {name: received},
                 feedback_seed=feedback_seed,
                 kind=feedback,
                 scaling=scaling,
@@ -103,6 +108,11 @@ class StructuralDFA(FeedbackMethod):
         structure = self.layout.points[name].structure
         if structure is None or isinstance(structure, Residual):
             return error
+        if isinstance(structure, Pooled):
+            return structure.adjoint(self._projected(name, error))
         carried = torch.cat(structure.adjoint(error), dim=-1)  # (*batch, maps · error)
-        projected: dict[str, Tensor] = self.feedback[module_key(name)](carried)
+        return self._projected(name, carried)
+
+    def _projected(self, name: str, error: Tensor) -> Tensor:
+        projected: dict[str, Tensor] = self.feedback[module_key(name)](error)
         return projected[name]

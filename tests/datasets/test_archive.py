@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.fetch.archive import ArchiveError, extract_member
+from datasets.fetch.archive import ArchiveError, extract_members
 
 LIMIT = 100_000
 CONTENT = b"the published bytes " * 100
@@ -73,7 +73,7 @@ def test_little_is_read_and_nothing_else_is_written(content: bytes, message: str
     tracemalloc.start()
     try:
         with pytest.raises(ArchiveError, match=message) if message else contextlib.nullcontext():
-            extract_member(source, "train.txt", place, LIMIT)
+            extract_members(source, {"train.txt": place}, LIMIT)
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()
@@ -85,7 +85,7 @@ def test_an_archive_of_many_files_is_given_up(tmp_path: Path) -> None:
     """tarfile keeps what it knows of each: of 40 million empty ones, as many as fit, that is 40 gigabytes."""
     content = packed(*[(entry(f"f{number}", 0), b"") for number in range(1500)], WANTED)
     with pytest.raises(ArchiveError, match="more than 1000 files in it"):
-        extract_member(io.BytesIO(content), "train.txt", tmp_path / "draft", 1 << 30)
+        extract_members(io.BytesIO(content), {"train.txt": tmp_path / "draft"}, 1 << 30)
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
@@ -100,7 +100,7 @@ def test_altered_bytes_never_give_another_error(form: int, tmp_path: Path) -> No
             content[draw.randrange(min(len(content), 4096))] = draw.randrange(256)
         with contextlib.suppress(ArchiveError):
             source = io.BytesIO(gzip.compress(bytes(content)) if number % 2 else bytes(content))
-            extract_member(source, "train.txt", tmp_path / "draft", LIMIT)
+            extract_members(source, {"train.txt": tmp_path / "draft"}, LIMIT)
 
 
 def test_a_header_with_a_valid_sum_and_a_negative_size_is_refused(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_a_header_with_a_valid_sum_and_a_negative_size_is_refused(tmp_path: Path
     made[148:156] = b" " * 8
     made[148:156] = b"%06o\0 " % sum(made[:512])
     with pytest.raises(ArchiveError):
-        extract_member(io.BytesIO(gzip.compress(bytes(made) + bytes(4096))), "train.txt", tmp_path / "draft", LIMIT)
+        extract_members(io.BytesIO(gzip.compress(bytes(made) + bytes(4096))), {"train.txt": tmp_path / "draft"}, LIMIT)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,21 @@ from datasets.wikitext.text import check_text
 from tests import REPOSITORY
 
 CONTENT = b"published bytes " * 5000
+MEMBERS = {"one.bin": b"1" * 80_000, "two.bin": b"2" * 60_000, "three.bin": b"3" * 20_000}
 MANY = 2000  # times the content; 160 MB
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(f"batches/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ARCHIVE = _packed(MEMBERS)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/endless":
             self._send_endlessly()
             return
-        body = CONTENT[::-1] if self.path == "/wrong" else CONTENT
+        body = CONTENT[::-1] if self.path == "/wrong" else ARCHIVE if self.path == "/archive" else CONTENT
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -84,9 +100,9 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    # A client that hangs up early is what some tests are about.
-    monkeypatch.setattr(ThreadingHTTPServer, "handle_error", lambda *arguments: None)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # A client that hangs up early is what some tests are about; a thread may notice it after its test has ended.
+    httpd.handle_error = lambda *arguments: None
     httpd.requests, httpd.taken = [], threading.Event()
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -259,3 +275,37 @@ def test_a_bad_file_of_an_unpacked_archive_is_to_be_removed(tmp_path):
     )
     with pytest.raises(DataError, match=r"test\.tokens has no public address; remove .*toy and repeat"):
         fetch(manifest, tmp_path)
+
+
+def members_of(server: ThreadingHTTPServer, contents: dict[str, bytes]) -> Manifest:
+    """A dataset whose files lie in one archive, with the checksums of ``contents``."""
+    address = f"http://127.0.0.1:{server.server_port}/archive"
+    files = tuple(
+        RemoteFile(f"toy/raw/{name}", address, hashlib.sha256(content).hexdigest(), len(content), member=name)
+        for name, content in contents.items()
+    )
+    return Manifest("toy", "toy/raw", "MIT", "here", files)
+
+
+def test_an_archive_of_several_files_is_read_once(server, tmp_path):
+    """CIFAR-10 has six files in one archive of 170 MB."""
+    manifest = members_of(server, MEMBERS)
+    lines: list[str] = []
+    fetch(manifest, tmp_path, report=lines.append)
+    assert server.requests == ["/archive"] and files_under(tmp_path) == sorted(MEMBERS)
+    assert lines == [f"toy/raw/{name}: downloaded" for name in MEMBERS]
+    (tmp_path / "toy/raw/three.bin").unlink()  # the last and smallest: what lies before it is more than twice as long
+    fetch(manifest, tmp_path)
+    assert server.requests == ["/archive"] * 2 and files_under(tmp_path) == sorted(MEMBERS)
+
+
+def test_of_an_archive_with_one_wrong_file_nothing_is_kept(server, tmp_path):
+    with pytest.raises(DataError, match=r"two\.bin.*has sha256 .* may have changed; look there"):
+        fetch(members_of(server, MEMBERS | {"two.bin": b"x" * 60_000}), tmp_path)
+    assert files_under(tmp_path) == []
+
+
+def test_an_archive_without_one_of_the_files_names_it(server, tmp_path):
+    with pytest.raises(DataError, match=r"download failed \(there is no four\.bin in it\)"):
+        fetch(members_of(server, MEMBERS | {"four.bin": b"4"}), tmp_path, retries=0)
+    assert files_under(tmp_path) == []

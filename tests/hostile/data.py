@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import io
 import os
+import pickle
 import pickletools
 import random
 import shutil
@@ -22,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 
@@ -31,7 +33,11 @@ from datasets.core.source import Source
 from datasets.criteo.cache import cache_folder as criteo_folder
 from datasets.criteo.load import Preprocessing, load_criteo
 from datasets.criteo.standin import CriteoSettings, write_criteo
-from datasets.fetch.archive import ArchiveError, extract_member
+from datasets.fetch.archive import ArchiveError, extract_members
+from datasets.images.cifar import parse_pickle
+from datasets.images.load import load_images
+from datasets.images.standin import STANDINS as IMAGES
+from datasets.images.standin import ImageSettings
 from datasets.planetoid.load import load_citation
 from datasets.planetoid.standin import STANDINS as CITATION
 from datasets.planetoid.standin import write_citation
@@ -160,6 +166,27 @@ def _cached_ids(draw: random.Random, folder: Path) -> None:
     assert torch.equal(again.train, expected) and again.words == good.words, "other ids"
 
 
+def _images(draw: random.Random, folder: Path) -> None:
+    """Images in one of their two formats, altered before or behind their compression."""
+    name = draw.choice(["mnist", "cifar10"])
+    path = draw.choice(_put(folder / "raw", _good_images(name)))
+    content = path.read_bytes()
+    if path.suffix == ".gz" and draw.random() < 0.5:
+        path.write_bytes(gzip.compress(_altered(draw, gzip.decompress(content), within=64), mtime=0))
+    else:
+        path.write_bytes(_altered(draw, content))
+    data = load_images(Source("stand-in", find_dataset(name), folder / "raw", "altered"))
+    assert int(data.train.labels.max()) < 10 and len(data.train.images) == len(data.train.labels)
+
+
+def _pickled_images(draw: random.Random, folder: Path) -> None:
+    """A batch of CIFAR-10 as Python wrote it."""
+    content = {b"batch_label": b"one", b"labels": [3, 0], b"data": np.zeros((2, 3072), np.uint8), b"filenames": [b"a"]}
+    altered = _altered(draw, pickle.dumps(content, protocol=2), is_pickle=True)
+    batch = parse_pickle(altered, folder / "data_batch_1", "the hint")
+    assert len(batch.labels) == len(batch.images)
+
+
 def _tar(draw: random.Random, folder: Path) -> None:
     """An archive as Criteo's, altered before or behind its compression."""
     buffer = io.BytesIO()
@@ -172,7 +199,7 @@ def _tar(draw: random.Random, folder: Path) -> None:
     content = gzip.compress(_altered(draw, buffer.getvalue(), within=2048) if inner else buffer.getvalue(), mtime=0)
     content = content if inner else _altered(draw, content)
     with contextlib.suppress(ArchiveError):
-        extract_member(io.BytesIO(content), "train.txt", folder / "draft", _LIMIT)
+        extract_members(io.BytesIO(content), {"train.txt": folder / "draft"}, _LIMIT)
     assert {path.name for path in folder.iterdir()} <= {"draft"}, "written elsewhere"
 
 
@@ -202,12 +229,20 @@ def _roots(draw: random.Random, folder: Path) -> None:
     assert all(root.is_absolute() and not root.is_file() for root in (data_root(), cache_root()))
 
 
-_SUITES = (_citation, _criteo, _citation, _wikitext, _cached_rows, _citation, _cached_ids, _tar, _zip, _missing, _roots)
+_SUITES = (
+    *(_citation, _criteo, _citation, _wikitext, _cached_rows, _citation, _cached_ids, _tar, _zip, _missing, _roots),
+    *(_images, _pickled_images),
+)
 
 
 @cache
 def _good_citation() -> dict[str, bytes]:
     return _written(lambda folder: write_citation(folder, CITATION["citeseer"].settings["smoke"]))
+
+
+@cache
+def _good_images(name: str) -> dict[str, bytes]:
+    return _written(lambda folder: IMAGES[name].write(folder, ImageSettings(0, 10, 4)))
 
 
 @cache

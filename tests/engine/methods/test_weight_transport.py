@@ -305,3 +305,38 @@ def test_a_table_that_is_used_as_a_weight_where_it_stands_is_an_error():
     """Nobody could know before that it would be one."""
     with pytest.raises(FeedbackError, match=r"but not table\.weight"):
         step("fa", Tied(by_layer=False).double(), (DATA[1], DATA[1]))
+
+
+class _Sum(nn.Module):
+    """A linear map by the sum of two weights, behind positions that are added to its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(6, 6, dtype=torch.float64))
+        self.weights = nn.ParameterList(torch.randn(6, 6, dtype=torch.float64) for _ in range(2))
+
+    def forward(self, x):
+        return x @ (self.weights[0] + self.weights[1])
+
+
+def test_a_sum_of_weights_is_not_overlooked():
+    """It is a copy as any other; without it backprop would go through it, unseen."""
+    model = nn.Sequential(nn.Linear(4, 6).double(), nn.Tanh(), _Sum(), FeedbackPoint(6), nn.Linear(6, 3).double(),
+                          ErrorTap(3))  # fmt: skip
+    method = make_method("fa", model)
+    with pytest.raises(FeedbackError, match=r"not 2\.weights\.0, 2\.weights\.1"):
+        method.step(lambda: model(torch.randn(5, 4, dtype=torch.float64)).sum())
+
+
+def test_a_weight_that_is_added_needs_no_replacement():
+    """Learned positions: the gradient of what they are added to does not know them."""
+
+    class Positions(_Sum):
+        def forward(self, x):
+            return (x + self.positions) @ self.weights[0]
+
+    model = nn.Sequential(nn.Linear(4, 6).double(), nn.Tanh(), Positions(), FeedbackPoint(6), nn.Linear(6, 3).double(),
+                          ErrorTap(3))  # fmt: skip
+    method = make_method("fa", model)
+    method.step(lambda: model(torch.randn(6, 4, dtype=torch.float64)).sum())
+    assert method.replaced == {"2.weights.0", "4.weight"}

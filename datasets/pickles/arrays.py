@@ -2,7 +2,7 @@
 
 Published files are read only once they agree with their checksum. What is left to read here without one is little: the
 stand-ins, and files that somebody wrote in their place. So the list of what is admitted is short: three kinds of
-content, the few names that they need (`_ADMITTED`), and the instructions for these (`planetoid.pickle_program`). The
+content, the few names that they need (`_ADMITTED`), and the instructions for these (`pickles.program`). The
 arrays are built here, once the program has ended, from checked shapes, types and lengths: neither numpy nor scipy ever
 sees a state that a file made up.
 """
@@ -20,9 +20,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from datasets.core.errors import DataError, shown
-from datasets.planetoid.pickle_program import PickleProgram, Record
+from datasets.pickles.program import PickleProgram, Record
 
-LIMIT = 32 << 20  # bytes of a file; the largest published one has 7.6e6
+LIMIT = 32 << 20  # bytes of a file; the largest published one, a batch of CIFAR-10, has 31.0e6
 
 _NUMBER = re.compile(r"(b1|[iu][1248]|f[248])")
 _SPARSE_NUMBERS = "biuf"  # kinds of numbers that a sparse matrix may hold
@@ -151,7 +151,8 @@ def load_pickle(content: bytes, path: Path, fix_hint: str) -> np.ndarray | csr_m
     """The array, CSR matrix or dictionary that a pickle holds; time and memory are proportional to its length.
 
     content: the pickle, of `LIMIT` bytes at most; path: named in errors; fix_hint: how errors end. A dictionary holds
-    no other; its lists hold, all together, no more numbers than the pickle has bytes.
+    no other; its values are numbers, texts, arrays and lists, which hold, all together, no more numbers than the pickle
+    has bytes.
     Raises DataError if the pickle names a global that is not admitted (which is then neither imported nor
     called), if it is truncated or malformed, or if it holds anything else.
     """
@@ -168,17 +169,23 @@ def load_pickle(content: bytes, path: Path, fix_hint: str) -> np.ndarray | csr_m
         value = PickleProgram(content, find).run()
         if isinstance(value, (_Array, _SparseMatrix)):
             return value.build()
-        if isinstance(value, dict) and _entries(value) > len(content):
-            raise ValueError("a dictionary whose values are one list many times")
+        if isinstance(value, dict):
+            if _entries(value) > len(content):
+                raise ValueError("a dictionary whose values are one list many times")
+            return _with_arrays(value)
     except DataError:
         raise
     except _MALFORMED as error:
         reason = str(error) or type(error).__name__
         raise DataError(f"{path}: truncated or malformed pickle ({reason}); {fix_hint}") from error
-    if isinstance(value, dict):
-        return value
     found = type(value).__name__
     raise DataError(f"{path}: the pickle holds {found}, not an array or a dictionary; {fix_hint}")
+
+
+def _with_arrays(value: dict[Any, Any]) -> dict[Any, Any]:
+    """The dictionary with its arrays built, one that stands at several keys once."""
+    built = {id(part): part.build() for part in value.values() if isinstance(part, _Array)}
+    return {key: built.get(id(part), part) for key, part in value.items()}
 
 
 def _entries(lists: dict[Any, Any]) -> int:

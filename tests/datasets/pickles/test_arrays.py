@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, issparse, random_array
 
 from datasets.core.errors import DataError
-from datasets.planetoid.unpickle import load_pickle
+from datasets.pickles.arrays import load_pickle
 
 PATH = Path("raw/ind.cora.allx")
 MATRIX = csr_matrix(random_array((6, 5), density=0.4, rng=0, dtype=np.float32))
