@@ -33,6 +33,7 @@ def _orthogonal(matrix: Tensor, generator: torch.Generator) -> None:
 #: Distribution by name: of one matrix per point, or (``shared_…``) of one per tap that all points share.
 KINDS: dict[str, Draw] = {
     "shared_uniform": _uniform,
+    "shared_gaussian": _gaussian,
     "uniform": _uniform,
     "gaussian": _gaussian,
     "orthogonal": _orthogonal,
@@ -43,6 +44,7 @@ SCALINGS: dict[str, Callable[[int, int, int], float]] = {
     "widest": lambda width, widest, error: 1 / math.sqrt(widest),
     "width": lambda width, widest, error: 1 / math.sqrt(width),
     "error": lambda width, widest, error: 1 / math.sqrt(error),
+    "width_error": lambda width, widest, error: 1 / math.sqrt(width * error),
     "none": lambda width, widest, error: 1.0,
 }
 
@@ -58,7 +60,7 @@ class FeedbackMatrices(nn.Module):
         kind: one of :data:`KINDS`. ``shared_uniform`` is the paper's (arXiv:2006.12878, section 2): entries
             uniform on [-1, 1), each point uses the first ``width`` columns of one B.
         scaling: one of :data:`SCALINGS`. ``widest`` is the paper's: every point divides by the square root of
-            the widest point's width.
+            the widest point's width. ``width_error`` is that of arXiv:1906.04554.
         scale: a further factor on every matrix.
         rank: r: B_i = U_i V with V ``(r, error)`` shared by all points, of the same mean square as without; 0: full.
         density: share of each row that is not zero (at least one entry), of the same mean square as without.

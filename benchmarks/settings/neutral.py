@@ -23,6 +23,8 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("dfa", "error", "exact"),
     ("dfa", "threshold", 0.1),
     ("dfa", "center", False),
+    ("dfa", "noise", 0.0),
+    ("dfa", "bits", 0),
     ("OptimConfig", "kind", "adam"),
     ("OptimConfig", "momentum", 0.0),
 )

@@ -12,11 +12,13 @@ from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
 from dfa_core.layout import module_key
+from dfa_core.noise import Noise
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
 
 ERRORS = ("exact", "sign", "ternary")
+_MOST_BITS = 16
 
 
 def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
@@ -37,6 +39,13 @@ def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
     return levels * torch.where(length > 0, error.norm(dim=-1, keepdim=True) / length.clamp(min=1), 0)
 
 
+def levelled(projection: Tensor, bits: int) -> Tensor:
+    """The projection in 2^bits − 1 levels, evenly spaced from −m to m with m its largest absolute entry."""
+    largest = projection.abs().max()
+    steps = 2 ** (bits - 1) - 1  # on either side of zero
+    return torch.where(largest > 0, (projection / largest * steps).round() * (largest / steps), projection)
+
+
 @register("dfa", colour="#D55E00", order=10, standard=True)
 class DFA(FeedbackMethod):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
@@ -52,6 +61,9 @@ class DFA(FeedbackMethod):
         error: what of e is sent: exact, sign or ternary; see :func:`quantised`.
         threshold: of ternary, as a share of the largest entry of a batch's error.
         center: send e minus its mean over the samples, so that no drive common to all saturates the units.
+        noise: deviation of Gaussian noise on B_i e, relative to that of its entries in the batch.
+        bits: of the number that each entry of B_i e is read as, 2 or more; 0: as it is. An optical co-processor has
+            both (arXiv:2006.01475).
     """
 
     information = Information(
@@ -88,11 +100,18 @@ class DFA(FeedbackMethod):
         error: str = "exact",
         threshold: float = 0.1,
         center: bool = False,
+        noise: float = 0.0,
+        bits: int = 0,
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         if error not in ERRORS:
             raise FeedbackError(f"unknown error '{error}': choose one of {', '.join(ERRORS)}")
+        if noise < 0 or bits == 1 or not 0 <= bits <= _MOST_BITS:
+            raise FeedbackError(f"noise={noise}, bits={bits}: noise must be 0 or more, bits 0 or 2 to {_MOST_BITS}")
         self.error, self.threshold, self.center = error, threshold, center
+        self.noise, self.bits = noise, bits
+        if noise:
+            self.drawn = Noise(feedback_seed)
         self.feedback = nn.ModuleDict()
         for tap, mark in self.layout.taps.items():
             self.feedback[module_key(tap)] = FeedbackMatrices(
@@ -118,6 +137,8 @@ class DFA(FeedbackMethod):
         tap = self.layout.taps[forward_pass.tap]
         batch = forward_pass.error.shape[: tap.batch_dims]
         projected = self._matrices(forward_pass.tap)(self._sent(forward_pass.error.reshape(*batch, tap.width)))
+        if self.noise or self.bits:
+            projected = self._read(projected, f"{forward_pass.tap}/{forward_pass.nth}")
         signals: dict[str, Tensor | None] = {}
         for name, activation in forward_pass.activations.items():
             own_batch = activation.shape[: self.layout.points[name].batch_dims]
@@ -135,6 +156,21 @@ class DFA(FeedbackMethod):
         if self.center:
             error = error - error.flatten(0, -2).mean(0)
         return quantised(error, self.error, self.threshold)
+
+    def _read(self, projected: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+        """The projections as an instrument reads them. Points that share one have one reading."""
+        readings: dict[int, Tensor] = {}
+        for point, exact in projected.items():
+            if id(exact) not in readings:
+                read = exact
+                if self.noise:
+                    read = read + self.noise * exact.std() * self.drawn.normal_like(f"{name}/{point}", exact)
+                readings[id(exact)] = levelled(read, self.bits) if self.bits else read
+        return {point: readings[id(exact)] for point, exact in projected.items()}
+
+    def advance(self) -> None:
+        if self.noise:
+            self.drawn.advance()
 
     def _matrices(self, tap: str) -> FeedbackMatrices:
         matrices = self.feedback[module_key(tap)]

@@ -12,7 +12,7 @@ _LEARNED = {"structural": "every path from a feedback point to the scores begins
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 ARCHITECTURES = (
-    Architecture("mlp", "MLP", f"{_HERE}.config:MLPConfig", f"{_HERE}.mlp:MLP", skip=_LEARNED),
+    Architecture("mlp", "MLP", f"{_HERE}.config:PerceptronConfig", f"{_HERE}.mlp:MLP", skip=_LEARNED),
     Architecture("cnn", "CNN", f"{_HERE}.config:CNNConfig", f"{_HERE}.cnn:CNN", skip=_LEARNED),
     Architecture(
         "resnet",

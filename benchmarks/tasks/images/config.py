@@ -54,7 +54,7 @@ class ImagesConfig(TaskConfig):
 
 
 @dataclass
-class MLPConfig(ModelConfig):
+class PerceptronConfig(ModelConfig):
     """Fully connected layers: linear map, dropout, activation, batch norm."""
 
     width: int = 800

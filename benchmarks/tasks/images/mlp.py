@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from benchmarks.tasks.images.config import MLPConfig
+from benchmarks.tasks.images.config import PerceptronConfig
 from benchmarks.tasks.images.layers import MaskedLinear, activation, named_sequence
 from dfa_core import ErrorTap, FeedbackPoint
 
@@ -21,7 +21,7 @@ class MLP(nn.Module):
         samples: the largest batch that is trained on.
     """
 
-    def __init__(self, config: MLPConfig, shape: tuple[int, int, int], classes: int, samples: int) -> None:
+    def __init__(self, config: PerceptronConfig, shape: tuple[int, int, int], classes: int, samples: int) -> None:
         super().__init__()
         widths = [math.prod(shape), *[config.width] * config.layers]
         middle = config.layers // 2
@@ -51,7 +51,7 @@ class MLP(nn.Module):
         return self.tap(self.output(h))
 
 
-def _layer(linear: nn.Linear, width: int, config: MLPConfig) -> nn.Sequential:
+def _layer(linear: nn.Linear, width: int, config: PerceptronConfig) -> nn.Sequential:
     return named_sequence(
         linear=linear,
         dropout=nn.Dropout(config.dropout),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.tasks.images.cnn import CNN
-from benchmarks.tasks.images.config import CNNConfig, MLPConfig, ResNetConfig, ViTConfig
+from benchmarks.tasks.images.config import CNNConfig, PerceptronConfig, ResNetConfig, ViTConfig
 from benchmarks.tasks.images.layers import DenseMap, LocallyConnected, MaskedLinear
 from benchmarks.tasks.images.mlp import MLP
 from benchmarks.tasks.images.resnet import ResNet
@@ -24,9 +24,9 @@ def parameters(model) -> int:
     ("model", "count"),
     [
         # 3072 · 800 + 2 · 800² + 800 · 10, and the biases
-        (lambda: MLP(MLPConfig(), CIFAR, 10, 128), 2_457_600 + 1_280_000 + 8_000 + 2_410),
+        (lambda: MLP(PerceptronConfig(), CIFAR, 10, 128), 2_457_600 + 1_280_000 + 8_000 + 2_410),
         # 196-64-64-10 without biases: arXiv:2011.12428 with its images shrunk to 14 × 14
-        (lambda: MLP(MLPConfig(width=64, layers=2, bias=False), (1, 14, 14), 10, 32), 12_544 + 4_096 + 640),
+        (lambda: MLP(PerceptronConfig(width=64, layers=2, bias=False), (1, 14, 14), 10, 32), 12_544 + 4_096 + 640),
         # 5×5: 3-32-64-64, then 576-128-10
         (lambda: CNN(CNNConfig(), CIFAR, 10, 128), 2_432 + 51_264 + 102_464 + 73_856 + 1_290),
         # ResNet-20 with shortcuts of option A
@@ -38,7 +38,7 @@ def test_the_number_of_parameters_is_the_published_one(model, count):
 
 
 NETWORKS = {
-    "mlp": lambda shape: MLP(MLPConfig(width=32), shape, 10, 8),
+    "mlp": lambda shape: MLP(PerceptronConfig(width=32), shape, 10, 8),
     "cnn": lambda shape: CNN(CNNConfig(channels=[4, 6], hidden=16), shape, 10, 8),
     "resnet": lambda shape: ResNet(ResNetConfig(width=4), shape, 10, 8),
     "vit": lambda shape: ViT(ViTConfig(width=16, layers=2, heads=2, hidden=16), shape, 10, 8),
@@ -54,16 +54,16 @@ def test_every_network_takes_every_image(name, shape):
 
 def test_the_bottleneck_is_narrow_or_masked_in_the_middle_layer():
     """Two different experiments: a layer that is narrow, and a wide one of which little learns."""
-    narrow = MLP(MLPConfig(width=20, bottleneck=3), MNIST, 10, 8)
+    narrow = MLP(PerceptronConfig(width=20, bottleneck=3), MNIST, 10, 8)
     assert [layer.linear.out_features for layer in narrow.hidden] == [20, 3, 20]
-    masked = MLP(MLPConfig(width=20, kept_gradient=0.25), MNIST, 10, 8)
+    masked = MLP(PerceptronConfig(width=20, kept_gradient=0.25), MNIST, 10, 8)
     assert [isinstance(layer.linear, MaskedLinear) for layer in masked.hidden] == [False, True, False]
     assert [point.width for point in masked.modules() if isinstance(point, FeedbackPoint)] == [20] * 3
 
 
 def test_a_layer_is_a_map_then_dropout_then_the_activation_then_the_norm():
     """The released order of arXiv:1906.04554; behind the norm there is the feedback."""
-    layer = MLP(MLPConfig(width=5, batch_norm=True, dropout=0.5), MNIST, 10, 8).hidden[0]
+    layer = MLP(PerceptronConfig(width=5, batch_norm=True, dropout=0.5), MNIST, 10, 8).hidden[0]
     assert [type(module).__name__ for module in layer] == ["Linear", "Dropout", "Tanh", "BatchNorm1d", "FeedbackPoint"]
     block = CNN(CNNConfig(batch_norm=True), CIFAR, 10, 8).blocks[0]
     kinds = ["Conv2d", "Dropout2d", "Tanh", "BatchNorm2d", "MaxPool2d", "FeedbackPoint"]
@@ -76,7 +76,7 @@ def test_feedback_of_the_published_cnn_enters_where_it_is_published():
 
 
 def test_zero_weights_are_zero():
-    model = MLP(MLPConfig(width=5, initial="zeros", bias=False), MNIST, 10, 8)
+    model = MLP(PerceptronConfig(width=5, initial="zeros", bias=False), MNIST, 10, 8)
     assert not any(p.any() for p in model.parameters())
 
 
@@ -96,8 +96,8 @@ def test_the_equivalents_have_the_same_shapes(sharing, kind):
         (lambda: CNN(CNNConfig(channels=[4] * 6), MNIST, 10, 8), "nothing is left of the image"),
         (lambda: ViT(ViTConfig(patch=5), MNIST, 10, 8), "must divide the images' side of 28"),
         (lambda: ViTConfig(width=10, heads=4), "multiple of heads"),
-        (lambda: MLPConfig(kept_gradient=1.5), "must be 1 or less"),
-        (lambda: MLPConfig(layers=1, bottleneck=5), "needs two hidden layers"),
+        (lambda: PerceptronConfig(kept_gradient=1.5), "must be 1 or less"),
+        (lambda: PerceptronConfig(layers=1, bottleneck=5), "needs two hidden layers"),
     ],
 )
 def test_sizes_that_do_not_go_together_are_one_line(make, said):
