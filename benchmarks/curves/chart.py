@@ -68,6 +68,9 @@ class Chart:
     panels: tuple[Panel, ...]
     by_depth: bool = False
     counts: bool = False  # the horizontal axis counts: ticks at whole numbers, a mark at each vertex
+    marked: bool = False  # a mark at each vertex
+    logarithmic: bool = False  # the horizontal axis
+    shaded: bool = False  # lines are steps of one quantity, from dark to pale, and no methods
 
 
 def over_seeds(

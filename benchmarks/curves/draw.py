@@ -88,7 +88,7 @@ def _side_by_side(chart: Chart) -> Figure:
     columns = min(2, len(chart.panels))
     rows = -(-len(chart.panels) // columns)
     labels = {one.name: fill(one.label, _LONGEST) for panel in chart.panels for one in panel.series}
-    looks = _looks(labels)
+    looks = _shades(list(labels)) if chart.shaded else _looks(labels)
     entries = 4 if max(map(len, labels.values())) <= 24 else 1
     legend = 0.2 * sum(label.count("\n") + 1 for label in list(labels.values())[::entries])
     figure, head = _figure(chart, rows * PANEL_HEIGHT, legend)
@@ -99,7 +99,7 @@ def _side_by_side(chart: Chart) -> Figure:
             axes.set_xlim(0.7, 0.3 + max(one.x[-1] for other in chart.panels for one in other.series))
         for series in panel.series:
             look = looks[series.name]
-            handles[series.name] = _line(axes, panel, series, look.colour, look.dashes, chart.counts)
+            handles[series.name] = _line(axes, panel, series, look.colour, look.dashes, chart.counts or chart.marked)
             if series.seeds > 1:
                 axes.fill_between(series.x, series.low, series.high, color=look.colour, alpha=0.15, linewidth=0)
     shown, top = [handles[name] for name in labels], 1 - head / figure.get_figheight()
@@ -171,7 +171,10 @@ def _axes(
     axes.set_title(panel.title, loc="left", size=9)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(panel.label)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=chart.counts))
+    if chart.logarithmic:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=chart.counts))
     axes.xaxis.set_major_formatter(_PLAIN)
     if panel.logarithmic:
         axes.set_yscale("log")
@@ -195,6 +198,16 @@ def _looks(names: Iterable[str]) -> dict[str, _Look]:
     others = [name for name in names if name not in known]
     turns = {name: _OTHERS[number % len(_OTHERS)] for number, name in enumerate(others)}
     return {name: known.get(name) or turns[name] for name in names}
+
+
+def _shades(names: Sequence[str]) -> dict[str, _Look]:
+    """Steps of one quantity: from dark to pale, in two dash patterns in turn."""
+    shades = [matplotlib.colormaps["viridis"](0.88 * place / max(len(names) - 1, 1)) for place in range(len(names))]
+    dashes = (_SOLID, _DASHED)
+    return {
+        name: _Look(matplotlib.colors.to_hex(shade), dashes[place % 2])
+        for place, (name, shade) in enumerate(zip(names, shades, strict=True))
+    }
 
 
 def _look_of(name: str) -> _Look | None:

@@ -39,6 +39,16 @@ def searches(results: Path) -> Path:
     return evidence(results) / "tune"
 
 
+def study(results: Path, name: str) -> Path:
+    """The records of one companion study, a results folder of their own: its runs are no task as shipped."""
+    return results / "studies" / name
+
+
+def computed(results: Path) -> Path:
+    """What a study computes without a run."""
+    return results / "computed"
+
+
 def tables(results: Path) -> Path:
     """The tables, below their profile."""
     return results / "tables"

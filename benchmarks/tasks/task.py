@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dfa_core import Supervision
+from dfa_core import Method, Supervision
 
 
 class Task(ABC):
@@ -62,6 +62,13 @@ class Task(ABC):
     def alignment_supervision(self) -> Supervision:
         """The supervision that belongs to `alignment_loss`."""
         return self.supervision(next(iter(self.batches(0))))
+
+    def prepare(self, method: Method) -> None:  # noqa: B027  most tasks have nothing to do
+        """Called once before training, with the method that will train the model: for initial values that follow it."""
+
+    def dynamics(self, method: Method) -> Mapping[str, float]:
+        """Further numbers of the training, by metric, wherever its alignment is measured."""
+        return {}
 
     def rate_factors(self) -> Mapping[nn.Parameter, float]:
         """Factors on the learning rate of some of the model's parameters; all others learn at the rate itself."""

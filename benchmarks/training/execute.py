@@ -18,7 +18,7 @@ from benchmarks.settings.schema import TaskConfig
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import one_line
 from benchmarks.training import machine
-from benchmarks.training.alignment import alignment_row, has_alignment
+from benchmarks.training.alignment import alignment_row, has_alignment, undisturbed
 from benchmarks.training.checkpoint import Checkpoint, seed_everything
 from benchmarks.training.finish import finalize_record
 from benchmarks.training.interrupt import Interrupted
@@ -82,9 +82,17 @@ def execute(
 
 def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[int], dict[str, float]]:
     """The probe of an evaluation, given its number: the alignment at every ``every``-th one, 0 for none."""
-    if not every or not has_alignment(method):
+    if not every:
         return lambda evaluation: {}
-    return lambda evaluation: {} if evaluation % every else alignment_row(task, method)
+
+    def probe(evaluation: int) -> dict[str, float]:
+        if evaluation % every:
+            return {}
+        aligned = alignment_row(task, method) if has_alignment(method) else {}
+        with undisturbed(task):
+            return {**aligned, **task.dynamics(method)}
+
+    return probe
 
 
 def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:
@@ -133,6 +141,7 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
         options["feedback_seed"] = config.feedback_seed
     method = make_method(config.method.name, task.model, **options).to(device)
     _check_supervision(task, method)
+    task.prepare(method)
     seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
 

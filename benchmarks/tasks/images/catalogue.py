@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.catalogue.domain import Architecture, Domain, TableSpec, Task
-from benchmarks.catalogue.metric import ALIGNMENT
+from benchmarks.catalogue.metric import ALIGNMENT, NEITHER, Metric
 
 _HERE = "benchmarks.tasks.images"
 _LEARNED = {"structural": "every path from a feedback point to the scores begins with learned weights"}
@@ -22,6 +22,15 @@ ARCHITECTURES = (
         representative="cifar10/resnet",
     ),
     Architecture("vit", "ViT", f"{_HERE}.config:ViTConfig", f"{_HERE}.vit:ViT", representative="cifar10/vit"),
+    Architecture(
+        "mlp_seeds",
+        "MLP, several seeds",
+        f"{_HERE}.config:StackConfig",
+        builder=f"{_HERE}.stack:SeedsSideBySide",
+        metrics=("accuracy", "train_accuracy", "valid_accuracy"),
+        recipe_of="mlp",
+        recipe="several seeds",
+    ),
 )
 #: What sweeps of all profiles include unasked: each network once.
 _SHOWN = {"mnist": ("mlp", "cnn"), "cifar10": ("resnet", "vit")}
@@ -30,8 +39,8 @@ _SHOWN = {"mnist": ("mlp", "cnn"), "cifar10": ("resnet", "vit")}
 def _tasks() -> Iterator[Task]:
     for dataset in DATASETS:
         for one in ARCHITECTURES:
-            shown = one.name in _SHOWN.get(dataset, ())
-            yield Task(f"{dataset}/{one.name}", one.name, dataset, settings={} if shown else {"profiles": ["paper"]})
+            profiles = {} if one.name in _SHOWN.get(dataset, ()) else {"profiles": [] if one.recipe_of else ["paper"]}
+            yield Task(f"{dataset}/{one.name}", one.name, dataset, settings=profiles)
 
 
 DOMAIN = Domain(
@@ -42,6 +51,12 @@ DOMAIN = Domain(
     architectures=ARCHITECTURES,
     datasets=DATASETS,
     measures=("accuracy", "train_accuracy", "valid_accuracy"),
+    metrics=(
+        Metric("feedback_weight_cosine", "cosine of weights and feedback", NEITHER, 2, rerun_tolerance=0.1),
+        Metric("preactivation_cosine", "alignment before the activation", NEITHER, 2, rerun_tolerance=0.1),
+        Metric("seed_cosine", "cosine of the weights of two seeds", NEITHER, 2, rerun_tolerance=0.1),
+        Metric("bottom_first", "share of seeds whose lower layers align first", NEITHER, 2, rerun_tolerance=0.3),
+    ),
     tasks=tuple(_tasks()),
     tables=(
         TableSpec("overview_images", "Images, all methods side by side: test accuracy (%)", ("accuracy",)),

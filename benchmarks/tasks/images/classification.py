@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.catalogue.discovery import architectures
+from benchmarks.tasks.images.cnn import CNN
 from benchmarks.tasks.images.config import ImagesConfig
 from benchmarks.tasks.images.data import Batch, Part, TaskImages
+from benchmarks.tasks.images.dynamics import convolution_cosines
+from benchmarks.tasks.images.mlp import MLP
+from benchmarks.tasks.images.prealign import prealign
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.images.manifest import CLASSES
-from dfa_core import Classes, Supervision
+from dfa_core import Classes, Method, Supervision
 
 
 class ImageClassification(Task):
@@ -67,6 +71,14 @@ class ImageClassification(Task):
 
     def alignment_supervision(self) -> Supervision:
         return self.supervision(self._alignment_batch())
+
+    def prepare(self, method: Method) -> None:
+        if self.config.model.get("initial") == "prealigned":
+            assert isinstance(self.model, MLP)
+            prealign(self.model, method, next(iter(self.batches(0))).to(self._device))
+
+    def dynamics(self, method: Method) -> dict[str, float]:
+        return convolution_cosines(self.model, method) if isinstance(self.model, CNN) else {}
 
     def rate_factors(self) -> dict[nn.Parameter, float]:
         if self.config.hidden_loss == "mean":

@@ -65,7 +65,8 @@ class PerceptronConfig(ModelConfig):
     input_dropout: float = limited(PROBABILITY, 0.0)
     dropout: float = limited(PROBABILITY, 0.0)
     bias: bool = True
-    initial: str = limited(one_of("uniform", "zeros"), "uniform")  # U(±1/√inputs), PyTorch's own; or all weights 0
+    #: uniform: U(±1/√inputs), PyTorch's own; zeros: all weights; prealigned: with the feedback, see `prealign`
+    initial: str = limited(one_of("uniform", "zeros", "prealigned"), "uniform")
     bottleneck: int = limited(NOT_NEGATIVE, 0)  # width of the middle hidden layer; 0: as the others
     #: share of the middle layer's gradients (weights, bias, input) that a fixed random mask lets through
     kept_gradient: float = limited(POSITIVE, 1.0)
@@ -82,6 +83,22 @@ class PerceptronConfig(ModelConfig):
             raise ValueError(f"task.model.kept_gradient={self.kept_gradient}: must be 1 or less")
         if (self.bottleneck or self.kept_gradient < 1) and self.layers < 2:
             raise ValueError(f"task.model.layers={self.layers}: a bottleneck needs two hidden layers or more")
+
+
+@dataclass
+class StackConfig(ModelConfig):
+    """Perceptrons of several seeds, trained side by side with the same feedback."""
+
+    copies: int = 10
+    width: int = 64
+    layers: int = 2  # hidden ones
+    activation: str = limited(one_of("relu", "tanh", "none"), "relu")
+
+    def least_parameters(self) -> int:
+        return self.copies * ((self.layers - 1) * self.width**2 + self.width * _CLASSES)
+
+    def least_modules(self) -> int:
+        return self.layers
 
 
 @dataclass

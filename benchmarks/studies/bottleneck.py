@@ -1,0 +1,240 @@
+"""Narrow layers prevent alignment (arXiv:1906.04554, section 4), as released and as it would be measured cleanly.
+
+The released experiment keeps the middle layer 800 wide and lets a fixed random share b/800 of its gradients through, so
+that only so many of its weights learn; backprop's reference is masked as well. The clean one has a layer that is really
+narrow, and an unmasked reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.catalogue.reference import FILE, published
+from benchmarks.curves.chart import Chart, Panel
+from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study
+from benchmarks.studies.tell import above, line, near, rank_correlation, single, text
+from benchmarks.tables.claims import Claim
+from benchmarks.workers.plan import Selection
+
+#: Published sizes of the bottleneck, of 800.
+WIDTHS = (1, 3, 5, 8, 11, 18, 28, 46, 73, 118, 191, 308, 496, 800)
+_FULL = 800
+_POINT = "hidden.1.point"  # behind the bottleneck
+_TOLERANCES = {"cosine_bottleneck": 0.05, "train_accuracy": 2.0, "test_accuracy": 1.5}
+_ARMS = {"uniform": "standard", "prealigned": "prealigned"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of the study at a profile. widths: of the masked layer, of 800; narrow: of the clean experiment."""
+
+    width: int
+    rows: str
+    epochs: int
+    widths: tuple[int, ...]
+    seeds: tuple[int, ...]
+    arms: tuple[str, ...]
+    narrow: tuple[int, ...]
+    repeated: tuple[int, ...] = ()  # widths that run with two more seeds
+
+
+_SIZES = {
+    "smoke": Size(32, "500", 1, (1, 800), (0,), ("uniform", "prealigned"), (2,)),
+    "quick": Size(256, "10000", 10, (1, 11, 46, 118, 308, 800), (0,), ("uniform", "prealigned"), (2, 8, 32, 256)),
+    "long": Size(800, "null", 50, WIDTHS, (0,), ("uniform",), (), repeated=(1, 28, 191, 800)),
+    "paper": Size(800, "null", 50, WIDTHS, (0,), ("uniform", "prealigned"), (1, 11, 46, 191, 800)),
+}
+
+
+def _common(size: Size) -> list[str]:
+    """The released settings; the alignment is measured at the end."""
+    return [
+        f"task.model.width={size.width}",
+        "task.model.layers=3",
+        "task.model.activation=tanh",
+        "task.optim.kind=sgd",
+        "task.optim.lr=5e-4",
+        "task.hidden_loss=sum",
+        "task.valid_share=0.0",
+        "task.batch_size=128",
+        "task.alignment_samples=128",
+        "task.full_batches=true",
+        f"task.rows={size.rows}",
+        f"task.epochs={size.epochs}",
+        f"task.eval_every={max(1, size.epochs // 5)}",
+    ]
+
+
+_FEEDBACK = ["method.feedback=shared_gaussian", "method.scaling=width_error"]
+
+
+def _runs(profile: str) -> Iterator[Selection]:
+    size = _SIZES[profile]
+    for arm in size.arms:
+        for width in size.widths:
+            seeds = (*size.seeds, 1, 2) if width in size.repeated else size.seeds
+            masked = [f"task.model.kept_gradient={width / _FULL}", f"task.model.initial={arm}"]
+            yield Selection(profile, ["cifar10/mlp"], ["dfa"], seeds, [*_common(size), *_FEEDBACK, *masked])
+    for width in size.narrow:
+        narrow = [] if width == size.width else [f"task.model.bottleneck={width}"]
+        yield Selection(profile, ["cifar10/mlp"], ["dfa"], size.seeds, [*_common(size), *_FEEDBACK, *narrow])
+        yield Selection(profile, ["cifar10/mlp"], ["bp"], size.seeds, [*_common(size), *narrow])
+
+
+def _conclude(findings: Findings) -> Conclusion:
+    masked = findings.where(method__name="dfa", task__model__bottleneck=0)
+    claims = [*_published(masked), *_general(masked)]
+    return Conclusion(claims, [_sheet(masked), *_narrow_sheet(findings)], list(_charts(masked)))
+
+
+def _of_width(masked: Findings, width: int, arm: str = "uniform") -> Findings:
+    return masked.where(task__model__kept_gradient=width / _FULL, task__model__initial=arm)
+
+
+def _at(point: str) -> Callable[[Done], float]:
+    return lambda run: run.alignment(point)
+
+
+_bottleneck = _at(_POINT)
+
+
+_MEASURES = {
+    "cosine_bottleneck": _bottleneck,
+    "train_accuracy": lambda run: run.metric("train_accuracy"),
+    "test_accuracy": lambda run: run.metric("accuracy"),
+}
+
+
+def reference(width: int, arm: str, metric: str) -> float:
+    """The number of the released logs; NaN where there is none."""
+    key = ("bottleneck", "mlp_800x3", "cifar10", f"dfa_{_ARMS[arm]}_b{width}", metric)
+    found = {(k.domain, *k[1:]): one.value for k, one in published(FILE).items()}
+    return next((value for k, value in found.items() if k[1:] == key[1:]), math.nan)
+
+
+def _published(masked: Findings) -> Iterator[Claim]:
+    """Every number of the released logs, where the runs are the released ones."""
+    comparable = masked.data == "real" and any(run.setting("task.model.width") == _FULL for run in masked)
+    for width in WIDTHS if comparable else ():
+        runs = _of_width(masked, width)
+        for metric, tolerance in _TOLERANCES.items():
+            expected, found = reference(width, "uniform", metric), runs.over_seeds(_MEASURES[metric])
+            if len(runs):
+                yield masked.claim(
+                    f"released log, b = {width}",
+                    metric,
+                    found,
+                    f"{expected:g} ± {tolerance:g}",
+                    near(found, expected, tolerance),
+                )
+
+
+def _general(masked: Findings) -> Iterator[Claim]:
+    widths = [round(kept * _FULL) for kept in masked.values("task.model.kept_gradient")]
+    cosines = [_of_width(masked, width).over_seeds(_bottleneck) for width in widths]
+    rise = _difference(cosines[-1], cosines[0]) if len(cosines) > 1 else single(math.nan)
+    yield masked.claim(
+        "a bottleneck prevents alignment there", f"cosine, widest − b = {widths[0] if widths else '?'}", rise, "> 0.2",
+        above(rise, 0.2),
+    )  # fmt: skip
+    trained = [_of_width(masked, width).over_seeds(_MEASURES["train_accuracy"]).mean for width in widths]
+    order = single(rank_correlation(widths, trained))
+    yield masked.claim(
+        "training accuracy rises with the bottleneck's width", "rank correlation", order, "> 0.95", above(order, 0.95)
+    )
+    above_it = [_of_width(masked, width).over_seeds(_at("hidden.2.point")) for width in widths]
+    less = _difference(rise, _difference(above_it[-1], above_it[0])) if len(above_it) > 1 else single(math.nan)
+    yield masked.claim(
+        "the layer above changes less", "rise of the cosine at the bottleneck − above it", less, "> 0", above(less, 0)
+    )
+
+
+def _difference(a: Measured, b: Measured) -> Measured:
+    return single(a.mean - b.mean)
+
+
+def _sheet(masked: Findings) -> Sheet:
+    rows = []
+    for arm in masked.values("task.model.initial"):
+        for kept in masked.values("task.model.kept_gradient"):
+            width = round(kept * _FULL)
+            runs = _of_width(masked, width, arm)
+            if not len(runs):
+                continue
+            row = [_ARMS[arm], str(width)]
+            for metric, decimals in (("train_accuracy", 1), ("test_accuracy", 1), ("cosine_bottleneck", 3)):
+                expected = reference(width, arm, metric)
+                row += [
+                    text(runs.over_seeds(_MEASURES[metric]), decimals),
+                    "–" if math.isnan(expected) else f"{expected:g}",
+                ]
+            row += [text(runs.over_seeds(_at(point)), 3) for point in ("hidden.0.point", "hidden.2.point")]
+            rows.append([*row, str(len(runs))])
+    header = ("arm", "b", "train %", "log", "test %", "log", "cosine at the bottleneck", "log", "below", "above", "n")
+    notes = [
+        "b: of 800 weights' gradients that pass; log: the released one, one seed, full CIFAR-10, 50 epochs",
+        "training accuracy is that of the weights at the end; the log's is a mean over the last epoch's batches",
+    ]
+    return Sheet(
+        "released", "Bottleneck as released: a fixed mask on the middle layer's gradients", header, rows, notes
+    )
+
+
+def _narrow_sheet(findings: Findings) -> Iterator[Sheet]:
+    clean = findings.where(task__model__kept_gradient=1.0, task__model__initial="uniform")
+    widths = sorted({run.setting("task.model.bottleneck") or run.setting("task.model.width") for run in clean})
+    rows = []
+    for width in widths:
+        both = [
+            Findings(clean.study, clean.profile, tuple(
+                run for run in clean.where(method__name=method)
+                if (run.setting("task.model.bottleneck") or run.setting("task.model.width")) == width
+            ))
+            for method in ("dfa", "bp")
+        ]  # fmt: skip
+        dfa, bp = both
+        if len(dfa) and len(bp):
+            rows.append([str(width), *(text(one.over_seeds(_MEASURES["test_accuracy"]), 1) for one in (bp, dfa)),
+                         text(dfa.over_seeds(_bottleneck), 3)])  # fmt: skip
+    if rows:
+        header = ("width", "test % bp", "test % dfa", "cosine at the bottleneck")
+        yield Sheet("narrow", "A middle layer that is really narrow, with an unmasked reference", header, rows)
+
+
+def _charts(masked: Findings) -> Iterator[Chart]:
+    widths = [round(kept * _FULL) for kept in masked.values("task.model.kept_gradient")]
+    if len(widths) < 2:
+        return
+    titles = {"cosine_bottleneck": "alignment at the bottleneck", "test_accuracy": "test accuracy (%)"}
+    panels = []
+    for metric, title in titles.items():
+        found = {
+            _ARMS[arm]: [_of_width(masked, width, arm).over_seeds(_MEASURES[metric]) for width in widths]
+            for arm in masked.values("task.model.initial")
+        }
+        if masked.data == "real":
+            found["released log"] = [single(reference(width, "uniform", metric)) for width in widths]
+        series = tuple(line(name, widths, values) for name, values in found.items())
+        panels.append(Panel(metric, title, "cosine" if metric == "cosine_bottleneck" else "%", series))
+    yield Chart(
+        name="widths",
+        title="Bottleneck: alignment and accuracy by width",
+        subtitle=f"CIFAR-10 ({masked.data}), tanh, profile {masked.profile}; bands: 95% where there are several seeds",
+        x_label="bottleneck b, of 800",
+        panels=tuple(panels),
+        logarithmic=True,
+        shaded=True,
+        marked=True,
+    )
+
+
+STUDY = Study(
+    "bottleneck",
+    "Narrow layers prevent alignment",
+    "arXiv:1906.04554, section 4",
+    _conclude,
+    runs=lambda profile: tuple(_runs(profile)),
+    order=20,
+)

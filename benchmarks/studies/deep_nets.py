@@ -1,0 +1,301 @@
+"""Align, then memorise, in deep nets (arXiv:2011.12428): degeneracy breaking, label noise, order, data structure.
+
+Ten nets of 2 hidden layers of 64 share their feedback and nothing else. Under DFA their weights come to lie along each
+other, under backprop they do not: of all solutions DFA takes the one that aligns with its feedback.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.curves.chart import Chart, Panel, Series
+from benchmarks.statistics.bootstrap import t_quantile
+from benchmarks.studies.alignment_matrices import linear_grid, structure_grid
+from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Measured, Sheet, Study, measured
+from benchmarks.studies.tell import above, below, rank_correlation, single, text
+from benchmarks.tables.claims import Claim
+from benchmarks.workers.plan import Selection
+
+ACTIVATIONS = ("relu", "tanh")
+NOISES = (0.0, 0.1, 0.2, 0.5, 0.9)
+_WEIGHTS, _SIGNALS, _SEEDS = "feedback_weight_cosine", "preactivation_cosine", "seed_cosine"
+#: Cosine between seeds in the end that DFA is held to: after 300 epochs, as an independent run measured, and before.
+_SHARED = {"long": {"relu": 0.55, "tanh": 0.70}, "paper": {"relu": 0.55, "tanh": 0.70}}
+_SHARED_EARLY = {"relu": 0.2, "tanh": 0.2}
+_FEEDBACK = ["method.feedback=uniform", "method.scaling=width"]
+_SIX = 5  # hidden layers of the net whose layers' order is looked at
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size at a profile."""
+
+    copies: int
+    rows: str
+    epochs: int
+    noise_epochs: int
+    datasets: tuple[str, ...]
+    grid: tuple[tuple[float, float], ...]
+    linear_epochs: int
+    grid_epochs: int
+    seeds: int
+
+
+_CORNERS = ((0.2, 0.2), (0.2, 1.0), (1.0, 0.2), (1.0, 1.0))
+_NINE = tuple((a, b) for a in (0.2, 0.6, 1.0) for b in (0.2, 0.6, 1.0))
+_SIZES = {
+    "smoke": Size(3, "600", 2, 2, ("mnist",), ((0.2, 0.2), (1.0, 1.0)), 2, 2, 1),
+    "quick": Size(5, "10000", 12, 12, ("mnist",), _CORNERS, 100, 60, 1),
+    "long": Size(10, "null", 300, 50, ("mnist",), _NINE, 600, 1500, 2),
+    "paper": Size(10, "null", 1000, 1000, ("mnist", "cifar10"), _NINE, 10_000, 10_000, 10),
+}
+
+
+def _runs(profile: str) -> Iterator[Selection]:
+    size = _SIZES[profile]
+    common, rows = ["feedback_seed=0", f"task.model.copies={size.copies}"], f"task.rows={size.rows}"
+    for dataset in size.datasets:
+        for activation in ACTIVATIONS:
+            own = [*common, rows, f"task.model.activation={activation}", f"task.epochs={size.epochs}"]
+            yield Selection(profile, [f"{dataset}/mlp_seeds"], ["dfa"], (0,), [*own, *_FEEDBACK])
+            yield Selection(profile, [f"{dataset}/mlp_seeds"], ["bp"], (0,), own)
+    for noise in NOISES:
+        own = [*common, *_FEEDBACK, rows, f"task.label_noise={noise}", f"task.epochs={size.noise_epochs}"]
+        yield Selection(profile, ["mnist/mlp_seeds"], ["dfa"], (1,), own)
+    deep = [f"task.model.layers={_SIX}", "task.model.width=100", "task.model.activation=tanh", "task.rows=3200"]
+    clock = ["task.epochs=null", "task.steps=400", "task.eval_every=20"]
+    yield Selection(profile, ["mnist/mlp_seeds"], ["dfa"], (0,), [*common, *_FEEDBACK, *deep, *clock])
+
+
+def _computations(profile: str) -> Sequence[Computation]:
+    size = _SIZES[profile]
+    grid = [list(pair) for pair in size.grid]
+    linear = {"grid": grid, "dims": 16, "width": 100, "layers": 3, "lr": 1e-4, "epochs": size.linear_epochs,
+              "seeds": size.seeds}  # fmt: skip
+    structure = {"grid": grid, "activations": list(ACTIVATIONS), "dims": 10, "width": 100, "lr": 1e-3,
+                 "epochs": size.grid_epochs, "seeds": size.seeds}  # fmt: skip
+    return (
+        Computation("linear", 1, linear, linear_grid),
+        Computation("linear_of_four", 1, {**linear, "grid": grid[-1:], "layers": 4}, linear_grid),
+        Computation("structure", 1, structure, structure_grid),
+    )
+
+
+def _conclude(findings: Findings) -> Conclusion:
+    dynamics = Findings(findings.study, findings.profile, tuple(run for run in findings if run.record.seed == 0))
+    two_layers = dynamics.where(task__model__layers=2)
+    noisy = Findings(findings.study, findings.profile, tuple(run for run in findings if run.record.seed == 1))
+    claims = [
+        *_seeds_claims(two_layers),
+        *_decline_claims(two_layers),
+        *_noise_claims(noisy),
+        *_order_claims(dynamics.where(task__model__layers=_SIX)),
+        *_linear_claims(findings),
+        *_structure_claims(findings),
+    ]
+    return Conclusion(claims, list(_sheets(findings, two_layers)), [*_charts(two_layers), *_noise_charts(noisy)])
+
+
+# Measures of a run, in which every number is a mean over copies with a standard error ---------------------------------
+
+
+def last(run: Done, name: str) -> Measured:
+    """The last value of a column that is a mean over copies, with its interval by the standard error beside it."""
+    values, errors = run.column(name), run.column(f"{name}/error")
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return single(math.nan)
+    copies = int(run.setting("task.model.copies"))
+    half = t_quantile(0.975, copies - 1) * float(errors[known[-1]]) if copies > 1 else math.nan
+    value = float(values[known[-1]])
+    return Measured(value, value - half, value + half, copies)
+
+
+def _at_epoch(run: Done, name: str, epoch: int) -> float:
+    """The value at the first evaluation at or behind an epoch; NaN where the run ended before."""
+    values = run.column(name)[run.column("epoch") >= epoch]
+    return float(values[0]) if len(values) else math.nan
+
+
+def _only(findings: Findings, **settings: object) -> Done | None:
+    """The one run with these settings."""
+    runs = findings.where(**settings).runs
+    return runs[0] if runs else None
+
+
+# Claims -------------------------------------------------------------------------------------------------------------
+
+
+def _seeds_claims(runs: Findings) -> Iterator[Claim]:
+    for dataset in sorted({run.record.dataset for run in runs}):
+        for activation in ACTIVATIONS:
+            of_one = runs.of_task(f"{dataset}/mlp_seeds").where(task__model__activation=activation)
+            bound = _SHARED.get(runs.profile, _SHARED_EARLY)[activation]
+            dfa, bp = (_only(of_one, method__name=method) for method in ("dfa", "bp"))
+            if dfa is None or bp is None:
+                continue
+            found, other = last(dfa, _SEEDS), last(bp, _SEEDS)
+            yield of_one.claim(
+                f"{dataset}, {activation}: DFA leads all seeds to one solution", "cosine between seeds, dfa", found,
+                f"≥ {bound:g}", above(found, bound),
+            )  # fmt: skip
+            yield of_one.claim(
+                f"{dataset}, {activation}: backprop does not", "cosine between seeds, bp", other, "within ± 0.05",
+                None if math.isnan(other.mean) else abs(other.mean) <= 0.05,
+            )  # fmt: skip
+
+
+def _decline_claims(runs: Findings) -> Iterator[Claim]:
+    """Alignment rises, peaks and declines: its largest value lies within the training, and the last one below it."""
+    for activation in ACTIVATIONS:
+        run = _only(runs.of_task("mnist/mlp_seeds"), task__model__activation=activation, method__name="dfa")
+        for name, title in ((_WEIGHTS, "weight"), (_SIGNALS, "gradient")):
+            values = np.empty(0) if run is None else run.column(name)
+            values = values[np.isfinite(values)]
+            fall = single(float(values.max() - values[-1]) if len(values) > 2 else math.nan)
+            yield runs.claim(
+                f"{activation}: total {title} alignment rises, peaks and declines", "its peak − its last value", fall,
+                "> 0.005", above(fall, 0.005),
+            )  # fmt: skip
+
+
+def _noise_claims(noisy: Findings) -> Iterator[Claim]:
+    clean, worst = (_only(noisy, task__label_noise=noise) for noise in (0.0, 0.9))
+    if clean is None or worst is None:
+        return
+    epochs = int(clean.column("epoch")[-1])
+    for epoch, bound, claim, early in (
+        (1, 0.1, "label noise delays alignment", True),
+        (epochs, 0.9, "and does not lower it in the end", False),
+    ):
+        ratio = single(_at_epoch(worst, _SIGNALS, epoch) / _at_epoch(clean, _SIGNALS, epoch))
+        quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"
+        shown = below(ratio, bound) if early else above(ratio, bound)
+        yield noisy.claim(claim, quantity, ratio, f"{'<' if early else '≥'} {bound:g}", shown)
+
+
+def _order_claims(runs: Findings) -> Iterator[Claim]:
+    run = runs.runs[0] if len(runs) else None
+    shares = np.empty(0) if run is None else run.column("bottom_first")
+    middle = single(float(shares[len(shares) // 2]) if len(shares) else math.nan)
+    yield runs.claim(
+        "layers align from bottom to top", "share of seeds in which hidden layers 2 to 5 align in this order, half way",
+        middle._replace(n=int(run.setting("task.model.copies")) if run else 0), "≥ 0.9",
+        None if math.isnan(middle.mean) else middle.mean >= 0.9,
+    )  # fmt: skip
+
+
+def _linear_claims(findings: Findings) -> Iterator[Claim]:
+    nets = [*findings.computed.get("linear", []), *findings.computed.get("linear_of_four", [])]
+    worst = single(max((net["error"] for net in nets), default=math.nan))
+    yield findings.claim(
+        "linear nets from zero weights keep the form F A Fᵀ", "distance of the weights from the recursion", worst,
+        "≤ 1e-10", below(worst, 1e-10),
+    )  # fmt: skip
+    grid = findings.computed.get("linear", [])
+    order = single(rank_correlation([max(net["conditions"]) for net in grid], [net["gradients"] for net in grid]))
+    yield findings.claim(
+        "the better conditioned the alignment matrices, the better the alignment",
+        "rank correlation of condition number and gradient alignment", order._replace(n=len(grid)), "< −0.5",
+        below(order, -0.5),
+    )  # fmt: skip
+
+
+def _structure_claims(findings: Findings) -> Iterator[Claim]:
+    nets = findings.computed.get("structure", [])
+    for activation in ACTIVATIONS:
+        isotropic, correlated = (
+            measured(
+                [n["gradients"] for n in nets if n["activation"] == activation and n["alpha"] == n["beta"] == corner]
+            )
+            for corner in (1.0, 0.2)
+        )
+        gap = single(isotropic.mean - correlated.mean)
+        yield findings.claim(
+            f"{activation}: correlated inputs hinder alignment", "gradient alignment at α = β = 1 minus at α = β = .2",
+            gap, "> 0", above(gap, 0),
+        )  # fmt: skip
+
+
+# Tables and figures -------------------------------------------------------------------------------------------------
+
+
+def _sheets(findings: Findings, dynamics: Findings) -> Iterator[Sheet]:
+    rows = []
+    for run in dynamics:
+        values = [text(last(run, name), 3) for name in (_SEEDS, _WEIGHTS, _SIGNALS)]
+        rows.append([
+            run.record.dataset, str(run.setting("task.model.activation")), run.record.method,
+            f"{run.metric('train_accuracy'):.1f}", f"{run.metric('accuracy'):.1f}", *values,
+        ])  # fmt: skip
+    header = ("data", "activation", "training", "train %", "test %", "seeds' cosine", "weights", "gradients")
+    yield Sheet("degeneracy", "Several seeds with the same feedback: what they share in the end", header, rows)
+    if nets := findings.computed.get("linear"):
+        rows = [
+            [f"{net['alpha']:g}", f"{net['beta']:g}", *(f"{c:.2f}" for c in net["conditions"]),
+             f"{net['weights']:.3f}", f"{net['gradients']:.3f}", f"{net['error']:.1e}"]
+            for net in nets
+        ]  # fmt: skip
+        columns = ("α", "β", "cond A₂", "cond A₃", "weights", "gradients", "off the recursion")
+        yield Sheet("linear", "Linear nets from zero weights: conditioning and alignment", columns, rows)
+
+
+def _charts(runs: Findings) -> Iterator[Chart]:
+    titles = {_SEEDS: "cosine between seeds", _SIGNALS: "gradient alignment", _WEIGHTS: "weight alignment"}
+    panels = []
+    for name, title in titles.items():
+        lines = [_line(run, name, f"{run.setting('task.model.activation')}, {run.record.method}") for run in runs
+                 if run.record.dataset == "mnist"]  # fmt: skip
+        if known := tuple(line for line in lines if line is not None):
+            panels.append(Panel(name, title, "cosine", known))
+    if panels:
+        yield _chart("dynamics", "Align, then memorise: several seeds, one feedback", panels, runs)
+
+
+def _noise_charts(noisy: Findings) -> Iterator[Chart]:
+    panels = []
+    for name, title in ((_SIGNALS, "gradient alignment"), (_WEIGHTS, "weight alignment")):
+        lines = [_line(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]
+        if known := tuple(line for line in lines if line is not None):
+            panels.append(Panel(name, title, "cosine", known))
+    if panels:
+        yield _chart("noise", "Label noise delays alignment", panels, noisy)
+
+
+def _chart(name: str, title: str, panels: Sequence[Panel], runs: Findings) -> Chart:
+    return Chart(
+        name=name,
+        title=title,
+        subtitle=f"MNIST at 14 × 14 ({runs.data}), 2 hidden layers of 64, profile {runs.profile}; bands: 95%, seeds",
+        x_label="epochs",
+        panels=tuple(panels),
+        logarithmic=True,
+        shaded=True,
+    )
+
+
+def _line(run: Done, name: str, label: str) -> Series | None:
+    """A column over epochs with the band of its standard error."""
+    values, errors = run.column(name), run.column(f"{name}/error")
+    known = np.isfinite(values)
+    if known.sum() < 2:
+        return None
+    copies = int(run.setting("task.model.copies"))
+    half = t_quantile(0.975, max(copies - 1, 1)) * np.nan_to_num(errors[known])
+    epochs, mean = run.column("epoch")[known], values[known]
+    return Series(label, label, epochs, mean, mean - half, mean + half, copies)
+
+
+STUDY = Study(
+    "deep_nets",
+    "Align, then memorise: deep nets",
+    "arXiv:2011.12428",
+    _conclude,
+    runs=lambda profile: tuple(_runs(profile)),
+    computations=_computations,
+    order=40,
+)

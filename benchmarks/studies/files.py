@@ -1,0 +1,68 @@
+"""The files of a study: its folder of results, and what a conclusion is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmarks.curves.draw import svg
+from benchmarks.records import paths
+from benchmarks.records.record import write_atomically
+from benchmarks.records.result_set import ResultSet
+from benchmarks.studies.computed import read
+from benchmarks.studies.study import Conclusion, Done, Findings, Sheet, Study
+from benchmarks.tables.claims import Claim, claims_text, read_claims
+from benchmarks.tables.text import comma_separated
+
+
+def findings_of(study: Study, profile: str, results: Path) -> Findings:
+    """What there is of a study: its records and packs, and its computations.
+
+    Raises:
+        BadInput: a file that cannot be read; one line.
+    """
+    folder = paths.study(results, study.name)
+    runs: tuple[Done, ...] = ()
+    if paths.records(folder).is_dir() or paths.evidence(folder).is_dir():
+        found = ResultSet.load(folder).select([profile])
+        histories = found.histories
+        runs = tuple(Done(one.record, histories.get(one.record.run_id)) for one in found.runs)
+    ok = tuple(run for run in runs if run.record.status == "ok")
+    return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)))
+
+
+def write(study: Study, conclusion: Conclusion, profile: str, results: Path) -> list[Path]:
+    """Write a conclusion: claims into ``studies.csv``, sheets as tables, charts as figures; returns the files."""
+    texts: dict[Path, str] = {}
+    kept = [one for one in read_claims(_claims_file(results)) if (one.study, one.profile) != (study.name, profile)]
+    texts[_claims_file(results)] = claims_text(_in_order([*kept, *conclusion.claims]))
+    for sheet in conclusion.sheets:
+        base = paths.tables(results) / "studies" / f"{study.name}_{sheet.name}"
+        texts[base.with_suffix(".csv")] = comma_separated(sheet.header, sheet.rows)
+        texts[base.with_suffix(".md")] = markdown(sheet, study, profile)
+    for chart in conclusion.charts:
+        texts[paths.figures(results) / "studies" / f"{study.name}_{chart.name}.svg"] = svg(chart)
+    for path, text in texts.items():
+        write_atomically(path, text)
+    return list(texts)
+
+
+def markdown(sheet: Sheet, study: Study, profile: str) -> str:
+    """A sheet as Markdown, with where it comes from."""
+    rows = tabulate(sheet.rows, headers=list(sheet.header), tablefmt="github", disable_numparse=True, stralign="right")
+    head = f"# {sheet.title}\n\n{study.title}: {study.source} · profile {profile}\n\n"
+    notes = "".join(f"- {note}\n" for note in sheet.notes)
+    return f"{head}{rows}\n" + (f"\n{notes}" if notes else "")
+
+
+def _claims_file(results: Path) -> Path:
+    return paths.tables(results) / "studies.csv"
+
+
+def _in_order(claims: Sequence[Claim]) -> list[Claim]:
+    from benchmarks.studies.discovery import studies  # it imports every study
+
+    order = {name: place for place, name in enumerate(studies())}
+    return sorted(claims, key=lambda one: (order.get(one.study, len(order)), one.profile))

@@ -1,0 +1,163 @@
+"""Scaling laws beyond backprop (arXiv:2210.14593): does DFA ever overtake backprop in compute?
+
+Transformers of several sizes learn WikiText-2. Through loss against compute a power law is fitted for each method, and
+the exponents are compared. Those of the source are known from a secondary source alone: they are shown beside ours, and
+are no reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmarks.curves.chart import Chart, Panel
+from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study, measured
+from benchmarks.studies.tell import above, below, line, single, text
+from benchmarks.tables.claims import Claim
+from benchmarks.workers.plan import Selection
+
+METHODS = ("bp", "dfa", "shallow")
+#: Products of a step, in units of those of the forward pass: backprop's two for each one, DFA's one, and none.
+_PRODUCTS = {"bp": 3.0, "dfa": 2.0, "shallow": 1.0}
+#: (width, layers) by profile.
+_SIZES = {
+    "smoke": ((16, 1), (32, 2)),
+    "quick": ((24, 2), (48, 2), (72, 3), (96, 4)),
+    "long": ((32, 2), (64, 2), (96, 3), (128, 4), (192, 5)),
+    "paper": ((64, 2), (128, 4), (256, 6), (512, 6)),
+}
+_EPOCHS = {"smoke": 1, "quick": 1, "long": 2, "paper": 10}
+_SEEDS = {"smoke": 1, "quick": 1, "long": 2, "paper": 3}
+_SECONDARY = "secondary source: bp −0.071, dfa −0.040, shallow −0.019"
+
+
+def _runs(profile: str) -> Iterator[Selection]:
+    for width, layers in _SIZES[profile]:
+        model = [
+            f"task.model.width={width}",
+            f"task.model.hidden={4 * width}",
+            f"task.model.layers={layers}",
+            "task.model.heads=2",
+            f"task.epochs={_EPOCHS[profile]}",
+            "task.alignment_every=0",
+            "task.eval_every=1",
+        ]
+        yield Selection(profile, ["wikitext2/macro"], METHODS, range(_SEEDS[profile]), [*model, "alignment=false"])
+
+
+def block_parameters(run: Done) -> int:
+    """Weights of the blocks: 4 width² of the attention and 8 width² of the feed-forward network, in each."""
+    width, hidden = run.setting("task.model.width"), run.setting("task.model.hidden")
+    return int(run.setting("task.model.layers") * (4 * width**2 + 2 * width * hidden))
+
+
+def compute(run: Done) -> float:
+    """Multiplications of the training: products of a step × weights of the blocks × tokens."""
+    samples = run.record.samples_per_second * run.record.train_seconds
+    return _PRODUCTS[run.setting("method.name")] * block_parameters(run) * samples
+
+
+def loss(run: Done) -> float:
+    """Validation loss, nats per token."""
+    return math.log(run.metric("valid_perplexity"))
+
+
+def exponent(runs: Sequence[Done]) -> float:
+    """The slope of ln(loss) over ln(compute); NaN of fewer than two sizes."""
+    points = np.array([(math.log(compute(run)), math.log(loss(run))) for run in runs if math.isfinite(loss(run))])
+    if len({run.setting("task.model.width") for run in runs}) < 2:
+        return math.nan
+    slope: float = np.polyfit(points[:, 0], points[:, 1], 1)[0]
+    return float(slope)
+
+
+def _by_seed(findings: Findings, method: str) -> Measured:
+    """The exponent, with an interval over seeds where there are several."""
+    runs = findings.where(method__name=method)
+    seeds = sorted({run.record.seed for run in runs})
+    return measured([exponent([run for run in runs if run.record.seed == seed]) for seed in seeds], findings.study)
+
+
+def _conclude(findings: Findings) -> Conclusion:
+    exponents = {method: _by_seed(findings, method) for method in METHODS}
+    return Conclusion(list(_claims(findings, exponents)), [_sheet(findings, exponents)], list(_charts(findings)))
+
+
+def _claims(findings: Findings, exponents: dict[str, Measured]) -> Iterator[Claim]:
+    bp = exponents["bp"]
+    yield findings.claim(
+        "backprop's own curve is not flat: data do not limit it", "exponent of bp", bp, "< −0.01", below(bp, -0.01)
+    )
+    for steeper, flatter in (("bp", "dfa"), ("dfa", "shallow")):
+        gap = single(exponents[flatter].mean - exponents[steeper].mean)
+        yield findings.claim(
+            f"loss falls faster with compute under {steeper} than under {flatter}",
+            f"exponent of {flatter} − exponent of {steeper}", gap, f"> 0; {_SECONDARY}", above(gap, 0),
+        )  # fmt: skip
+    worst = _smallest_excess(findings)
+    yield findings.claim(
+        "DFA never overtakes backprop, its cheaper step included", "least loss of dfa above bp's curve (nats)", worst,
+        "> 0", above(worst, 0),
+    )  # fmt: skip
+
+
+def _smallest_excess(findings: Findings) -> Measured:
+    """The least that a run of dfa lies above the line through backprop's, at its own compute."""
+    bp, dfa = ([run for run in findings.where(method__name=method)] for method in ("bp", "dfa"))
+    if len({run.setting("task.model.width") for run in bp}) < 2 or not dfa:
+        return single(math.nan)
+    slope, offset = np.polyfit([math.log(compute(r)) for r in bp], [math.log(loss(r)) for r in bp], 1)
+    return single(min(loss(run) - math.exp(offset + slope * math.log(compute(run))) for run in dfa))
+
+
+def _sizes(findings: Findings) -> list[int]:
+    return sorted({block_parameters(run) for run in findings})
+
+
+def _sheet(findings: Findings, exponents: dict[str, Measured]) -> Sheet:
+    rows = []
+    for size in _sizes(findings):
+        for method in METHODS:
+            runs = [run for run in findings.where(method__name=method) if block_parameters(run) == size]
+            if runs:
+                losses = measured(map(loss, runs), findings.study)
+                rows.append([f"{size:,}", method, f"{compute(runs[0]):.2e}", text(losses, 3), str(len(runs))])
+    notes = [f"exponent of {method}: {text(found, 3)}" for method, found in exponents.items()]
+    header = ("weights in blocks", "training", "multiplications", "validation loss (nats)", "n")
+    return Sheet("sizes", "Loss and compute by size", header, rows, notes)
+
+
+def _charts(findings: Findings) -> Iterator[Chart]:
+    series = []
+    for method in METHODS:
+        by_size = [
+            [run for run in findings.where(method__name=method) if block_parameters(run) == size]
+            for size in _sizes(findings)
+        ]
+        known = [runs for runs in by_size if runs]
+        if known:
+            places = [compute(runs[0]) for runs in known]
+            series.append(line(method, places, [measured(map(loss, runs), findings.study) for runs in known]))
+    if series and len(series[0].x) > 1:
+        panel = Panel("loss", "validation loss", "nats per token", tuple(series), logarithmic=True)
+        yield Chart(
+            name="loss",
+            title="Loss against compute",
+            subtitle=f"Transformer, macro, WikiText-2 ({findings.data}), profile {findings.profile}",
+            x_label="multiplications of the training",
+            panels=(panel,),
+            logarithmic=True,
+            marked=True,
+        )
+
+
+STUDY = Study(
+    "scaling",
+    "Scaling: loss against compute",
+    "arXiv:2210.14593",
+    _conclude,
+    runs=lambda profile: tuple(_runs(profile)),
+    order=70,
+)
