@@ -34,6 +34,7 @@ MAY_KNOW = {
     "benchmarks.conformance": ("benchmarks.workers",),
     "benchmarks.submit": ("benchmarks.workers", "benchmarks.statistics"),
     "benchmarks.tune": ("benchmarks.workers", "benchmarks.tables"),
+    "benchmarks.studies": ("benchmarks.workers", "benchmarks.curves"),
     "datasets.core": (),
     "datasets.fetch": ("datasets.core",),
     "datasets.pickles": ("datasets.core",),

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.order_parameters import Student, Teacher, generalisation_error, integrate
 from benchmarks.studies.study import Computation, Conclusion, Findings, Json, Sheet, Study, measured
-from benchmarks.studies.teacher_student import draw_students, draw_teacher, simulate, test_error
+from benchmarks.studies.teacher_student import draw_students, draw_teacher, sampled_error, simulate
 from benchmarks.studies.tell import above, below, line, single, text
 from benchmarks.tables.claims import Claim
 
@@ -105,14 +105,14 @@ def relu(inputs: int, until: float, copies: int) -> Json:
     for name, feedback in (("right", [1.0, 0.8]), ("one wrong", [1.0, -0.8]), ("both wrong", [-1.0, -0.8])):
         weights = draw_students(4, 2, inputs, _STD, np.random.default_rng(1))
         end = simulate(weights, teacher_weights, teacher, _RATE, [until], np.array(feedback), rng, "relu")[-1]
-        found[name] = test_error(end, teacher_weights, teacher, rng, "relu").tolist()
+        found[name] = sampled_error(end, teacher_weights, teacher, rng, "relu").tolist()
     for hidden in (2, 4, 8):
         draws = np.random.default_rng(hidden)
         feedback_of = draws.choice([-1.0, 1.0], size=(copies, hidden))
         weights = draw_students(copies, hidden, inputs, _STD, draws)
         end = simulate(weights, teacher_weights, teacher, _RATE, [until], feedback_of, rng, "relu")[-1]
         found[f"{hidden} units"] = {
-            "error": test_error(end, teacher_weights, teacher, rng, "relu").tolist(),
+            "error": sampled_error(end, teacher_weights, teacher, rng, "relu").tolist(),
             "positive": (feedback_of > 0).sum(1).tolist(),
         }
     return found

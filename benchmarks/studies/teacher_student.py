@@ -79,7 +79,7 @@ def simulate(
     return found
 
 
-def test_error(
+def sampled_error(
     weights: Weights, teacher_weights: np.ndarray, teacher: Teacher, rng: np.random.Generator, activation: str = "erf"
 ) -> np.ndarray:
     """ε_g = ½ ⟨(ŷ − y)²⟩ of each copy on 20,000 fresh inputs, ``(copies,)``."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,21 @@ from dfa_core import DFA, FeedbackPoint, Method
 
 if TYPE_CHECKING:
     from benchmarks.tasks.images.cnn import CNN
-    from benchmarks.tasks.images.stack import Stack
+
+
+class Stacked(Protocol):
+    """Networks side by side: called with pixels ``(copies, n, inputs)``, scores ``(copies, n, classes)``."""
+
+    activation: nn.Module
+    points: nn.ModuleList
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
 
 WEIGHTS, SIGNALS = "feedback_weight_cosine", "preactivation_cosine"
 
 
-def stack_dynamics(weights: Sequence[Tensor], model: Stack, method: Method, batch: Batch) -> dict[str, float]:
+def stack_dynamics(weights: Sequence[Tensor], model: Stacked, method: Method, batch: Batch) -> dict[str, float]:
     """What a stack of networks is measured by: means over its copies.
 
     Args:
@@ -85,7 +94,7 @@ def matrix_of(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
     return (layer(basis) - layer(torch.zeros(1, *shape))).flatten(1)
 
 
-def _signal_cosines(model: Stack, method: DFA, batch: Batch) -> dict[str, float]:
+def _signal_cosines(model: Stacked, method: DFA, batch: Batch) -> dict[str, float]:
     """The gradient alignment of each hidden layer and in total, mean over copies and samples."""
     before: list[Tensor] = []
     hook = model.activation.register_forward_hook(lambda module, inputs, output: before.append(inputs[0]))

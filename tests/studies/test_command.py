@@ -1,0 +1,152 @@
+"""The command: every study plans, runs, concludes and publishes; what is wrong is one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from benchmarks.records import paths
+from benchmarks.studies import __main__ as command
+from benchmarks.studies import computed, publish
+from benchmarks.studies.discovery import studies
+from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study
+from benchmarks.studies.tell import above
+from benchmarks.tables.claims import read_claims
+from benchmarks.workers import workload
+from benchmarks.workers.plan import Selection, plan
+from tests.helpers.trials import Inline
+
+pytestmark = pytest.mark.usefixtures("folder")
+NAMES = (
+    "best_practices",
+    "bottleneck",
+    "shallow_theory",
+    "deep_nets",
+    "convolutions",
+    "carry_over",
+    "scaling",
+    "optics",
+)
+
+
+def call(*arguments, monkeypatch, capsys):
+    """Exit status, and what the command said."""
+    monkeypatch.setattr(sys, "argv", ["studies", *arguments])
+    try:
+        command.main()
+        status = 0
+    except SystemExit as left:
+        status = left.code
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_all_studies_are_found_in_their_order_and_named_in_the_help():
+    assert tuple(studies()) == NAMES
+    assert all(name in command.__doc__ for name in NAMES)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "long", "paper"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_can_be_planned_at_every_profile(name, profile):
+    """A setting that is misspelt would be found hours into a study."""
+    study = studies()[name]
+    selections = study.runs(profile)
+    chosen = selections if profile == "smoke" else [selections[0], selections[-1]] if selections else []
+    for selection in chosen:
+        assert plan(selection.__class__(**{**vars(selection), "overrides": [*selection.overrides, "data=standin"]}))
+    computations = study.computations(profile)
+    assert selections or computations
+    assert len({one.name for one in computations}) == len(computations)
+    json.dumps([dict(one.settings) for one in computations])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_concludes_from_nothing(name):
+    """What was not run is not testable, and no reason to fail."""
+    conclusion = studies()[name].conclude(Findings(name, "smoke", ()))
+    assert all(one.verdict.value == "not testable here" for one in conclusion.claims)
+    assert not conclusion.charts
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A study of one run and one computation, in the place of all others; trained in this process."""
+    calls: list[int] = []
+
+    def compute(value: int) -> int:
+        calls.append(value)
+        return value + 1
+
+    def conclude(findings: Findings) -> Conclusion:
+        found = findings.over_seeds(lambda run: run.metric("accuracy"))
+        rows = [[str(findings.computed.get("number", "–")), str(len(findings))]]
+        return Conclusion(
+            [findings.claim("it learns", "accuracy", found, "> 0", above(found, 0))],
+            [Sheet("sheet", "A sheet", ("number", "runs"), rows)],
+        )
+
+    selection = Selection("smoke", ["citation/gcn_cora"], ["bp"], (0,), ["task.epochs=2"])
+    study = Study(
+        "toy", "A toy", "nowhere", conclude, lambda profile: (selection,),
+        lambda profile: (Computation("number", 1, {"value": 41}, compute),),
+    )  # fmt: skip
+    monkeypatch.setattr(command, "chosen", lambda names: [study])
+    monkeypatch.setattr(workload, "Pool", Inline)
+    monkeypatch.setattr(Inline, "done", [], raising=False)
+    return calls
+
+
+def test_a_study_runs_concludes_and_goes_on_where_it_was(toy, monkeypatch, capsys, tmp_path):
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and "it learns" in out and "shown" in out
+    (claim,) = read_claims(paths.tables(tmp_path) / "studies.csv")
+    assert claim.study == "toy" and claim.profile == "smoke" and claim.data == "stand-in" and claim.n == 1
+    assert "42" in (paths.tables(tmp_path) / "studies" / "toy_sheet.md").read_text()
+    status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and "are recorded already" in out and toy == [41]
+    assert len(read_claims(paths.tables(tmp_path) / "studies.csv")) == 1
+
+
+def test_what_is_published_rests_on_packs_alone(toy, monkeypatch, capsys, tmp_path):
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    status, _, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    public = paths.published(tmp_path)
+    (claim,) = read_claims(paths.tables(public) / "studies.csv")
+    assert status == 0 and claim.verdict.value == "shown"
+    assert (paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz").exists()
+    assert list(paths.computed(paths.study(public, "toy")).glob("number-*.json"))
+    status, _, _ = call(f"results={public}", "profile=smoke", "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and read_claims(paths.tables(public) / "studies.csv") == [claim]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("botleneck",), "unknown study 'botleneck': did you mean bottleneck"),
+        (("bottleneck", "profile=huge"), "profile=huge: choose smoke, quick, long, paper"),
+        (("bottleneck", "seeds=3"), "'seeds=3': a study takes profile, jobs"),
+        (("bottleneck", "run=perhaps"), "run=perhaps: choose true, false"),
+        (("bottleneck", "jobs=none"), "jobs='none': give the number of processes"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments, said, monkeypatch, capsys):
+    status, _, err = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2 and said in err and err.count("\n") == 1
+
+
+def test_a_damaged_result_of_a_computation_is_named(tmp_path):
+    one = Computation("number", 1, {"value": 1}, lambda value: value)
+    computed.compute(tmp_path, one)
+    computed.file_of(tmp_path, one).write_text("{}")
+    with pytest.raises(ValueError, match=r"number-.*\.json.*not the result of a computation.*delete it"):
+        computed.read(tmp_path, [one])
+
+
+def test_other_settings_or_another_version_are_computed_anew(tmp_path):
+    ones = [Computation("n", version, {"v": v}, lambda v: v) for version, v in ((1, 1), (1, 2), (2, 1))]
+    assert len({computed.file_of(tmp_path, one) for one in ones}) == 3
+    assert publish._ROWS > 2
