@@ -45,7 +45,7 @@ def study(results: Path, name: str) -> Path:
 
 
 def computed(results: Path) -> Path:
-    """What a study computes without a run."""
+    """Results that a study computes without a run."""
     return results / "computed"
 
 

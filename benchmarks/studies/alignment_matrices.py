@@ -54,7 +54,7 @@ def linear_net(
 
 
 def _inner(matrices: Sequence[np.ndarray], grams: Sequence[np.ndarray], x: np.ndarray) -> list[np.ndarray]:
-    """What each A_l's update multiplies: x, then c_1 … c_{L−1}, ``(n, …)`` each."""
+    """The factors of the updates of A_1 … A_L: x, then c_1 … c_{L−1}, ``(n, …)`` each."""
     found = [x]
     c = x @ matrices[0].T
     for matrix, gram in zip(matrices[1:], grams, strict=True):

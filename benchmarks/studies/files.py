@@ -18,7 +18,7 @@ from benchmarks.tables.text import comma_separated
 
 
 def findings_of(study: Study, profile: str, results: Path) -> Findings:
-    """What there is of a study: its records and packs, and its computations.
+    """Everything that is recorded of a study: records, packs, and results of computations.
 
     Raises:
         BadInput: a file that cannot be read; one line.

@@ -1,4 +1,4 @@
-"""What the optics of a photonic co-processor cost (arXiv:2006.01475, 2012.06373).
+"""The cost of a photonic co-processor's optics (arXiv:2006.01475, 2012.06373).
 
 It takes a ternary error, and reads the projection with noise and few levels. Each is a setting of ``dfa`` here. A trap:
 where all errors of a batch lie below the threshold the projection is zero, and whoever scales by its maximum gets NaN.

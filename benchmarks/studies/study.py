@@ -87,7 +87,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study has to conclude from: the runs and computations of one profile."""
+    """The runs and computations of one profile, from which a study concludes."""
 
     study: str
     profile: str
@@ -148,7 +148,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a study says."""
+    """The claims of a study, with its tables and charts."""
 
     claims: Sequence[Claim]
     sheets: Sequence[Sheet] = ()

@@ -101,6 +101,10 @@ def build_optimizer(task: Task, method: Method, config: OptimConfig) -> torch.op
     groups += method.parameter_groups()
     if config.kind == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    if config.momentum:
+        raise ValueError(
+            f"task.optim.momentum={config.momentum}: is of sgd; give task.optim.kind=sgd, or betas of adam"
+        )
     if config.kind != "adam":
         raise ValueError(f"task.optim.kind='{config.kind}': choose adam or sgd")
     return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps)

@@ -18,7 +18,7 @@ _OVERHEAD = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds once it is unpacked: its bytes and their SHA-256, 64 hex digits."""
+    """The content of a file once it is unpacked: its bytes and their SHA-256, 64 hex digits."""
 
     size: int
     sha256: str

@@ -37,7 +37,7 @@ class ImageManifest(Manifest):
         return [file.place(root) for file in self.files_in(root)]
 
     def missing(self, root: Path) -> list[RemoteFile]:
-        """Those that are not there; looks at names only."""
+        """The files that are not there; looks at names only."""
         return [file for file in self.files_in(root) if not is_file(file.place(root))]
 
     def fingerprint_in(self, root: Path) -> str:

@@ -24,6 +24,7 @@ TEXTS = {
     "method.feedback": "gaussian",
     "method.scaling": "none",
     "method.error": "sign",
+    "task.optim.kind": "sgd",
 }
 #: Chosen by the group, or without influence on a result.
 ELSEWHERE = {"task.suite", "task.domain", "task.architecture", "task.dataset", "task.name", "method.name"}

@@ -66,7 +66,7 @@ class TaskImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image: channels, height, width."""
+        """The shape of an image: channels, height, width."""
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 

@@ -37,7 +37,7 @@ WEIGHTS, SIGNALS = "feedback_weight_cosine", "preactivation_cosine"
 
 
 def stack_dynamics(weights: Sequence[Tensor], model: Stacked, method: Method, batch: Batch) -> dict[str, float]:
-    """What a stack of networks is measured by: means over its copies.
+    """Alignment within a stack of networks, and the cosine between them: means over its copies.
 
     Args:
         weights: of each layer, ``(copies, inputs, outputs)``.

@@ -45,6 +45,13 @@ def test_sgd_with_momentum_is_pytorchs():
     assert isinstance(loop.optimizer, torch.optim.SGD) and loop.optimizer.param_groups[0]["momentum"] == 0.9
 
 
+def test_momentum_without_sgd_is_refused():
+    """It would have no effect, and nobody would know."""
+    run = build("mnist/mlp", "bp", "task.optim.momentum=0.9")
+    with pytest.raises(ValueError, match=r"task\.optim\.momentum=0\.9: is of sgd"):
+        loop_of(run)
+
+
 def test_the_rate_itself_is_what_the_history_says():
     """With several rates the first group's is reported."""
     run = build("mnist/mlp", "dfa", *SGD, "task.hidden_loss=sum")
