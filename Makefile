@@ -20,7 +20,7 @@ HISTORY := $(PUBLISHED)/history/smoke.jsonl
 GATE := results/work/regression
 
 .DEFAULT_GOAL := help
-.PHONY: publish build help setup test coverage mutants lint format bench bench-all bench-methods bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
+.PHONY: studies publish build help setup test coverage mutants lint format bench bench-all bench-methods bench-smoke bench-long bench-paper speed tables curves embeddings report compare regression baseline trend data clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench-long: setup  ## real data, what two cores can train (profile long)
 
 bench-paper: setup  ## published settings (profile paper): make bench-paper TASKS=citation
 	$(SWEEP) profile=paper seeds=$(SEEDS)
+
+studies: setup  ## companion studies, a verdict for each claim (STUDY=bottleneck PROFILE=long; quick: a quarter of an hour)
+	$(PY) -m benchmarks.studies $(STUDY) profile=$(or $(PROFILE),quick) jobs=$(JOBS) $(ARGS)
 
 speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
 	$(PY) -m benchmarks.speed $(ARGS)

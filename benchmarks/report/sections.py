@@ -14,6 +14,7 @@ from benchmarks.catalogue.reference import paper_place
 from benchmarks.curves import AXES, Chart, TaskRuns, svgs
 from benchmarks.curves.alignment import alignment_chart
 from benchmarks.curves.learning import default_metrics, learning_chart
+from benchmarks.records import paths
 from benchmarks.report import pictures
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.files import embeddings, other_figures, renderings, samples
@@ -24,6 +25,7 @@ from benchmarks.report.headline import headline_figure
 from benchmarks.report.heat import heat_map
 from benchmarks.report.heat import svg as heat_svg
 from benchmarks.report.pictures import Picture
+from benchmarks.tables.claims import claims_table, read_claims
 from benchmarks.tables.data_source import REAL, data_title
 from benchmarks.tables.information import information_table
 from benchmarks.tables.table import Table, TableKind
@@ -39,6 +41,10 @@ _MATRIX = (
 )
 _TABLES = "Select a column's heading to sort by it. Notation: see How to read."
 _CURVES = "Mean over seeds; the band is what they span."
+_STUDIES = (
+    "When and why Direct Feedback Alignment works: what the companion papers say, and whether our runs show it. The "
+    "figures stand among the other figures below."
+)
 _COST = "Training time without evaluation and alignment, on the machine named with each record."
 _DEPTH = "At the end of training, at every feedback point; from the input upwards as far as the records say."
 _OVER_TIME = "Mean cosine at each feedback point while training goes on."
@@ -92,6 +98,7 @@ def sections_of(material: Material) -> list[Section]:
         Section("matrix", "Matrix", _MATRIX, tuple(_matrix(material))),
         Section("tables", "Tables", _TABLES, tuple(_by_domain(material, tables))),
         Section("curves", "Learning curves", _CURVES, tuple(_charts(material, learning, _LEARNING))),
+        Section("studies", "Companion studies", _STUDIES, tuple(_studies(material))),
         Section("cost", "Cost", _COST, tuple(_cost(material, tables, over_seconds))),
         Section("depth", "Alignment over depth", _DEPTH, tuple(_depth(material))),
         Section("alignment", "Alignment over training", _OVER_TIME, tuple(_charts(material, alignment, _ALIGNMENT))),
@@ -121,6 +128,12 @@ def _matrix(material: Material) -> Iterator[Group]:
     if heat and table and len(table.rows) > 1:
         yield Group("", (Drawing(Markup(heat_svg(heat, linked=True))), grid(table, material.provenance)))
         yield Group("Information", (grid(information_table(), material.provenance),))
+
+
+def _studies(material: Material) -> Iterator[Group]:
+    claims = read_claims(paths.tables(material.results.folder) / "studies.csv")
+    if table := claims_table(claims):
+        yield Group("", (grid(table, material.provenance),))
 
 
 def _drawing(figure: Forest) -> Drawing:

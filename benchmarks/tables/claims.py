@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from benchmarks.records.inputs import BadInput, read_bytes
+from benchmarks.tables.table import NONE, Column, Role, Table, TableKind, labels
 from benchmarks.tables.text import comma_separated
 
 #: Columns of ``studies.csv``; other tools read it, so they only ever grow at the end.
@@ -77,6 +78,42 @@ def read_claims(path: Path) -> list[Claim]:
         return [_claim(row) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(path, f"not a readable file of claims ({error})", _FIX_HINT) from error
+
+
+def claims_table(claims: Iterable[Claim]) -> Table | None:
+    """The claims as a table for the report; None without any."""
+    claims = list(claims)
+    if not claims:
+        return None
+    return Table(
+        kind=TableKind.CLAIMS,
+        name="studies",
+        title="Claims of the companion papers, and what our runs say",
+        profile="",
+        source="",
+        about="mean and 95% interval over seeds where there are several; a claim of one seed is weak",
+        columns=[*labels("study", "claim", "quantity"), *(Column(Role.VALUE, name) for name in ("ours", "n")),
+                 *labels("held against", "verdict", "profile", "data")],
+        rows=[_row(one) for one in claims],
+        number_columns=[*labels(*COLUMNS)],
+        numbers=[],
+    )  # fmt: skip
+
+
+def _row(one: Claim) -> list[str]:
+    interval = "" if math.isnan(one.low) else f" [{one.low:.3g}, {one.high:.3g}]"
+    ours = NONE if math.isnan(one.ours) else f"{one.ours:.4g}{interval}"
+    return [
+        one.study,
+        one.claim,
+        one.quantity,
+        ours,
+        str(one.n),
+        one.reference,
+        one.verdict.value,
+        one.profile,
+        one.data,
+    ]
 
 
 def _claim(row: dict[str, str]) -> Claim:

@@ -25,11 +25,17 @@ from benchmarks.tables.table import NONE, Behind, Column, Role, Table, TableKind
 
 NAME = "cost"
 _LABELS = ("dataset", "architecture", "method", "metric")
-_RATIO = Column(Role.VALUE, "step / bp")
+#: What the methods are compared with: backprop, and backprop that keeps less in memory.
+_RECOMPUTE = "bp_recompute"
+_COMPARED = {
+    REFERENCE: (Column(Role.VALUE, "step / bp"), Column(Role.VALUE, "MB / bp")),
+    _RECOMPUTE: (Column(Role.VALUE, "step / recompute"), Column(Role.VALUE, "MB / recompute")),
+}
 _COLUMNS = (
     *labels(*_LABELS),
     *(Column(Role.VALUE, heading) for heading in ("quality", "budget", "train s", "samples/s", "MB")),
-    *(_RATIO, Column(Role.VALUE, "alignment s")),
+    *(column for columns in _COMPARED.values() for column in columns),
+    Column(Role.VALUE, "alignment s"),
 )
 _NUMBERS = (
     *labels("domain", *_LABELS),
@@ -37,38 +43,59 @@ _NUMBERS = (
     *labels("budget unit"),
     *(Column(Role.VALUE, heading) for heading in ("train seconds", "samples per second", "peak memory MB")),
     *(Column(Role.VALUE, heading) for heading in ("step seconds", "step ratio", "seeds compared", "alignment seconds")),
+    *(
+        Column(Role.VALUE, heading)
+        for heading in ("memory ratio", "step ratio to recompute", "memory ratio to recompute")
+    ),
 )
 LEGEND = (
     "train s, samples/s: training alone, mean over seeds, on the machine at the time, which other runs may have kept "
     "busy; step times on an idle one: make speed",
-    "step / bp: time of a step over backprop's on the same task, median over the seeds that both ran on the same "
-    f"hardware; {NONE} where there are none",
+    "step / bp, step / recompute: time of a step over that of backprop, and of backprop that recomputes (bp_recompute) "
+    f"on the same task, median over the seeds that both ran on the same hardware; {NONE} where there are none",
     "MB: largest peak of any run, with loading, evaluation and alignment; on a CPU that of the process, which "
-    "keeps what earlier runs of a sweep have freed",
+    "keeps what earlier runs of a sweep have freed, so its ratios are rough: python -m benchmarks.speed.methods has "
+    "those of the methods alone",
     f"alignment s: of measuring alignment, a run; in no other column; {NONE} where it was not measured, or not timed",
 )
 
 
-class Row(NamedTuple):
-    """A method's cost on a task. ``pairs``: step times (method, bp) of the seeds that are comparable, by seed."""
+class Comparison(NamedTuple):
+    """A method's cost beside another's. ``pairs``: step times of both for the seeds that are comparable, by seed."""
 
-    cell: ResultCell
     pairs: Mapping[int, tuple[float, float]]
-    bp: ResultCell | None = None
+    other: ResultCell | None = None
     commits_differ: bool = False
     hardware_differs: bool = False
 
     @property
     def ratio(self) -> float:
-        """Median of method over bp; NaN where nothing is comparable."""
-        ratios = [method / bp for method, bp in self.pairs.values() if bp > 0]
+        """Median of the method's step over the other's; NaN where nothing is comparable."""
+        ratios = [method / other for method, other in self.pairs.values() if other > 0]
         return statistics.median(ratios) if ratios else NAN
+
+
+class Row(NamedTuple):
+    """A method's cost on a task, beside those of `_COMPARED`."""
+
+    cell: ResultCell
+    beside: Mapping[str, Comparison]
+
+    @property
+    def bp(self) -> Comparison:
+        """Beside backprop."""
+        return self.beside[REFERENCE]
+
+    def memory_ratio(self, name: str) -> float:
+        """Peak memory over that of another method; NaN where it did not run."""
+        other = self.beside[name].other
+        return self.cell.peak_memory_mb / other.peak_memory_mb if other and other.peak_memory_mb > 0 else NAN
 
 
 def cost_table(part: Slice) -> Table | None:
     """The table over the cells of one profile and data source; None where no run ended well."""
     tasks = sorted(primary_by_task(part.cells), key=_order)
-    rows = [row_of(cell, task.get(REFERENCE)) for task in tasks for cell in task.values() if cell.n]
+    rows = [row_of(cell, task) for task in tasks for cell in task.values() if cell.n]
     if not rows:
         return None
     return Table(
@@ -87,18 +114,22 @@ def cost_table(part: Slice) -> Table | None:
     )
 
 
-def row_of(cell: ResultCell, bp: ResultCell | None) -> Row:
-    """``cell`` beside its task's backprop: the seeds of both that ran on the same hardware."""
-    if bp is None:
-        return Row(cell, {})
-    common = sorted(cell.timings.keys() & bp.timings.keys())
-    both = {seed: (cell.timings[seed], bp.timings[seed]) for seed in common}
+def row_of(cell: ResultCell, task: Mapping[str, ResultCell]) -> Row:
+    """``cell`` beside other cells of its task."""
+    return Row(cell, {name: _beside(cell, task.get(name)) for name in _COMPARED})
+
+
+def _beside(cell: ResultCell, other: ResultCell | None) -> Comparison:
+    """The seeds of both that ran on the same hardware."""
+    if other is None:
+        return Comparison({})
+    common = sorted(cell.timings.keys() & other.timings.keys())
+    both = {seed: (cell.timings[seed], other.timings[seed]) for seed in common}
     same = {seed: pair for seed, pair in both.items() if pair[0].hardware == pair[1].hardware}
-    return Row(
-        cell,
-        {seed: (method.step_seconds, bp.step_seconds) for seed, (method, bp) in same.items()},
-        bp,
-        commits_differ=any(method.commit != bp.commit for method, bp in same.values()),
+    return Comparison(
+        {seed: (method.step_seconds, theirs.step_seconds) for seed, (method, theirs) in same.items()},
+        other,
+        commits_differ=any(method.commit != theirs.commit for method, theirs in same.values()),
         hardware_differs=len(same) < len(both),
     )
 
@@ -119,14 +150,22 @@ def _names(cell: ResultCell) -> list[str]:
 
 def _text(row: Row) -> list[str]:
     cell = row.cell
-    compared = "" if len(row.pairs) == cell.n else f" (n={len(row.pairs)})"
     return [
         _quality(cell),
         NONE if cell.budget is None else f"{cell.budget:,} {cell.budget_unit}",
         *map(_short, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
-        NONE if math.isnan(row.ratio) else f"{row.ratio:.2f}{compared}",
+        *(text for name in _COMPARED for text in (_step_ratio(row, name), _ratio(row.memory_ratio(name)))),
         _short(cell.alignment_seconds),
     ]
+
+
+def _step_ratio(row: Row, name: str) -> str:
+    compared = row.beside[name]
+    return _ratio(compared.ratio) + ("" if len(compared.pairs) in (0, row.cell.n) else f" (n={len(compared.pairs)})")
+
+
+def _ratio(value: float) -> str:
+    return NONE if math.isnan(value) else f"{value:.2f}"
 
 
 def _quality(cell: ResultCell) -> str:
@@ -136,9 +175,10 @@ def _quality(cell: ResultCell) -> str:
 
 
 def _behind_row(row: Row) -> list[Behind]:
-    """The cells behind each place of a row: a ratio rests on backprop's as well."""
-    ratio = (row.cell, row.bp) if row.bp else (row.cell,)
-    numbers = [ratio if column is _RATIO else (row.cell,) for column in _COLUMNS[len(_LABELS) :]]
+    """The cells behind each place of a row: a ratio rests on those of the other method as well."""
+    both = {column: name for name, columns in _COMPARED.items() for column in columns}
+    others = (row.beside[both[column]].other if column in both else None for column in _COLUMNS[len(_LABELS) :])
+    numbers = [(row.cell,) if other is None else (row.cell, other) for other in others]
     return [*[()] * len(_LABELS), *numbers]
 
 
@@ -156,7 +196,8 @@ def _exact(row: Row) -> list[str]:
         *(exact(cell.mean), exact(cell.std), str(cell.n), exact(cell.budget), cell.budget_unit),
         *map(exact, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
         exact(statistics.fmean(one.step_seconds for one in cell.timings.values()) if cell.timings else NAN),
-        *(exact(row.ratio), str(len(row.pairs)), exact(cell.alignment_seconds)),
+        *(exact(row.bp.ratio), str(len(row.bp.pairs)), exact(cell.alignment_seconds)),
+        *map(exact, (row.memory_ratio(REFERENCE), row.beside[_RECOMPUTE].ratio, row.memory_ratio(_RECOMPUTE))),
     ]
 
 
@@ -169,9 +210,9 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
     for name, made in hardware.items():
         tasks = ", ".join(dict.fromkeys(map(_task, made)))
         yield f"hardware: {name}" + ("" if len(made) == len(rows) else f": {tasks}")
-    if differing := [row for row in rows if row.hardware_differs]:
+    if differing := [row for row in rows if row.bp.hardware_differs]:
         yield f"seeds left out of step / bp, because backprop ran on other hardware: {_places(differing)}"
-    if differing := [row for row in rows if row.commits_differ]:
+    if differing := [row for row in rows if row.bp.commits_differ]:
         yield f"step / bp compares different commits, so part of it may be a change of the code: {_places(differing)}"
 
 

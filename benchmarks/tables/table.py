@@ -22,6 +22,7 @@ class TableKind(Enum):
     GAP = "gap"  # how far each method gets from shallow training to backprop
     COST = "cost"  # time and memory beside quality
     MATRIX = "matrix"  # the gap of every method on every architecture
+    CLAIMS = "claims"  # of the companion papers, with our verdicts
     INFORMATION = "information"  # what methods say of themselves
     HEADLINE = "headline"  # the gap per architecture and domain, over all profiles and data sources
 

@@ -41,7 +41,7 @@ def test_the_ratio_is_of_steps_and_of_common_seeds():
     """Else early stopping would make a method look fast, or seeds that only one side ran would enter."""
     made = timed([10.0, 20.0, 90.0]) + timed([8.0, 12.0], first_seed=1, method="dfa", steps=50)
     found = {cell.key.method: cell for cell in aggregate(made).cells}
-    row = row_of(found["dfa"], found["bp"])
+    row = row_of(found["dfa"], found).bp
     assert row.pairs == {1: (0.16, 0.2), 2: (0.24, 0.9)}
     assert row.ratio == pytest.approx((0.8 + 0.24 / 0.9) / 2)
     places = shown(table(made))
@@ -132,3 +132,18 @@ def test_a_baseline_stays_small_and_readable(tmp_path):
     assert "timings" not in path.read_text()
     (cell,) = read_baseline(path)
     assert cell.timings == {} and math.isnan(cell.alignment_seconds) and cell.train_seconds == 10.5
+
+
+def test_costs_stand_beside_backprop_that_recomputes_as_well():
+    """The honest baseline of memory: a method that only beats plain backprop there has won nothing."""
+    seconds = {"bp": 20.0, "bp_recompute": 40.0, "dfa": 10.0}
+    made = [one for method, spent in seconds.items() for one in timed([spent], method=method)]
+    for one, megabytes in zip(made, (800.0, 400.0, 600.0), strict=True):
+        one.peak_memory_mb = megabytes
+    found = {
+        name: [row[f"{what} / {other}"] for what in ("step", "MB") for other in ("bp", "recompute")]
+        for name, row in shown(table(made)).items()
+    }
+    assert found["dfa"] == ["0.50", "0.25", "0.75", "1.50"]
+    assert found["bp_recompute"] == ["2.00", "1.00", "0.50", "1.00"] and found["bp"][1] == "0.50"
+    assert shown(table(made[:1]))["bp"]["step / recompute"] == "–"
