@@ -21,7 +21,7 @@ TASKS = {"citation/gcn_cora": "GCN, Cora", "wikitext2/macro": "Transformer, Wiki
 _SEEDS = {
     "smoke": {"citation/gcn_cora": 1, "wikitext2/macro": 1},
     "quick": {"citation/gcn_cora": 5, "wikitext2/macro": 1},
-    "long": {"citation/gcn_cora": 10, "wikitext2/macro": 2},
+    "long": {"citation/gcn_cora": 10, "wikitext2/macro": 1},
     "paper": {"citation/gcn_cora": 10, "wikitext2/macro": 1},
 }
 #: By how much a cosine must have changed to have changed.

@@ -76,8 +76,8 @@ def _bounds(draws: int) -> list[dict[str, float | int | str]]:
 
 
 _DRAWS = {"smoke": 2, "quick": 10, "long": 20, "paper": 50}
-_SEEDS = {"smoke": 1, "quick": 2, "long": 5, "paper": 10}
-_EPOCHS = {"smoke": 1, "quick": 3, "long": 10, "paper": 30}
+_SEEDS = {"smoke": 1, "quick": 2, "long": 3, "paper": 10}
+_EPOCHS = {"smoke": 1, "quick": 3, "long": 5, "paper": 30}
 _ROWS = {"smoke": "500", "quick": "5000", "long": "null", "paper": "null"}
 _CHANNELS = {"smoke": 3, "quick": 6, "long": 8, "paper": 8}
 _KERNEL, _SIDE = 4, 14

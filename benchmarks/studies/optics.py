@@ -45,14 +45,20 @@ INSTRUMENTS = (
     Optics("ternary, noise σ = 0.5, 8 bits", _ternary(noise=0.5, bits=8)),
 )
 _SEEDS = {"smoke": 1, "quick": 3, "long": 5, "paper": 10}
+#: The perceptron of an independent measurement: 256-256, tanh, all images.
+_PERCEPTRON = ["task.model.width=256", "task.model.layers=2"]
+_NETWORK: dict[str, dict[str, list[str]]] = {
+    "mnist/mlp": {"long": [*_PERCEPTRON, "task.epochs=5"], "paper": [*_PERCEPTRON, "task.epochs=20"]},
+}
 
 
 def _runs(profile: str) -> Iterator[Selection]:
     seeds = range(_SEEDS[profile])
     for task in TASKS:
-        yield Selection(profile, [task], ["bp", "shallow"], seeds)
+        network = _NETWORK.get(task, {}).get(profile, [])
+        yield Selection(profile, [task], ["bp", "shallow"], seeds, network)
         for one in INSTRUMENTS:
-            yield Selection(profile, [task], ["dfa"], seeds, one.overrides)
+            yield Selection(profile, [task], ["dfa"], seeds, [*network, *one.overrides])
 
 
 def _accuracy(run: Done) -> float:
