@@ -66,9 +66,9 @@ def overlay(inputs: int, until: float, points: int) -> Json:
 
 
 def phases(until: float, points: int) -> Json:
-    """ε_g and the angle of v with F over time, from zero weights (which backprop cannot leave)."""
+    """ε_g and the cosine of v with F over time, from a v that points the other way."""
     teacher = Teacher(np.ones(2), np.eye(2))
-    start = Student(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2))
+    start = Student(0.1 * np.eye(2), np.zeros((2, 2)), -0.5 * np.array(_FEEDBACK))
     times = [float(t) for t in np.geomspace(0.1, until, points)]
     feedback = np.array(_FEEDBACK)
     students = integrate(start, teacher, _RATE, times, feedback)
@@ -122,7 +122,7 @@ def _computations(profile: str) -> Sequence[Computation]:
     size = _SIZES[profile]
     return (
         Computation("overlay", 1, {"inputs": size.inputs, "until": size.until, "points": 25}, overlay),
-        Computation("phases", 1, {"until": size.long_until, "points": 60}, phases),
+        Computation("phases", 2, {"until": size.long_until, "points": 60}, phases),
         Computation("signs", 1, {"inits": size.inits, "until": size.long_until}, signs),
         Computation("relu", 1, {"inputs": size.relu_inputs, "until": size.relu_until, "copies": size.copies}, relu),
     )
@@ -231,7 +231,7 @@ def _charts(findings: Findings) -> Iterator[Chart]:
         panels.append(Panel("error", "generalisation error", "ε_g", series, logarithmic=True))
     if found := findings.computed.get("phases"):
         series = (line("cosine of v and F", found["times"], [single(value) for value in found["cosine"]]),)
-        panels.append(Panel("phases", "from zero weights, dfa", "cosine", series))
+        panels.append(Panel("phases", "dfa, from a v along −F", "cosine", series))
     if panels:
         yield Chart(
             name="overlay",
