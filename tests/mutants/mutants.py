@@ -44,6 +44,9 @@ MUTANTS: list[Mutant] = [
         ("centre not subtracted", "error = error - error.flatten(0, -2).mean(0)", "error = error - 0 * error.flatten(0, -2).mean(0)"),
         ("quantised error not rescaled", "return levels * torch.where(length > 0, error.norm(dim=-1, keepdim=True) / length.clamp(min=1), 0)", "return levels"),
         ("threshold ignored", "error.abs() > threshold * error.abs().max()", "error.abs() > 0"),
+        ("noise of one step for all", "        if self.noise:\n            self.drawn.advance()", "        pass"),
+        ("noise not relative", "self.noise * exact.std() * self.drawn", "self.noise * self.drawn"),
+        ("levels not rounded", "(projection / largest * steps).round()", "(projection / largest * steps)"),
     ),
     *_of(
         "dfa", "feedback",
@@ -57,6 +60,7 @@ MUTANTS: list[Mutant] = [
         ("only the first map", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([structure.adjoint(error)[0]] * structure.maps, dim=-1)"),
         ("the map left out", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([error] * structure.maps, dim=-1)"),
         ("scale squared", "self.scale * sent.reshape", "2 * sent.reshape"),
+        ("pooled points do not share", "name if not feedback.startswith(\"shared\") else tap_name", "name"),
     ),
     *_of(
         "fa", "methods/fa",
@@ -71,6 +75,11 @@ MUTANTS: list[Mutant] = [
         ("never replaced", "self._replacing = True", "self._replacing = False"),
         ("a miss is silent", "if missed := sorted(wanted - self.replaced):", "if False:"),
         ("all replaced weights count as needed", "self.replaced &= wanted", "pass"),
+    ),
+    *_of(
+        "fa", "families/used_weights",
+        ("a sum of weights is overlooked", "return len(of_children) > 1 and all(of_children)", "return False"),
+        ("an added weight counts", "if meets_activation and node.name() not in _ADDING:", "if meets_activation:"),
     ),
     *_of(
         "fa", "families/saved_weights",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
+from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Pooled, Residual, make_method
 from dfa_core.methods.dfa import levelled, quantised
 from dfa_core.methods.directional import cosine_gradient, inverse_gradient
 from tests.engine.methods.nets import classification, gradients_by, net, step, take_step
@@ -142,6 +142,47 @@ def test_a_projection_that_is_read_exactly_is_dfa_bit_for_bit():
     """And its state dict has no more than before: checkpoints of earlier versions load."""
     plain, read = make_method("dfa", net()), make_method("dfa", net(), noise=0.0, bits=0)
     assert plain.state_dict().keys() == read.state_dict().keys() and not any("drawn" in k for k in plain.state_dict())
+
+
+class Pooled2(nn.Module):
+    """Two points with tokens ``(n, 3, width)`` on one stream, whose mean over tokens a linear layer reads."""
+
+    def __init__(self):
+        super().__init__()
+        structure = Pooled(lambda e: (e / 3).unsqueeze(1).expand(-1, 3, -1), 6)
+        self.enter = nn.Linear(5, 6)
+        self.points = nn.ModuleList(FeedbackPoint((3, 6), structure=structure) for _ in range(2))
+        self.output, self.tap = nn.Linear(6, 4), ErrorTap(4)
+
+    def forward(self, x):
+        h = self.points[0](self.enter(x).unsqueeze(1) * torch.arange(1.0, 4.0, dtype=x.dtype).view(1, 3, 1))
+        return self.tap(self.output(self.points[1](h).mean(1)))
+
+
+def test_pooled_feedback_with_the_true_weight_is_backprop():
+    """Sᵀ B e with B = W: the error takes the mean's own transpose, and one matrix stands for the layer behind it."""
+    torch.manual_seed(0)
+    model = Pooled2().double()
+    method = make_method("structural", model).double()
+    for matrices in method.feedback.values():
+        assert matrices.weight.shape == (6, 4)
+        matrices.weight.copy_(model.output.weight.T)
+    take_step(method, model, DATA)
+    found = gradients(model)
+    assert_same(found, gradients_of_backprop(model), **CLOSE)
+
+
+def gradients_of_backprop(model):
+    method = make_method("bp", model)
+    take_step(method, model, DATA)
+    return gradients(model)
+
+
+def test_points_that_are_pooled_alike_share_one_matrix():
+    """They stand for the same learned layer."""
+    method = make_method("structural", Pooled2())
+    first, second = (matrices.weight for matrices in method.feedback.values())
+    assert torch.equal(first, second)
 
 
 def test_a_shared_gaussian_matrix_is_cut_to_each_points_width():
