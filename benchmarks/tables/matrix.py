@@ -1,8 +1,8 @@
 """The matrix: every method on every architecture, the gap it closes or the reason why there is no number.
 
-For a method on an architecture the best evidence counts, as in the headline: real data before stand-ins, then the
-profile that trains most. `methods.csv` has a row for each method and dataset, the table a place for each method and
-architecture.
+For a method on an architecture the best evidence that has a gap counts: real data before stand-ins, which are marked,
+then the profile that trains most. `methods.csv` has a row for each method and dataset, the table a place for each
+method and architecture.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchmarks.catalogue.reference import paper_place
 from benchmarks.records.cells import ResultCell
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.tables.build import exact
+from benchmarks.tables.data_source import STANDIN
 from benchmarks.tables.gap import Gap
 from benchmarks.tables.gap_text import Row, gap_text
 from benchmarks.tables.headline import best_first
@@ -29,6 +30,8 @@ COLUMNS = (
 )
 #: What a reason says where nobody has tried yet.
 NOT_TRIED = "not run"
+#: Behind a number that rests on generated data.
+_MARK = "†"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Place:
         """For a reader: the gap in percent with its interval, "–" with a reason below the table, "…" if not run."""
         if self.closed is None or self.row is None:
             return NOT_RUN if self.reason == NOT_TRIED else "–"
-        return gap_text(self.row)
+        return gap_text(self.row) + (f" {_MARK}" if self.source == STANDIN else "")
 
 
 def columns() -> list[str]:
@@ -103,7 +106,11 @@ def matrix_table(matrix: Sequence[Sequence[Place]]) -> Table | None:
         numbers=[
             [line[0].method, *("" if place.closed is None else exact(place.closed) for place in line)] for line in lines
         ],
-        notes=["0 is shallow, 100 is bp; [ ]: 95% bootstrap interval over seeds; …: not run; –: see below", *notes],
+        notes=[
+            "0 is shallow, 100 is bp; [ ]: 95% bootstrap interval over seeds; …: not run; –: see below",
+            f"{_MARK}: on generated stand-in data; not to be compared with a number on real data beside it",
+            *notes,
+        ],
         behind=[[(), *(_behind(place) for place in line)] for line in lines],
     )
 
@@ -122,7 +129,7 @@ def methods_rows(gaps: Sequence[Gap], matrix: Sequence[Sequence[Place]]) -> list
 
 
 def _best_rows(gaps: Sequence[Gap]) -> dict[tuple[str, str], Place]:
-    """The row of the best evidence, by method and architecture; of placements the first."""
+    """The row of the best evidence that has a gap, else of the best, by method and architecture; one placement."""
     found: dict[tuple[str, str], Place] = {}
     for gap in sorted(gaps, key=lambda gap: best_first(gap.profile, gap.source)):
         rows: dict[tuple[str, str], Row] = {}
@@ -135,7 +142,8 @@ def _best_rows(gaps: Sequence[Gap]) -> dict[tuple[str, str], Place]:
                 rows[key] = row
         for key, row in rows.items():
             reason = "" if row.comparison.gap else next(iter(row.comparison.remarks), "no gap")
-            found.setdefault(key, Place(*key, row, gap.profile, gap.source, reason))
+            if key not in found or (row.comparison.gap and found[key].closed is None):
+                found[key] = Place(*key, row, gap.profile, gap.source, reason)
     return found
 
 
