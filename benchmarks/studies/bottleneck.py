@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.catalogue.reference import FILE, published
+from benchmarks.catalogue.reference import Key, published
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study
 from benchmarks.studies.tell import above, line, near, rank_correlation, single, text
@@ -109,9 +109,8 @@ _MEASURES = {
 
 def reference(width: int, arm: str, metric: str) -> float:
     """The number of the released logs; NaN where there is none."""
-    key = ("bottleneck", "mlp_800x3", "cifar10", f"dfa_{_ARMS[arm]}_b{width}", metric)
-    found = {(k.domain, *k[1:]): one.value for k, one in published(FILE).items()}
-    return next((value for k, value in found.items() if k[1:] == key[1:]), math.nan)
+    found = published().get(Key("studies", "mlp_800x3", "cifar10", f"dfa_{_ARMS[arm]}_b{width}", metric))
+    return math.nan if found is None else found.value
 
 
 def _published(masked: Findings) -> Iterator[Claim]:

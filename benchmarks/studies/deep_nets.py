@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.curves.chart import Chart, Panel, Series
-from benchmarks.statistics.bootstrap import t_quantile
+from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.alignment_matrices import linear_grid, structure_grid
-from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Measured, Sheet, Study, measured
+from benchmarks.studies.stacked_runs import at_epoch, last, line_of
+from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Sheet, Study, measured
 from benchmarks.studies.tell import above, below, rank_correlation, single, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
@@ -100,27 +100,6 @@ def _conclude(findings: Findings) -> Conclusion:
     return Conclusion(claims, list(_sheets(findings, two_layers)), [*_charts(two_layers), *_noise_charts(noisy)])
 
 
-# Measures of a run, in which every number is a mean over copies with a standard error ---------------------------------
-
-
-def last(run: Done, name: str) -> Measured:
-    """The last value of a column that is a mean over copies, with its interval by the standard error beside it."""
-    values, errors = run.column(name), run.column(f"{name}/error")
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return single(math.nan)
-    copies = int(run.setting("task.model.copies"))
-    half = t_quantile(0.975, copies - 1) * float(errors[known[-1]]) if copies > 1 else math.nan
-    value = float(values[known[-1]])
-    return Measured(value, value - half, value + half, copies)
-
-
-def _at_epoch(run: Done, name: str, epoch: int) -> float:
-    """The value at the first evaluation at or behind an epoch; NaN where the run ended before."""
-    values = run.column(name)[run.column("epoch") >= epoch]
-    return float(values[0]) if len(values) else math.nan
-
-
 def _only(findings: Findings, **settings: object) -> Done | None:
     """The one run with these settings."""
     runs = findings.where(**settings).runs
@@ -172,7 +151,7 @@ def _noise_claims(noisy: Findings) -> Iterator[Claim]:
         (1, 0.1, "label noise delays alignment", True),
         (epochs, 0.9, "and does not lower it in the end", False),
     ):
-        ratio = single(_at_epoch(worst, _SIGNALS, epoch) / _at_epoch(clean, _SIGNALS, epoch))
+        ratio = single(at_epoch(worst, _SIGNALS, epoch) / at_epoch(clean, _SIGNALS, epoch))
         quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"
         shown = below(ratio, bound) if early else above(ratio, bound)
         yield noisy.claim(claim, quantity, ratio, f"{'<' if early else '≥'} {bound:g}", shown)
@@ -248,7 +227,7 @@ def _charts(runs: Findings) -> Iterator[Chart]:
     titles = {_SEEDS: "cosine between seeds", _SIGNALS: "gradient alignment", _WEIGHTS: "weight alignment"}
     panels = []
     for name, title in titles.items():
-        lines = [_line(run, name, f"{run.setting('task.model.activation')}, {run.record.method}") for run in runs
+        lines = [line_of(run, name, f"{run.setting('task.model.activation')}, {run.record.method}") for run in runs
                  if run.record.dataset == "mnist"]  # fmt: skip
         if known := tuple(line for line in lines if line is not None):
             panels.append(Panel(name, title, "cosine", known))
@@ -259,7 +238,7 @@ def _charts(runs: Findings) -> Iterator[Chart]:
 def _noise_charts(noisy: Findings) -> Iterator[Chart]:
     panels = []
     for name, title in ((_SIGNALS, "gradient alignment"), (_WEIGHTS, "weight alignment")):
-        lines = [_line(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]
+        lines = [line_of(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]
         if known := tuple(line for line in lines if line is not None):
             panels.append(Panel(name, title, "cosine", known))
     if panels:
@@ -276,18 +255,6 @@ def _chart(name: str, title: str, panels: Sequence[Panel], runs: Findings) -> Ch
         logarithmic=True,
         shaded=True,
     )
-
-
-def _line(run: Done, name: str, label: str) -> Series | None:
-    """A column over epochs with the band of its standard error."""
-    values, errors = run.column(name), run.column(f"{name}/error")
-    known = np.isfinite(values)
-    if known.sum() < 2:
-        return None
-    copies = int(run.setting("task.model.copies"))
-    half = t_quantile(0.975, max(copies - 1, 1)) * np.nan_to_num(errors[known])
-    epochs, mean = run.column("epoch")[known], values[known]
-    return Series(label, label, epochs, mean, mean - half, mean + half, copies)
 
 
 STUDY = Study(

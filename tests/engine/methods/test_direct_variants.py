@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Pooled, Residual, make_method
-from dfa_core.methods.dfa import levelled, quantised
+from dfa_core import Carried, ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
+from dfa_core.methods.dfa import quantised
 from dfa_core.methods.directional import cosine_gradient, inverse_gradient
 from tests.engine.methods.nets import classification, gradients_by, net, step, take_step
 from tests.helpers.engine_nets import assert_same, gradients
@@ -94,95 +94,6 @@ def test_an_error_below_every_threshold_stays_zero():
     """0/0 would be sent otherwise: a batch without error, or a threshold that nothing passes."""
     for error, threshold in ((torch.zeros(3, 4), 0.1), (torch.ones(3, 4), 1.0)):
         assert torch.equal(quantised(error, "ternary", threshold), torch.zeros(3, 4))
-
-
-@pytest.mark.parametrize("settings", [{"error": "ternary", "threshold": 1.0}, {}])
-def test_a_batch_without_error_sends_zeros_through_noise_and_levels(settings):
-    """Scaling by the largest entry of nothing is NaN: a run fell to chance by it (0/0 at the first such batch)."""
-    method = make_method("dfa", net(), noise=0.5, bits=4, **settings)
-    error = torch.zeros(3, 4) if not settings else torch.full((3, 4), 2.0)
-    sent = method._sent(error)
-    projected = method._read(method._matrices("tap")(sent), "tap/0")
-    assert all(torch.equal(signal, torch.zeros_like(signal)) for signal in projected.values())
-
-
-def test_noise_has_the_size_that_was_asked_for_and_is_new_in_each_step():
-    method = make_method("dfa", net(4, 400, 300, 5), feedback="gaussian", noise=0.5)
-    exact = method._matrices("tap")(torch.randn(200, 5, dtype=torch.float32))
-    first, again = (method._read(exact, "tap/0") for _ in range(2))
-    for name, projection in exact.items():
-        assert torch.equal(first[name], again[name])
-        assert (first[name] - projection).std().item() == pytest.approx(0.5 * projection.std().item(), rel=0.05)
-    method.advance()
-    assert not torch.equal(method._read(exact, "tap/0")["points.0"], first["points.0"])
-
-
-def test_points_that_share_a_projection_share_its_reading():
-    """An instrument reads each projection once."""
-    method = make_method("dfa", net(4, 8, 8, 5), noise=1.0)
-    read = method._read(method._matrices("tap")(torch.randn(4, 5)), "tap/0")
-    assert read["points.0"] is read["points.1"]
-
-
-@pytest.mark.parametrize("bits", [2, 4, 8])
-def test_levels_are_even_and_as_many_as_the_bits_say(bits):
-    projection = torch.linspace(-3, 2, 5000)
-    read = levelled(projection, bits)
-    assert len(read.unique()) <= 2**bits - 1 and read.min() == -3
-    assert (read - projection).abs().max() <= 3 / (2 ** (bits - 1) - 1) / 2 + 1e-6
-
-
-@pytest.mark.parametrize("settings", [{"noise": -1.0}, {"bits": 1}, {"bits": 17}])
-def test_what_no_instrument_has_is_refused(settings):
-    with pytest.raises(FeedbackError, match="noise must be 0 or more, bits 0 or 2 to 16"):
-        make_method("dfa", net(), **settings)
-
-
-def test_a_projection_that_is_read_exactly_is_dfa_bit_for_bit():
-    """And its state dict has no more than before: checkpoints of earlier versions load."""
-    plain, read = make_method("dfa", net()), make_method("dfa", net(), noise=0.0, bits=0)
-    assert plain.state_dict().keys() == read.state_dict().keys() and not any("drawn" in k for k in plain.state_dict())
-
-
-class Pooled2(nn.Module):
-    """Two points with tokens ``(n, 3, width)`` on one stream, whose mean over tokens a linear layer reads."""
-
-    def __init__(self):
-        super().__init__()
-        structure = Pooled(lambda e: (e / 3).unsqueeze(1).expand(-1, 3, -1), 6)
-        self.enter = nn.Linear(5, 6)
-        self.points = nn.ModuleList(FeedbackPoint((3, 6), structure=structure) for _ in range(2))
-        self.output, self.tap = nn.Linear(6, 4), ErrorTap(4)
-
-    def forward(self, x):
-        h = self.points[0](self.enter(x).unsqueeze(1) * torch.arange(1.0, 4.0, dtype=x.dtype).view(1, 3, 1))
-        return self.tap(self.output(self.points[1](h).mean(1)))
-
-
-def test_pooled_feedback_with_the_true_weight_is_backprop():
-    """Sᵀ B e with B = W: the error takes the mean's own transpose, and one matrix stands for the layer behind it."""
-    torch.manual_seed(0)
-    model = Pooled2().double()
-    method = make_method("structural", model).double()
-    for matrices in method.feedback.values():
-        assert matrices.weight.shape == (6, 4)
-        matrices.weight.copy_(model.output.weight.T)
-    take_step(method, model, DATA)
-    found = gradients(model)
-    assert_same(found, gradients_of_backprop(model), **CLOSE)
-
-
-def gradients_of_backprop(model):
-    method = make_method("bp", model)
-    take_step(method, model, DATA)
-    return gradients(model)
-
-
-def test_points_that_are_pooled_alike_share_one_matrix():
-    """They stand for the same learned layer."""
-    method = make_method("structural", Pooled2())
-    first, second = (matrices.weight for matrices in method.feedback.values())
-    assert torch.equal(first, second)
 
 
 def test_a_shared_gaussian_matrix_is_cut_to_each_points_width():
