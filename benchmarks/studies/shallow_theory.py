@@ -45,24 +45,29 @@ _SIZES = {
 }
 
 
-def overlay(inputs: int, until: float, points: int) -> Json:
-    """ε_g and v over time of one student, simulated and by the equations, under both rules."""
+def overlay(inputs: int, until: float, points: int, copies: int) -> Json:
+    """ε_g over time, simulated and by the equations from the same initial values: the mean over copies."""
     rng = np.random.default_rng(0)
     teacher_weights, teacher = draw_teacher(2, inputs, rng)
-    weights = draw_students(1, 2, inputs, _STD, rng)
+    weights = draw_students(copies, 2, inputs, _STD, rng)
+    starts = [weights.student(copy, teacher_weights) for copy in range(copies)]
     times = [float(t) for t in np.geomspace(max(until / 1000, 2 / inputs), until, points)]
     found: dict[str, Any] = {"times": times}
     for name, feedback in (("dfa", np.array(_FEEDBACK)), ("bp", None)):
         simulated = simulate(weights, teacher_weights, teacher, _RATE, times, feedback, np.random.default_rng(1))
-        students = [one.student(0, teacher_weights) for one in simulated]
-        solved = integrate(weights.student(0, teacher_weights), teacher, _RATE, times, feedback)
+        solved = [integrate(start, teacher, _RATE, times, feedback) for start in starts]
         found[name] = {
-            "simulated": [generalisation_error(one, teacher) for one in students],
-            "solved": [generalisation_error(one, teacher) for one in solved],
-            "v_simulated": [one.v.tolist() for one in students],
-            "v_solved": [one.v.tolist() for one in solved],
+            "simulated": [
+                _mean_error([one.student(copy, teacher_weights) for copy in range(copies)], teacher)
+                for one in simulated
+            ],
+            "solved": [_mean_error(at_one_time, teacher) for at_one_time in zip(*solved, strict=True)],
         }
     return found
+
+
+def _mean_error(students: Sequence[Student], teacher: Teacher) -> float:
+    return float(np.mean([generalisation_error(one, teacher) for one in students]))
 
 
 def phases(until: float, points: int) -> Json:
@@ -121,7 +126,7 @@ def relu(inputs: int, until: float, copies: int) -> Json:
 def _computations(profile: str) -> Sequence[Computation]:
     size = _SIZES[profile]
     return (
-        Computation("overlay", 1, {"inputs": size.inputs, "until": size.until, "points": 25}, overlay),
+        Computation("overlay", 2, {"inputs": size.inputs, "until": size.until, "points": 25, "copies": 8}, overlay),
         Computation("phases", 2, {"until": size.long_until, "points": 60}, phases),
         Computation("signs", 1, {"inits": size.inits, "until": size.long_until}, signs),
         Computation("relu", 1, {"inputs": size.relu_inputs, "until": size.relu_until, "copies": size.copies}, relu),
