@@ -27,6 +27,8 @@ _WEIGHTS, _SIGNALS, _SEEDS = "feedback_weight_cosine", "preactivation_cosine", "
 _SHARED = {"long": {"relu": 0.55, "tanh": 0.70}, "paper": {"relu": 0.55, "tanh": 0.70}}
 _SHARED_EARLY = {"relu": 0.2, "tanh": 0.2}
 _FEEDBACK = ["method.feedback=uniform", "method.scaling=width"]
+#: Epochs from which on a decline, or what noise does in the end, can be seen.
+_LATE, _NOISE_LATE = 100, 50
 _SIX = 5  # hidden layers of the net whose layers' order is looked at
 
 
@@ -138,8 +140,13 @@ def _decline_claims(runs: Findings) -> Iterator[Claim]:
             fall = single(float(values.max() - values[-1]) if len(values) > 2 else math.nan)
             yield runs.claim(
                 f"{activation}: total {title} alignment rises, peaks and declines", "its peak − its last value", fall,
-                "> 0.005", above(fall, 0.005),
+                "> 0.005", above(fall, 0.005) if _epochs(run) >= _LATE else None,
             )  # fmt: skip
+
+
+def _epochs(run: Done | None) -> float:
+    """How many epochs a run has trained."""
+    return float(run.column("epoch")[-1]) if run is not None and len(run.column("epoch")) else 0.0
 
 
 def _noise_claims(noisy: Findings) -> Iterator[Claim]:
@@ -153,7 +160,8 @@ def _noise_claims(noisy: Findings) -> Iterator[Claim]:
     ):
         ratio = single(at_epoch(worst, _SIGNALS, epoch) / at_epoch(clean, _SIGNALS, epoch))
         quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"
-        shown = below(ratio, bound) if early else above(ratio, bound)
+        late = above(ratio, bound) if epochs >= _NOISE_LATE else None
+        shown = below(ratio, bound) if early else late
         yield noisy.claim(claim, quantity, ratio, f"{'<' if early else '≥'} {bound:g}", shown)
 
 

@@ -34,7 +34,7 @@ SHIPPED = {
     "citation_paper.jsonl": 549,
     "criteo_10k_long.jsonl": 75,
     "criteo_standin_quick.jsonl": 75,
-    "language_long.jsonl": 12,
+    "language_long.jsonl": 15,
     "language_rates.jsonl": 0,
     "methods_quick.jsonl.gz": 288,
     "methods_quick_criteo.jsonl.gz": 144,
