@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
-from benchmarks.studies.alignment_matrices import linear_grid, structure_grid
 from benchmarks.studies.stacked_runs import at_epoch, last, line_of
 from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Sheet, Study, measured
 from benchmarks.studies.tell import above, below, rank_correlation, single, text
+from benchmarks.studies.theory.alignment_matrices import linear_grid, structure_grid
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

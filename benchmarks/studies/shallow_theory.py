@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
-from benchmarks.studies.order_parameters import Student, Teacher, generalisation_error, integrate
 from benchmarks.studies.study import Computation, Conclusion, Findings, Json, Sheet, Study, measured
-from benchmarks.studies.teacher_student import draw_students, draw_teacher, sampled_error, simulate
 from benchmarks.studies.tell import above, below, line, single, text
+from benchmarks.studies.theory.order_parameters import Student, Teacher, generalisation_error, integrate
+from benchmarks.studies.theory.teacher_student import draw_students, draw_teacher, sampled_error, simulate
 from benchmarks.tables.claims import Claim
 
 _RATE, _STD = 0.1, 1e-3

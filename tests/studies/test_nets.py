@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.studies.alignment_matrices import linear_net
-from benchmarks.studies.nets import Net, correlated_inputs
+from benchmarks.studies.theory.alignment_matrices import linear_net
+from benchmarks.studies.theory.nets import Net, correlated_inputs
 from dfa_core import ErrorTap, FeedbackPoint, make_method
 
 WIDTHS = (6, 9, 8, 3)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from benchmarks.studies import order_parameters as equations
-from benchmarks.studies.order_parameters import Student, Teacher, generalisation_error, integrate
-from benchmarks.studies.teacher_student import draw_students, draw_teacher, sampled_error, simulate
+from benchmarks.studies.theory import order_parameters as equations
+from benchmarks.studies.theory.order_parameters import Student, Teacher, generalisation_error, integrate
+from benchmarks.studies.theory.teacher_student import draw_students, draw_teacher, sampled_error, simulate
 
 SAMPLES = 400_000
 

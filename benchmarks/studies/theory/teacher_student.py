@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf
 
-from benchmarks.studies.order_parameters import Student, Teacher
+from benchmarks.studies.theory.order_parameters import Student, Teacher
 
 Function = Callable[[np.ndarray], np.ndarray]
 _SLOPE = math.sqrt(2 / math.pi)

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.studies.nets import Net, batches, correlated_inputs
+from benchmarks.studies.theory.nets import Net, batches, correlated_inputs
 
 _SAMPLES, _BATCH, _OUTPUTS = 992, 32, 2
 
