@@ -107,7 +107,8 @@ def build_optimizer(task: Task, method: Method, config: OptimConfig) -> torch.op
         )
     if config.kind != "adam":
         raise ValueError(f"task.optim.kind='{config.kind}': choose adam or sgd")
-    return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps)
+    # Fused: one pass over each parameter in place of a dozen, three to four times as fast on a CPU (docs/speed.md).
+    return LazyAdam(groups, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps, fused=True)
 
 
 def _by_rate(group: dict[str, Any], factors: Mapping[nn.Parameter, float], lr: float) -> list[dict[str, Any]]:
