@@ -58,8 +58,9 @@ def cosine(a: Tensor, b: Tensor) -> float | None:
 
 
 def sums(a: Tensor, b: Tensor) -> Tensor:
-    """(a·b, a·a, b·b) in fp64."""
-    return torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()]).double()
+    """(a·b, a·a, b·b) in fp64, in which the squares of fp32 numbers neither vanish nor overflow."""
+    a, b = a.double(), b.double()
+    return torch.stack([(a * b).sum(), (a * a).sum(), (b * b).sum()])
 
 
 def angle(summed: Tensor) -> float | None:
@@ -70,8 +71,15 @@ def angle(summed: Tensor) -> float | None:
 
 def row_cosines(a: Tensor, b: Tensor, width: int) -> Tensor:
     """Cosine of each row of ``width`` entries; rows that are zero in ``a`` or ``b`` are left out."""
-    a, b = (t.detach().float().reshape(-1, width) for t in (a, b))
+    a, b = (_scaled_rows(t.detach().float().reshape(-1, width)) for t in (a, b))
     lengths = a.norm(dim=1) * b.norm(dim=1)
     defined = lengths > 0
     cosines: Tensor = (a * b).sum(1)[defined] / lengths[defined]
-    return cosines.cpu()
+    return cosines.clamp(-1, 1).cpu()  # rounding alone is cut off
+
+
+def _scaled_rows(rows: Tensor) -> Tensor:
+    """The rows, each divided by its largest entry: the squares of small gradients would vanish in fp32."""
+    largest = rows.abs().amax(1, keepdim=True)
+    least = torch.finfo(rows.dtype).tiny
+    return torch.where(largest >= least, rows / largest.clamp(min=least), 0)

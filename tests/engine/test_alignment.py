@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity
 
 from dfa_core import FeedbackError, make_method, measure_alignment
+from dfa_core.measuring.cosines import cosine, row_cosines
 from tests.helpers.engine_nets import WithHead, batch, build, gradients, mse
 
 
@@ -138,6 +139,17 @@ def test_samples_without_an_angle_are_left_out():
     method = make_method("dfa", model)
     found = measure_alignment(method, lambda: (model(x) - y)[:5].square().mean())
     assert found.deepest.shape == (5,)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e-22, 1.0, 1e22])
+def test_small_and_large_gradients_have_the_angles_of_ordinary_ones(size):
+    """Without it squares that vanish in fp32 would give cosines beyond one, and records that nobody can read."""
+    a, b = torch.randn(40, 7), torch.randn(40, 7)
+    a[:, 1:] *= 1e-3  # rows with entries of several sizes
+    expected = cosine_similarity(a.double(), b.double()).float()
+    torch.testing.assert_close(row_cosines(size * a, size * b, 7), expected, rtol=1e-4, atol=1e-5)
+    assert cosine(size * a, size * b) == pytest.approx(cosine(a, b), rel=1e-5)
+    assert row_cosines(a, a / 3, 7).max() <= 1
 
 
 def test_methods_without_signals_are_refused():
