@@ -27,6 +27,8 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("dfa", "bits", 0),
     ("OptimConfig", "kind", "adam"),
     ("OptimConfig", "momentum", 0.0),
+    ("dfa", "recompute", False),
+    ("structural", "recompute", False),
 )
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.

@@ -1,7 +1,7 @@
 """Step time and peak memory of every method on a deep MLP, as ratios to backprop.
 
     python -m benchmarks.speed.methods                         24 blocks of width 512, batch 4096
-    python -m benchmarks.speed.methods --methods bp,local      some methods
+    python -m benchmarks.speed.methods --methods bp,local      some methods; dfa+recompute: with that setting
 
 Steps of all methods take turns in one process, on one batch. Memory is the high-water mark of a process of its own with
 one method, above the mark before its first step.
@@ -31,6 +31,7 @@ from dfa_core import Classes, ErrorTap, FeedbackPoint, Method, Residual, Supervi
 
 CLASSES = 10
 _WITHOUT = ("shallow",)  # a step of it computes something else
+_RECOMPUTING = "+recompute"  # behind the name of a method that has the setting
 
 
 class Block(nn.Module):
@@ -53,7 +54,9 @@ class Stepper:
         head = nn.Linear(width, CLASSES)
         self.model = nn.Sequential(*(Block(width) for _ in range(depth)), ErrorTap(width), head)
         self.x, self.y = torch.randn(rows, width), torch.randint(CLASSES, (rows,))
-        self.method: Method = make_method(name, self.model)
+        method, recompute, _ = name.partition(_RECOMPUTING)
+        options = {"recompute": True} if recompute else {}
+        self.method: Method = make_method(method, self.model, **options)
         groups = [{"params": list(self.model.parameters())}, *self.method.parameter_groups()]
         self.optimizer = torch.optim.SGD(groups, lr=1e-3)
         self.supervision = Supervision(
@@ -84,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(f"{_memory(Stepper(options.memory_of, *sizes)):.1f}\n")
         return
     tune_process(options.threads)
-    names = [name for name in options.methods.split(",") if name] or [n for n in known_methods() if n not in _WITHOUT]
+    names = [name for name in options.methods.split(",") if name] or _all_forms()
     names = ["bp", *(name for name in names if name != "bp")]
     seconds = _seconds({name: Stepper(name, *sizes) for name in names}, options.repeats)
     megabytes = {name: _memory_apart(name, options.threads, sizes) for name in names}
@@ -100,6 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     make_console().print(table)
     write_timings(options, "methods", {"seconds": seconds, "megabytes": megabytes, "ratios": ratios})
+
+
+def _all_forms() -> list[str]:
+    names = [name for name in known_methods() if name not in _WITHOUT]
+    return [form for n in names for form in ([n, n + _RECOMPUTING] if n in ("dfa", "structural") else [n])]
 
 
 def _seconds(steppers: dict[str, Stepper], repeats: int) -> dict[str, list[float]]:

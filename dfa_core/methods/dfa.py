@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.families.error_feedback import ErrorFeedback
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
@@ -47,7 +48,7 @@ def levelled(projection: Tensor, bits: int) -> Tensor:
 
 
 @register("dfa", colour="#D55E00", order=10, standard=True)
-class DFA(FeedbackMethod):
+class DFA(ErrorFeedback):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
 
     Args:
@@ -64,6 +65,7 @@ class DFA(FeedbackMethod):
         noise: deviation of Gaussian noise on B_i e, relative to that of its entries in the batch.
         bits: of the number that each entry of B_i e is read as, 2 or more; 0: as it is. An optical co-processor has
             both (arXiv:2006.01475).
+        recompute: see :class:`~dfa_core.families.error_feedback.ErrorFeedback`.
     """
 
     information = Information(
@@ -76,7 +78,7 @@ class DFA(FeedbackMethod):
         time="as soon as the error is known, all at once",
         passes="1 forward, 1 local",
         products="F + W + B e",
-        memory="all activations",
+        memory="all activations; recomputing: one segment",
     )
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -102,8 +104,9 @@ class DFA(FeedbackMethod):
         center: bool = False,
         noise: float = 0.0,
         bits: int = 0,
+        recompute: bool = False,
     ) -> None:
-        super().__init__(model, feedback_seed=feedback_seed)
+        super().__init__(model, feedback_seed=feedback_seed, recompute=recompute)
         if error not in ERRORS:
             raise FeedbackError(f"unknown error '{error}': choose one of {', '.join(ERRORS)}")
         if noise < 0 or bits == 1 or not 0 <= bits <= _MOST_BITS:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError, UnsuitableError
-from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.error_feedback import ErrorFeedback
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
 from dfa_core.layout import module_key
@@ -17,7 +17,7 @@ from dfa_core.structure import Pooled, Residual
 
 
 @register("structural", title="structural DFA", colour="#A40000", order=15)
-class StructuralDFA(FeedbackMethod):
+class StructuralDFA(ErrorFeedback):
     """DFA whose feedback keeps what is fixed and linear between a point and its tap.
 
         residual stream     δ_i = e                           no matrix at all
@@ -30,6 +30,7 @@ class StructuralDFA(FeedbackMethod):
     Args:
         model, feedback_seed, feedback, scaling: see :class:`~dfa_core.DFA`.
         scale: a factor on all signals.
+        recompute: see :class:`~dfa_core.families.error_feedback.ErrorFeedback`.
 
     Raises:
         FeedbackError: a point declares no structure.
@@ -45,7 +46,7 @@ class StructuralDFA(FeedbackMethod):
         time="as soon as the error is known, all at once",
         passes="1 forward, 1 local",
         products="F + W + B Sᵀe",
-        memory="all activations",
+        memory="all activations; recomputing: one segment",
     )
 
     def __init__(
@@ -56,8 +57,9 @@ class StructuralDFA(FeedbackMethod):
         feedback: str = "shared_uniform",
         scaling: str = "widest",
         scale: float = 1.0,
+        recompute: bool = False,
     ) -> None:
-        super().__init__(model, feedback_seed=feedback_seed)
+        super().__init__(model, feedback_seed=feedback_seed, recompute=recompute)
         self.scale = scale
         self.feedback = nn.ModuleDict()
         for name, point in self.layout.points.items():
@@ -93,6 +95,8 @@ class StructuralDFA(FeedbackMethod):
     def signals(self, forward_pass: Pass) -> Signals:
         tap = self.layout.taps[forward_pass.tap]
         error = forward_pass.error.reshape(*forward_pass.error.shape[: tap.batch_dims], tap.width)
+        if self.scale != 1:
+            error = self.scale * error  # once: on a residual stream all points are sent this very tensor
         signals: dict[str, Tensor | None] = {}
         for name, activation in forward_pass.activations.items():
             sent = self._signal(name, error)
@@ -101,7 +105,7 @@ class StructuralDFA(FeedbackMethod):
                     f"feedback point '{name}' of shape {tuple(activation.shape)} and its error tap of shape "
                     f"{tuple(forward_pass.error.shape)} do not count the same samples"
                 )
-            signals[name] = self.scale * sent.reshape(activation.shape)
+            signals[name] = sent.reshape(activation.shape)
         return signals
 
     def _signal(self, name: str, error: Tensor) -> Tensor:

@@ -82,6 +82,20 @@ def test_recomputing_is_backprop(task):
 
 
 @pytest.mark.parametrize("task", NETWORKS)
+def test_recomputed_feedback_is_the_usual_one(task):
+    """Its second forward pass is the first again, with dropout, samples along rays and running statistics."""
+    run = build(task, "bp")
+    before = {name: buffer.clone() for name, buffer in run.task.model.named_buffers()}
+    found, statistics = [], []
+    for recompute in (False, True):
+        run.task.model.load_state_dict(before, strict=False)
+        found.append(step_of(run, make_method("dfa", run.task.model, recompute=recompute)))
+        statistics.append({name: buffer.clone() for name, buffer in run.task.model.named_buffers()})
+    check_equal(*found)
+    assert all(torch.equal(statistics[0][name], statistics[1][name]) for name in before)
+
+
+@pytest.mark.parametrize("task", NETWORKS)
 def test_local_losses_do_the_same_early_and_late(task):
     """A head must be right while the forward pass stands at its point."""
     run = build(task, "bp")
