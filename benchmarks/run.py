@@ -6,7 +6,8 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import hydra
 from hydra.errors import HydraException
@@ -19,7 +20,12 @@ from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in, with_list_of_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.torchrun import follows, started_by_torchrun
 from benchmarks.training.interrupt import Interrupted, stop_signal
+
+if TYPE_CHECKING:
+    from benchmarks.records.record import Record
+    from benchmarks.training.run import Run
 
 
 @guard.command
@@ -32,10 +38,10 @@ def main() -> None:
         settings = OmegaConf.to_yaml(compose(given.overrides)) if given.help else ""
     except UsageError as error:
         if not (given.help and not given.overrides):
-            guard.fail(error)
+            _fail(error)
         settings = f"  (those of the task that runs unasked cannot be shown: {error})\n"
     except ValueError as error:
-        guard.fail(error)
+        _fail(error)
     if given.help:
         sys.stdout.write(_HELP.format(choices=_choices(), settings=settings))
         return
@@ -93,27 +99,50 @@ def _run(overrides: Sequence[str]) -> None:
 
     try:
         run = Run.plan(overrides)
-        with claimed(run), stop_signal() as stop:
-            if (record := run.reuse()) is not None:
+        with nullcontext() if follows() else claimed(run), stop_signal() as stop:
+            record = None if follows() else run.reuse()
+            if record is not None:
                 shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
                 sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
+            if _leader_has(record, run) if started_by_torchrun() else record is not None:
                 return
             check_account(run.config.logger)
             from benchmarks.training.execute import execute  # imports PyTorch, which takes seconds
+            from benchmarks.training.processes import joined
 
             try:
-                execute(run, lambda: stop.requested, console=True)
+                execute(run, lambda: stop.requested, console=True, processes=joined(run.config.hardware.device))
             except SystemExit as error:  # a method of the user's own; its exit code would pass for ours
                 guard.fail(f"{run.id}: {run.config.method.name} ended the program (sys.exit({error.code}))")
     except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
-        guard.fail(error)
+        _fail(error)
     except Interrupted:
-        sys.stderr.write("interrupted; the same command continues where it stopped\n")
+        _say(sys.stderr, "interrupted; the same command continues where it stopped")
         raise SystemExit(stop.exit_code) from None
-    sys.stdout.write(f"  record: {run.records / run.id}.json\n")
+    _say(sys.stdout, f"  record: {run.records / run.id}.json")
     if stop.requested:  # during the last evaluation: this run is recorded, a multirun does not go on
-        sys.stderr.write("interrupted\n")
+        _say(sys.stderr, "interrupted")
         raise SystemExit(stop.exit_code)
+
+
+def _leader_has(record: Record | None, run: Run) -> bool:
+    """Whether the first of several processes found the run recorded."""
+    from benchmarks.training.processes import joined
+
+    return joined(run.config.hardware.device).from_leader(lambda: record is not None)
+
+
+def _say(stream: TextIO, line: str) -> None:
+    """One line, by one of several processes."""
+    if not follows():
+        stream.write(f"{line}\n")
+
+
+def _fail(error: Exception) -> NoReturn:
+    """End for a fault that is the user's, and that all of several processes have found: one says so."""
+    if follows():
+        raise SystemExit(2)
+    guard.fail(error)
 
 
 def _choices() -> str:

@@ -15,9 +15,9 @@ from torch import Tensor
 from benchmarks.settings.overrides import quoted
 from benchmarks.tasks.task import Task
 from benchmarks.training.alignment import has_alignment, measured_alignment
-from benchmarks.training.checkpoint import random_state, set_random_state
 from benchmarks.training.execute import build
 from benchmarks.training.loop import Loop
+from benchmarks.training.randomness import random_state, set_random_state
 from benchmarks.training.run import Run
 from dfa_core import FeedbackError
 

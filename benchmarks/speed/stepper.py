@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from benchmarks.settings.compose import compose
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.tasks.task import Task
-from benchmarks.training.checkpoint import seed_everything
 from benchmarks.training.loop import Loop
+from benchmarks.training.randomness import seed_everything
 from dfa_core import make_method
 
 AnyTask = TypeVar("AnyTask", bound=Task)

@@ -35,6 +35,19 @@ class Task(ABC):
     def loss(self, batch: Any) -> Tensor:
         """Forward pass and loss, a scalar."""
 
+    def part(self, batch: Any, number: int, of: int) -> Any:
+        """Part ``number`` of ``of`` of a batch, for processes that share it: here, rows of each of its tensors.
+
+        Raises:
+            ValueError: the batch is one whole.
+        """
+        if isinstance(batch, Tensor):
+            return batch.tensor_split(of)[number]
+        if isinstance(batch, tuple) and all(isinstance(entry, Tensor) for entry in batch):
+            parts = [entry.tensor_split(of)[number] for entry in batch]
+            return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+        raise ValueError(f"{type(self).__name__} trains on one batch that cannot be divided: run it in one process")
+
     def supervision(self, batch: Any) -> Supervision:
         """The supervision of a batch, for methods that ask for more than the loss; see `dfa_core.Supervision`."""
         return Supervision()

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.records.record import QUANTILES, PointSummary, Record, WeightsSummary
 from benchmarks.records.run_history import ALIGNMENT, WEIGHT_ALIGNMENT
 from benchmarks.tasks.task import Task
-from benchmarks.training.checkpoint import random_state, set_random_state
+from benchmarks.training.randomness import random_state, set_random_state
 from dfa_core import Alignment, FeedbackError, Method, WeightAlignment, measure_alignment
 
 log = logging.getLogger(__name__)

@@ -6,16 +6,15 @@ import copy
 import io
 import logging
 import os
-import random
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.training import machine
 from benchmarks.training.loop import Loop
+from benchmarks.training.randomness import random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -87,31 +86,3 @@ class Checkpoint:
 def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:
     loop.load_state_dict(state)
     set_random_state(generators)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the generators of Python, NumPy and PyTorch."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-def random_state() -> dict[str, Any]:
-    """Where the generators of Python, NumPy and PyTorch stand."""
-    kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # asking would initialise it
-        "python": random.getstate(),
-        "numpy": [kind, keys.tolist(), *rest],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put the generators back to where `random_state` found them."""
-    torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
-    random.setstate(state["python"])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))

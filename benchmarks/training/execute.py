@@ -19,11 +19,13 @@ from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import one_line
 from benchmarks.training import machine
 from benchmarks.training.alignment import alignment_row, has_alignment, undisturbed
-from benchmarks.training.checkpoint import Checkpoint, seed_everything
+from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.finish import finalize_record
 from benchmarks.training.interrupt import Interrupted
-from benchmarks.training.loggers import make_loggers
+from benchmarks.training.loggers import Loggers, make_loggers
 from benchmarks.training.loop import Loop
+from benchmarks.training.processes import ALONE, Processes, hardware_of
+from benchmarks.training.randomness import seed_everything
 from benchmarks.training.run import Run, determining
 from dfa_core import Method, UnsuitableError, make_method, method_class
 
@@ -33,8 +35,11 @@ def execute(
     stop_requested: Callable[[], bool] = lambda: False,
     console: bool = False,
     on_step: Callable[[float], None] = lambda done: None,
+    processes: Processes = ALONE,
 ) -> Record:
     """Train, evaluate and record ``run``; a checkpoint left by an interrupted try is continued.
+
+    Of several ``processes`` the leader evaluates and writes; the others return a record without results.
 
     ``on_step`` is told the share of the training budget that is done, before the first step and after each.
 
@@ -45,29 +50,31 @@ def execute(
     config = run.config
     record = _blank_record(run)
     if (reason := run.skip_reason) is not None:
-        record.status, record.reason = "skipped", reason
-        write_record(record, run.records)
-        return record
+        return _skipped(record, reason, run, processes)
     device = machine.torch_device(config.hardware.device)
     machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
     try:
         task, method = build(run, device)
     except UnsuitableError as error:
-        record.status, record.reason = "skipped", one_line(error)
-        write_record(record, run.records)
-        return record
+        return _skipped(record, one_line(error), run, processes)
+    processes.check(task, method)
+    processes.draw_apart(config.seed + 1, 0)
     if task.about_data:
         record.data["about"] = task.about_data
-    loggers = make_loggers(run.config, run.records / run.id, console)
-    task.shows_progress = console
+    loggers = make_loggers(run.config, run.records / run.id, console) if processes.leads else Loggers([])
+    task.shows_progress = console and processes.leads
     alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
-    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment)
+    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment, processes)
     checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt")
-    checkpoint.restore(loop)
+    if checkpoint.restore(loop):
+        processes.draw_apart(config.seed + 1, loop.progress.step)
     loggers.start(record, loop.progress.history)
     try:
-        _train(loop, checkpoint, on_step)
+        _train(loop, checkpoint, on_step, processes)
+        record.hardware |= hardware_of(processes.of_each({"peak_memory_mb": round(memory.megabytes(), 1)}))
+        if not processes.leads:
+            return record
         finalize_record(record, loop, config.alignment)
         record.peak_memory_mb = round(memory.megabytes(), 1)
         _keep_artefacts(record, task, run.records / run.id)
@@ -104,16 +111,25 @@ def _keep_artefacts(record: Record, task: Task, stem: Path) -> None:
         record.artefacts.append(name)
 
 
-def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None]) -> None:
+def _skipped(record: Record, reason: str, run: Run, processes: Processes) -> Record:
+    record.status, record.reason = "skipped", reason
+    if processes.leads:
+        write_record(record, run.records)
+    return record
+
+
+def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None], processes: Processes) -> None:
     def after_step() -> None:
-        checkpoint.save_if_due(loop)
+        if processes.leads:
+            checkpoint.save_if_due(loop)
         on_step(loop.share_done)
 
     on_step(loop.share_done)
     try:
         loop.run(after_step)
     except Interrupted:
-        checkpoint.save(loop)
+        if processes.leads:
+            checkpoint.save(loop)
         raise
 
 

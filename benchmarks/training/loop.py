@@ -19,6 +19,7 @@ from benchmarks.settings.schema import HardwareConfig, TaskConfig
 from benchmarks.tasks.task import Task
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.optim import Schedule, build_optimizer, clip_gradients
+from benchmarks.training.processes import ALONE, Processes
 from dfa_core import Method
 
 
@@ -51,6 +52,7 @@ class Loop:
         on_evaluation: called with each history row (step, epoch, train_loss, lr, validation metrics, seconds).
         stop_requested: polled after every step; when true the loop raises :class:`Interrupted`.
         probe: called with the number of each evaluation, from 1; what it returns is put into the history.
+        processes: those that share every batch; the leader alone evaluates and probes.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Loop:
         on_evaluation: Callable[[Row], None] = lambda row: None,
         stop_requested: Callable[[], bool] = lambda: False,
         probe: Callable[[int], Row] = lambda evaluation: {},
+        processes: Processes = ALONE,
     ) -> None:
         self.task, self.method, self.config = task, method, config
         self.higher_is_better = metrics.lookup(task.selection).better == HIGHER
@@ -72,6 +75,7 @@ class Loop:
         self._device = torch.device(hardware.device)
         self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
         self._on_evaluation, self._stop_requested, self._probe = on_evaluation, stop_requested, probe
+        self._processes, self._stopped = processes, False
         self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
         self._clock: float | None = None  # since when training time has not been counted; None while it stands still
@@ -152,7 +156,7 @@ class Loop:
                 self._evaluate_if_due(progress.step, self.config.steps)
             if progress.finished:
                 return
-            if self._stop_requested():
+            if self._stopped or (self._processes.world == 1 and self._stop_requested()):
                 raise Interrupted
             after_step()
         if progress.batch == 0:
@@ -174,13 +178,25 @@ class Loop:
         """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
         self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        supervision = self.task.supervision(batch) if self.method.needs - {"replay"} else None
+        part, share = self._processes.part(self.task, batch)
+        supervision = self.task.supervision(part) if self.method.needs - {"replay"} else None
 
         def loss() -> Tensor:
             with self.forward_context():
-                return self.task.loss(batch)
+                found = self.task.loss(part)
+            return found if share == 1 else share * found
 
-        return self.method.step(loss, supervision)
+        with self._processes.in_step(self.task.model):
+            found = self.method.step(loss, supervision)
+        return self._added_up(found)
+
+    def _added_up(self, loss: Tensor) -> Tensor:
+        """The loss of the whole batch; the parameters have its gradients."""
+        if self._processes.world == 1:
+            return loss
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        loss, self._stopped = self._processes.add_up(parameters, loss, self._stop_requested())
+        return loss
 
     def update(self) -> None:
         """The second half of a step: clipping, the optimizer, the schedule."""
@@ -205,7 +221,7 @@ class Loop:
         progress, started = self.progress, time.perf_counter()
         train_loss = float(self._loss_sum) / self._loss_count if self._loss_sum is not None else math.nan
         self._loss_sum, self._loss_count = None, 0
-        scores = self._measure(self.task.validate) if math.isfinite(train_loss) else {}
+        scores = self._processes.from_leader(lambda: self._scores(train_loss))
         progress.diverged = not all(map(math.isfinite, [train_loss, *scores.values()]))
         if not progress.diverged:
             self._keep_best(scores)
@@ -214,7 +230,7 @@ class Loop:
         progress.finished = progress.diverged or last or out_of_patience
         evaluated = time.perf_counter()
         progress.eval_seconds += evaluated - started
-        more = {} if progress.diverged else self._probe(len(progress.history) + 1)
+        more = self._probe(len(progress.history) + 1) if self._processes.leads and not progress.diverged else {}
         progress.alignment_seconds += time.perf_counter() - evaluated
         row = {
             "step": progress.step,
@@ -227,6 +243,9 @@ class Loop:
         }
         progress.history.append(row)
         self._on_evaluation(row)
+
+    def _scores(self, train_loss: float) -> Row:
+        return self._measure(self.task.validate) if math.isfinite(train_loss) else {}
 
     def _measure(self, evaluation: Callable[[], Row]) -> Row:
         self.task.model.eval()

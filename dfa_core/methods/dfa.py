@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError
 from dfa_core.families.error_feedback import ErrorFeedback
 from dfa_core.families.feedback_method import FeedbackMethod
@@ -115,6 +116,7 @@ class DFA(ErrorFeedback):
         self.noise, self.bits = noise, bits
         if noise:
             self.drawn = Noise(feedback_seed)
+        self._check_not_spread()
         self.feedback = nn.ModuleDict()
         for tap, mark in self.layout.taps.items():
             self.feedback[module_key(tap)] = FeedbackMatrices(
@@ -137,6 +139,7 @@ class DFA(ErrorFeedback):
 
     def signals(self, forward_pass: Pass) -> Signals:
         """B_i e for each point that ran, shaped as its activation (Nøkland 2016, equation 7)."""
+        self._check_not_spread()
         tap = self.layout.taps[forward_pass.tap]
         batch = forward_pass.error.shape[: tap.batch_dims]
         projected = self._matrices(forward_pass.tap)(self._sent(forward_pass.error.reshape(*batch, tap.width)))
@@ -170,6 +173,14 @@ class DFA(ErrorFeedback):
                     read = read + self.noise * exact.std() * self.drawn.normal_like(f"{name}/{point}", exact)
                 readings[id(exact)] = levelled(read, self.bits) if self.bits else read
         return {point: readings[id(exact)] for point, exact in projected.items()}
+
+    def _check_not_spread(self) -> None:
+        """Raise :class:`FeedbackError` if a part of a batch would be taken for the whole of it."""
+        if spread() and (self.center or self.error == "ternary" or self.noise or self.bits):
+            raise FeedbackError(
+                "center, error=ternary, noise and bits read the errors of a whole batch, of which each of several "
+                "processes has a part: use one process, or leave them out"
+            )
 
     def advance(self) -> None:
         if self.noise:

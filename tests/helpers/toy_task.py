@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from benchmarks.records.run_history import Row
 from benchmarks.settings.schema import HardwareConfig, OptimConfig, TaskConfig
 from benchmarks.tasks.task import Task
-from benchmarks.training.checkpoint import seed_everything
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop
+from benchmarks.training.processes import ALONE, Processes
+from benchmarks.training.randomness import seed_everything
 from dfa_core import make_method
 from tests.helpers.engine_nets import Net
 
@@ -83,6 +84,7 @@ def make_loop(
     precision: str = "fp32",
     stop_requested: Callable[[], bool] = lambda: False,
     on_evaluation: Callable[[Row], None] = lambda row: None,
+    processes: Processes = ALONE,
 ) -> Loop:
     """A loop over a fresh toy, seeded as a run is."""
     seed_everything(3)
@@ -90,7 +92,7 @@ def make_loop(
     attached = make_method(method, task.model)
     seed_everything(4)
     hardware = HardwareConfig(precision=precision)
-    return Loop(task, attached, config or settings(), hardware, on_evaluation, stop_requested)
+    return Loop(task, attached, config or settings(), hardware, on_evaluation, stop_requested, processes=processes)
 
 
 class StopAt:

@@ -55,11 +55,18 @@ MUTANTS: list[Mutant] = [
         ("sparse rows may be empty", "kept = max(1, round(density * shape[1]))", "kept = round(density * shape[1])"),
     ),
     *_of(
+        "dfa", "families/error_feedback",
+        ("nothing is recomputed", "        if not self.recompute:\n            return super().gradients", "        if True:\n            return super().gradients"),
+        ("other dropout masks in the second pass", "rewind.again(), torch.enable_grad()", "torch.enable_grad()"),
+        ("no error below the tap", "        self._send(Visited(name, self._ran[name], name), x)\n", ""),
+        ("one pass's signals for all", "self._send(Visited(self._tap_of[name], self._ran[self._tap_of[name]], name), x)", "self._send(Visited(self._tap_of[name], 0, name), x)"),
+    ),
+    *_of(
         "structural", "methods/structural",
         ("a matrix on the stream", "if structure is None or isinstance(structure, Residual):\n            return error", "if structure is None or isinstance(structure, Residual):\n            return error.flip(-1)"),
         ("only the first map", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([structure.adjoint(error)[0]] * structure.maps, dim=-1)"),
         ("the map left out", "torch.cat(structure.adjoint(error), dim=-1)", "torch.cat([error] * structure.maps, dim=-1)"),
-        ("scale squared", "self.scale * sent.reshape", "2 * sent.reshape"),
+        ("scale squared", "error = self.scale * error", "error = self.scale**2 * error"),
         ("pooled points do not share", "name if not feedback.startswith(\"shared\") else tap_name", "name"),
     ),
     *_of(

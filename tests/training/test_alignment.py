@@ -15,8 +15,8 @@ from benchmarks.settings.schema import HardwareConfig
 from benchmarks.training import finish
 from benchmarks.training import loop as loop_module
 from benchmarks.training.alignment import alignment_row, undisturbed
-from benchmarks.training.checkpoint import seed_everything
 from benchmarks.training.loop import Loop
+from benchmarks.training.randomness import seed_everything
 from dfa_core import ErrorTap, FeedbackPoint, make_method, measure_alignment
 from tests.helpers.toy_task import BATCHES, Toy, settings, without_time
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from benchmarks.training import machine
-from benchmarks.training.checkpoint import Checkpoint, seed_everything
+from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.execute import execute
 from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.randomness import seed_everything
 from benchmarks.training.run import Run
 from tests.helpers.toy_task import BATCHES, StopAt, make_loop, run_to_next_stop, settings, without_time
 

@@ -16,8 +16,9 @@ from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.records.record import iterate_records
 from benchmarks.training import execute, machine
-from benchmarks.training.checkpoint import Checkpoint, random_state
+from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.loggers import Loggers
+from benchmarks.training.randomness import random_state
 from benchmarks.workers import worker
 from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import QueuedRun, Selection, plan

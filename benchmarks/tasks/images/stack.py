@@ -85,6 +85,9 @@ class SeedsSideBySide(Task):
         pixels, labels = batch.to(self._device)
         return self._loss(self.model(pixels), labels)
 
+    def part(self, batch: Batch, number: int, of: int) -> Batch:
+        return Batch(*(entry.tensor_split(of, dim=1)[number] for entry in batch))  # each copy's images are divided
+
     def supervision(self, batch: Batch) -> Supervision:
         labels = batch.labels.to(self._device)
         return Supervision(

@@ -17,9 +17,9 @@ from benchmarks.records.record import artefact_path
 from benchmarks.tasks.view_synthesis.quality import psnr, ssim
 from benchmarks.tasks.view_synthesis.rays import view_rays
 from benchmarks.tasks.view_synthesis.rendering import Picture
-from benchmarks.training.checkpoint import seed_everything
 from benchmarks.training.execute import execute
 from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.randomness import seed_everything
 from benchmarks.training.run import Run
 from datasets.scenes.cameras import pixel_rays
 from datasets.scenes.load import composite

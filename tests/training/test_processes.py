@@ -1,0 +1,116 @@
+"""Several processes that share every batch train as one process with all of it; or one line says why not."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from filelock import FileLock
+
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.processes import Processes
+from tests import REPOSITORY
+from tests.helpers.runs import build
+from tests.training import process_cases as cases
+from tests.training.process_cases import CASES, REFUSED, RESUMED, WORLDS
+
+PRELOADED = ["tests.training.process_cases", "torch._dynamo"]  # what each would else take seconds to import
+EACH = [(name, world) for world, names in WORLDS.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory, worker_id):
+    """By number of processes: what each rank found. All workers of pytest-xdist share one run of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "training_processes"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            started = cases.loop_of(RESUMED)
+            started.step(next(iter(started.task.batches(0))))
+            Checkpoint(folder / "checkpoint.pt").save(started)
+            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+            for world in WORLDS:
+                (folder / str(world)).mkdir(parents=True)
+                arguments = (world, str(folder / str(world)))
+                mp.start_processes(cases.process, args=arguments, nprocs=world, start_method="forkserver")
+    return {world: [torch.load(folder / str(world) / f"{rank}.pt") for rank in range(world)] for world in WORLDS}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one process finds, by case."""
+    return {name: cases.steps(name) for name in CASES}
+
+
+@pytest.mark.parametrize(("name", "world"), EACH)
+def test_they_train_as_one_process_does(outcomes, alone, name, world):
+    """Losses, gradients, weights and running statistics; the ranks agree bit for bit."""
+    expected, first = alone[name], outcomes[world][0][name]
+    for other in outcomes[world][1:]:
+        torch.testing.assert_close(other[name], first, rtol=0, atol=0)
+    rough = "bf16" in name
+    assert first["losses"] == pytest.approx(expected["losses"], rel=2e-2 if rough else 1e-4)
+    assert first["gradients"].keys() == expected["gradients"].keys()
+    for parameter, gradient in expected["gradients"].items():
+        error = (first["gradients"][parameter] - gradient).norm() / gradient.norm().clamp(min=1e-3)
+        assert error < (5e-2 if rough else 1e-4), f"{parameter} is off by {error:.1e}"
+    for key, value in expected["state"].items():
+        if "running" in key:
+            torch.testing.assert_close(first["state"][key], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_they_cannot_do_is_refused(outcomes, name, world):
+    """Without it each process would train on statistics, labels or feedback of its own."""
+    assert all(REFUSED[name][2] in found[name] for found in outcomes[world])
+
+
+@pytest.mark.parametrize(
+    ("task", "method", "reason"),
+    [("citation/gcn_cora", "bp", "cannot be divided"), ("mnist/mlp", "drtp", "in one process")],
+)
+def test_batches_that_are_one_whole_are_refused(folder, task, method, reason):
+    """Without it every process would train on the whole graph, or on the mean of its own labels."""
+    run = build(task, method)
+    with pytest.raises(ValueError, match=reason):
+        Processes(0, 2).check(run.task, run.method)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_stop_of_one_is_a_stop_of_all(outcomes, world):
+    """Without it the others would wait for ever for the one that was told to stop."""
+    assert {found["stopped at"] for found in outcomes[world]} == {4}  # with the sums of the step after
+
+
+def test_they_resume_what_one_process_saved(outcomes, tmp_path_factory, worker_id):
+    """Without it a run could only go on in as many processes as it began in."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "training_processes"
+    expected = cases.go_on(RESUMED, folder / "checkpoint.pt")
+    for found in outcomes.values():
+        for key, value in expected.items():
+            torch.testing.assert_close(found[0]["resumed"][key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_torchrun_writes_one_record(tmp_path):
+    """The command as users type it."""
+    arguments = ["task=mnist/mlp", "method=dfa", "profile=smoke", "data=standin", f"results={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "benchmarks.run", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("record: ") == 1
+    (path,) = (tmp_path / "records").rglob("*.json")
+    record = json.loads(path.read_text())
+    assert record["hardware"]["processes"] == 2
+    assert len(record["hardware"]["by_process"]["peak_memory_mb"]) == 2
+    assert record["status"] == "ok"
+    assert {"accuracy", "alignment_cosine_mean"} <= record["metrics"].keys()
