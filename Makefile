@@ -29,7 +29,7 @@ setup: $(VENV)/.ready  ## create .venv with the tested versions
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[bench,dev,integrations]'
+	$(PY) -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[bench,dev,integrations,cluster]'
 	@touch $@
 
 test: setup  ## all tests, one process per core (JOBS=1: in this one)
