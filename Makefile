@@ -79,12 +79,8 @@ bench-paper: setup  ## published settings (profile paper): make bench-paper TASK
 studies: setup  ## companion studies, a verdict for each claim (STUDY=bottleneck PROFILE=long; quick: a quarter of an hour)
 	$(PY) -m benchmarks.studies $(STUDY) profile=$(or $(PROFILE),quick) jobs=$(JOBS) $(ARGS)
 
-speed: setup  ## step times of dfa, bp and re-entrant dfa, as ratios
-	$(PY) -m benchmarks.speed $(ARGS)
-	$(PY) -m benchmarks.speed.criteo_step
-	$(PY) -m benchmarks.speed.nerf_step
-	$(PY) -m benchmarks.speed.language_step
-	$(PY) -m benchmarks.speed.language_loss
+speed: setup  ## step times and memory of bp, dfa and others side by side (SIZE=published|laptop|both TASKS=criteo)
+	$(PY) -m benchmarks.speed --size $(or $(SIZE),both) $(if $(TASKS),--tasks $(TASKS)) $(ARGS)
 
 tables: setup  ## rebuild all tables from the records (ARGS=--show prints them)
 	$(PY) -m benchmarks.tables $(ARGS)

@@ -15,6 +15,7 @@ from dfa_core.noise import seeded_generator
 
 T = TypeVar("T")
 Draw = Callable[[Tensor, torch.Generator], object]  # fills a matrix (width, error) in place
+_NORMAL_BLOCK = 16
 
 
 def _uniform(matrix: Tensor, generator: torch.Generator) -> None:
@@ -25,6 +26,16 @@ def _gaussian(matrix: Tensor, generator: torch.Generator) -> None:
     matrix.normal_(generator=generator)
 
 
+def _shared_gaussian(matrix: Tensor, generator: torch.Generator) -> None:
+    """As `_gaussian`, and the rows of a shorter matrix are the first of a longer one.
+
+    PyTorch draws normal numbers in blocks of 16, and otherwise where the last block is not full.
+    """
+    blocks = -(-matrix.numel() // _NORMAL_BLOCK)
+    full = torch.empty(blocks * _NORMAL_BLOCK).normal_(generator=generator)
+    matrix.copy_(full[: matrix.numel()].view_as(matrix))
+
+
 def _orthogonal(matrix: Tensor, generator: torch.Generator) -> None:
     nn.init.orthogonal_(matrix, generator=generator)
     matrix.mul_(math.sqrt(max(matrix.shape)))  # entries of mean square 1, as for `gaussian`
@@ -33,7 +44,7 @@ def _orthogonal(matrix: Tensor, generator: torch.Generator) -> None:
 #: Distribution by name: of one matrix per point, or (``shared_…``) of one per tap that all points share.
 KINDS: dict[str, Draw] = {
     "shared_uniform": _uniform,
-    "shared_gaussian": _gaussian,
+    "shared_gaussian": _shared_gaussian,
     "uniform": _uniform,
     "gaussian": _gaussian,
     "orthogonal": _orthogonal,

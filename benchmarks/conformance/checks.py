@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count, islice
 from typing import Any
 
@@ -108,8 +109,7 @@ def keeps_its_state(trial: Trial) -> None:
 def starts_like_backprop(trial: Trial) -> None:
     """With one seed all methods start from the same weights and draw the same random numbers."""
     config = trial.run.config
-    reference = Trial.of(config.task.name, "bp", config.results, [f"seed={config.seed}"])
-    reference_weights, reference_random = _start(reference)
+    reference_weights, reference_random = _start_of_backprop(config.task.name, config.seed)
     weights, random = _start(trial)
     if any(not torch.equal(value, weights[name]) for name, value in reference_weights.items()):
         raise Failure("its initial weights differ from backprop's with the same seed")
@@ -150,6 +150,12 @@ def _endless(task: Task) -> Iterator[Any]:
     """The batches of epoch after epoch."""
     for epoch in count():
         yield from task.batches(epoch)
+
+
+@lru_cache(maxsize=1)
+def _start_of_backprop(task: str, seed: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Once for all methods of a task, which come one after the other."""
+    return _start(Trial.of(task, "bp", "results", [f"seed={seed}"]))
 
 
 def _start(trial: Trial) -> tuple[dict[str, Tensor], Tensor]:

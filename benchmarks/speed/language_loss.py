@@ -22,9 +22,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.speed.measure import Timing
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
-from benchmarks.speed.rounds import in_own_process, time_in_turn
+from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
 from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive

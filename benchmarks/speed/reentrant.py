@@ -7,6 +7,7 @@ autograd function whose backward calls backward again, once per feedback point, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ class ReentrantDFA:
     """Train ``model`` by DFA through re-entrant backward calls, with the matrices of ``DFA(model)``."""
 
     without_grad = False
+    needs: frozenset[str] = frozenset()
 
     def __init__(self, model: nn.Module, feedback_seed: int = 0) -> None:
         self.dfa = DFA(model, feedback_seed=feedback_seed)  # for its matrices alone
@@ -49,8 +51,20 @@ class ReentrantDFA:
 
     def broadcast(self, error: Tensor) -> None:
         for name, activation in self.waiting:
-            activation.backward(error @ self.dfa.matrix(name))
+            if activation.requires_grad:
+                signal = (error @ self.dfa.matrix(name)).reshape(activation.shape)
+                activation.backward(signal, retain_graph=True)  # layers that branch share a part of the graph
         self.waiting.clear()
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
+
+    def step(self, closure: Callable[[], Tensor], supervision: object = None) -> Tensor:
+        """As `Method.step`, for the training loop."""
+        loss = closure()
+        self.backward(loss)
+        return loss.detach()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """None of its own."""
+        return []

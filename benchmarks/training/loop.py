@@ -176,7 +176,8 @@ class Loop:
 
     def gradients(self, batch: Any) -> Tensor:
         """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
-        self.task.model.train()
+        if not self.task.model.training:  # asking first saves a walk over all modules, which small graphs feel
+            self.task.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         part, share = self._processes.part(self.task, batch)
         supervision = self.task.supervision(part) if self.method.needs - {"replay"} else None

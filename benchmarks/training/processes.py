@@ -101,7 +101,7 @@ class Processes:
         return loss, stopped > 0
 
     def from_leader(self, value: Callable[[], T]) -> T:
-        """What ``value`` gives in the leader, in every process."""
+        """The leader's ``value()``, in every process."""
         if self.world == 1:
             return value()
         box = [value() if self.leads else None]
@@ -151,7 +151,7 @@ def joined(device: str) -> Processes:
 
 
 def hardware_of(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a record says about several processes: their number, and a list for each of their figures."""
+    """Figures of several processes for a record: their number, and a list for each of their figures."""
     if len(each) == 1:
         return {}
     return {"processes": len(each), "by_process": {key: [figures[key] for figures in each] for key in each[0]}}

@@ -71,7 +71,10 @@ def test_statistics_of_each_kind():
 def test_each_scaling_is_its_factor(kind):
     """Without it a scaling could apply to the shared matrix's widest point only."""
     widths = {"a": 16, "b": 9}
-    factors = {"widest": (1 / 4, 1 / 4), "width": (1 / 4, 1 / 3), "error": (0.2, 0.2), "none": (1, 1)}
+    factors = {
+        "widest": (1 / 4, 1 / 4), "width": (1 / 4, 1 / 3), "error": (0.2, 0.2), "width_error": (1 / 20, 1 / 15),
+        "none": (1, 1),
+    }  # fmt: skip
     assert factors.keys() == SCALINGS.keys()
     plain = FeedbackMatrices("t", 25, widths, kind=kind, scaling="none")
     for scaling, expected in factors.items():

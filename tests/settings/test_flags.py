@@ -169,7 +169,7 @@ def test_the_exit_code_names_the_signal(name, code, command, monkeypatch):
     """Shells and schedulers tell by it whether somebody stopped a run or the machine did."""
     number = getattr(signal, name)
 
-    def signalled(planned, stop_requested, console):
+    def signalled(planned, stop_requested, *arguments, **options):
         signal.raise_signal(number)
         assert stop_requested()
         raise Interrupted

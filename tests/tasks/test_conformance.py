@@ -114,7 +114,8 @@ def test_every_method_conforms(task, method, tmp_path):
     reason = built_reason(task, method)
     if reason:
         pytest.skip(reason)
-    trial = Trial.of(task, method, str(tmp_path))
+    smaller = ["task.batch_size=32"] if task.startswith("criteo/") else []
+    trial = Trial.of(task, method, str(tmp_path), smaller)
     try:
         trial.loop()
     except UnsuitableError as error:

@@ -85,7 +85,7 @@ def test_batches_that_are_one_whole_are_refused(folder, task, method, reason):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_stop_of_one_is_a_stop_of_all(outcomes, world):
-    """Without it the others would wait for ever for the one that was told to stop."""
+    """Without it the others would wait without end for the one that was told to stop."""
     assert {found["stopped at"] for found in outcomes[world]} == {4}  # with the sums of the step after
 
 

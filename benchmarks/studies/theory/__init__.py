@@ -1,1 +1,1 @@
-"""What the studies of theory compute without the suite: equations, their integration and nets in plain numpy."""
+"""The studies' theory, which needs nothing of the suite: equations, their integration and nets in plain numpy."""

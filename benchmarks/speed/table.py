@@ -1,0 +1,146 @@
+"""The table of step times: a row per subject and form of training."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.speed.forms import FORMS
+from benchmarks.speed.products import products
+from benchmarks.speed.rounds import WARM_UP, Timing, check_never_waits, in_own_process, time_in_turn
+from benchmarks.speed.shares import PARTS, shares
+from benchmarks.speed.subjects import Stepper, Subject
+from benchmarks.training.machine import PeakMemory
+from dfa_core import UnsuitableError
+
+_TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
+
+
+@dataclass(frozen=True)
+class Row:
+    """One form on one subject; numbers that were not measured are NaN."""
+
+    task: str
+    size: str
+    threads: int
+    device: str
+    dtype: str
+    compiled: bool
+    method: str
+    step_ms: float
+    ratio_to_bp: float
+    low: float
+    high: float
+    product_limit: float
+    peak_mb: float
+    share_forward: float = math.nan
+    share_backward: float = math.nan
+    share_projection: float = math.nan
+    share_optimizer: float = math.nan
+    share_data: float = math.nan
+
+
+def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
+    """All forms of one subject, side by side; forms that the subject does not suit are left out.
+
+    Raises:
+        WaitsForDevice: a step makes the host wait for the GPU.
+    """
+    hardware = HardwareConfig(options.device, options.precision, options.threads)
+    steppers = _steppers(subject, options.forms, hardware)
+    for name, stepper in steppers.items():
+        for _ in range(WARM_UP):
+            stepper.step()
+        if options.device == "cuda":
+            check_never_waits(stepper.step, f"{subject.task}, {name}")
+    counted = {name: products(stepper.step) for name, stepper in steppers.items()}
+    steps = {name: stepper.step for name, stepper in steppers.items()}
+    timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
+    split = {name: shares(stepper) for name, stepper in steppers.items() if name not in _TWO_PASSES}
+    del steppers, steps
+    peaks = {} if options.no_memory else {n: in_own_process(_peak, subject, n, hardware) for n in timings}
+    return [
+        _row(subject, name, hardware, timings, counted, peaks.get(name, math.nan), split.get(name, {}))
+        for name in timings
+    ]
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """The table, and the geometric means over the subjects of a size."""
+    table = Table(title=f"A training step · {rows[0].threads} threads, {rows[0].device}, {rows[0].dtype}")
+    for heading in ("task", "size", "form", "ms", "÷ bp", "interval", "limit", "MB", *PARTS):
+        table.add_column(heading, justify="left" if heading in ("task", "size", "form") else "right")
+    for row in rows:
+        parts = [getattr(row, f"share_{part}") for part in PARTS]
+        table.add_row(
+            row.task, row.size, row.method, f"{row.step_ms:.1f}", f"{row.ratio_to_bp:.2f}",
+            f"{row.low:.2f}–{row.high:.2f}", f"{row.product_limit:.2f}", _number(row.peak_mb, "{:.0f}"),
+            *(_number(part, "{:.0%}") for part in parts),
+        )  # fmt: skip
+    console.print(table)
+    for size in dict.fromkeys(row.size for row in rows):
+        for method in dict.fromkeys(row.method for row in rows if row.method != "bp"):
+            ratios = [row.ratio_to_bp for row in rows if (row.size, row.method) == (size, method)]
+            if len(ratios) > 1:
+                mean = statistics.geometric_mean(ratios)
+                console.print(f"{size}: {method} ÷ bp, geometric mean of {len(ratios)}: {mean:.3f}", highlight=False)
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """The table as a file: four digits of each number, empty where nothing was measured."""
+    pd.DataFrame([asdict(row) for row in rows]).to_csv(path, index=False, float_format="%.4g")
+
+
+def _steppers(subject: Subject, forms: Sequence[str], hardware: HardwareConfig) -> dict[str, Stepper]:
+    found: dict[str, Stepper] = {}
+    for name in forms:
+        try:
+            found[name] = subject.stepper(FORMS[name], hardware)
+        except UnsuitableError:
+            continue
+    return found
+
+
+def _row(
+    subject: Subject,
+    name: str,
+    hardware: HardwareConfig,
+    timings: dict[str, Timing],
+    counted: dict[str, int],
+    peak: float,
+    parts: dict[str, float],
+) -> Row:
+    own, bp = timings[name], timings["bp"]
+    low, high = own.interval_to(bp) if name != "bp" else (1.0, 1.0)
+    return Row(
+        subject.task, subject.size, hardware.threads, hardware.device, hardware.precision, False, name,
+        1000 * statistics.median(own.wall), own.ratio_to(bp)[0], low, high,
+        counted[name] / counted["bp"] if counted["bp"] else math.nan, peak,
+        **{f"share_{part}": share for part, share in parts.items()},
+    )  # fmt: skip
+
+
+def _peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
+    """Megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
+    torch.set_num_threads(hardware.threads)
+    stepper = subject.stepper(FORMS[form], hardware)
+    device = torch.device(hardware.device)
+    before = PeakMemory(device).megabytes()
+    peak = PeakMemory(device)
+    for _ in range(2):
+        stepper.step()
+    return peak.megabytes() - before
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else form.format(value)

@@ -1,0 +1,110 @@
+"""The table of step times: the training loop's steps, every architecture, paired ratios, one row for each form."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.catalogue.discovery import representatives
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.speed import __main__ as speed
+from benchmarks.speed import table
+from benchmarks.speed.forms import FORMS
+from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
+from benchmarks.speed.shares import PARTS, shares
+from benchmarks.speed.subjects import PROFILES, Subject, chosen
+from benchmarks.training.loop import Loop
+from benchmarks.training.randomness import seed_everything
+from dfa_core import make_method
+
+ON_CPU = HardwareConfig("cpu", "fp32", 1)
+GCN = Subject("citation/gcn_cora", "laptop")
+
+
+def test_every_architecture_with_a_point_between_layers_is_timed():
+    """Without it an added domain would be missing from the table."""
+    timed = {subject.task for subject in chosen([], ["laptop"])}
+    assert timed == {*representatives(), "wikitext2/micro"} - {"criteo/fm"}
+    assert {subject.size for subject in chosen(["mnist"], list(PROFILES))} == set(PROFILES)
+
+
+def test_steps_are_the_training_loops():
+    """Without it a step without dropout, weight decay or schedule would be timed, and told as the method's."""
+    stepper = GCN.stepper(FORMS["dfa"], ON_CPU)
+    for _ in range(3):
+        stepper.step()
+    settings = GCN.settings()
+    settings.epochs, settings.steps, settings.eval_every = None, 3, 4
+    seed_everything(0)
+    task = GCN.stepper(FORMS["bp"], ON_CPU).task
+    seed_everything(0)
+    again = GCN.stepper(FORMS["dfa"], ON_CPU)
+    Loop(again.task, again.method, settings, ON_CPU).run()
+    mine, its = stepper.task.model.state_dict(), again.task.model.state_dict()
+    assert all(torch.equal(mine[name], its[name]) for name in mine)
+    assert not all(torch.equal(mine[name], weight) for name, weight in task.model.state_dict().items())
+
+
+def test_shares_are_of_the_whole_step_and_leave_it_as_it_was():
+    """Without it a part could be counted twice, or the next step would be timed with the instrument in it."""
+    stepper = GCN.stepper(lambda model: make_method("dfa", model), ON_CPU)
+    found = shares(stepper)
+    assert list(found) == list(PARTS)
+    assert sum(found.values()) == pytest.approx(1, abs=0.2)
+    assert all(share > 0 for share in found.values())
+    assert "loss" not in vars(stepper.task) and "signals_of" not in vars(stepper.method)
+
+
+def test_ratios_are_paired():
+    """Without it a machine that is busy for half of the rounds would change the ratio of two equal steps."""
+    busy = Timing([1.0, 4.0, 1.0, 4.0, 1.0, 4.0], [1.0] * 6)
+    mine = Timing([wall / 2 for wall in busy.wall], [3.0] * 6)
+    assert mine.ratio_to(busy) == (0.5, 3.0)
+    assert mine.interval_to(busy) == (0.5, 0.5)
+
+
+def test_time_ends_the_rounds_but_not_before_an_interval_is_possible():
+    """Without it a slow subject would take hours, or have a ratio without an interval."""
+    slow = lambda: time.sleep(0.01)  # noqa: E731
+    timings = time_in_turn({"a": slow, "b": slow}, rounds=100, device="cpu", seconds=0.0)
+    assert {name: len(timing.wall) for name, timing in timings.items()} == {"a": 6, "b": 6}
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
+    """Without it a form's peak could be that of all forms together."""
+    assert in_own_process(os.getpid) != os.getpid()
+
+
+def test_the_command_writes_a_row_for_each_form(tmp_path, capsys, monkeypatch):
+    """Without it a form could be missing, or be timed under another's name."""
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(table, "in_own_process", lambda function, *arguments: 7.0)
+    out = tmp_path / "speed.csv"
+    arguments = ["--size", "laptop", "--tasks", GCN.task, "--threads", "1", "--seconds", "0.1", "--out", str(out)]
+    assert speed.main(arguments) == 0
+    frame = pd.read_csv(out)
+    assert [
+        *("task", "size", "threads", "device", "dtype", "compiled", "method", "step_ms", "ratio_to_bp", "low", "high"),
+        *("product_limit", "peak_mb", "share_forward", "share_backward", "share_projection", "share_optimizer"),
+        "share_data",
+    ] == list(frame.columns)
+    assert list(frame.method) == [form for form in FORMS if form != "bp_recompute"]  # a GCN has no block to recompute
+    assert frame.ratio_to_bp[0] == frame.product_limit[0] == 1
+    assert (frame.low <= frame.ratio_to_bp).all() and (frame.ratio_to_bp <= frame.high).all()
+    assert (frame.peak_mb == 7).all()
+    assert GCN.task in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv", [["--tasks", "nothing"], ["--repeats", "0"], ["--out", "/nowhere/x.csv"], ["--size", "huge"], ["-x"]]
+)
+def test_bad_arguments_are_refused_in_one_line(argv, capsys):
+    """Without it a typo would end in a traceback, or after minutes of timing."""
+    with pytest.raises(SystemExit) as stopped:
+        speed.main(argv)
+    assert stopped.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
