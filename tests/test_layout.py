@@ -31,6 +31,7 @@ MAY_KNOW = {
     "benchmarks.history": ("benchmarks.curves", "benchmarks.compare"),
     "benchmarks.render": ("benchmarks.training",),
     "benchmarks.speed": ("benchmarks.training",),
+    "benchmarks.gpu_check": ("benchmarks.speed", "benchmarks.workers"),
     "benchmarks.conformance": ("benchmarks.workers",),
     "benchmarks.submit": ("benchmarks.workers", "benchmarks.statistics"),
     "benchmarks.tune": ("benchmarks.workers", "benchmarks.tables"),

@@ -23,6 +23,7 @@ from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 from benchmarks.terminal.console import make_console
 from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.names import one_line
 from benchmarks.training.machine import tune_process
 
 _ROUNDS = 40
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows += measure(subject, options)
         except WaitsForDevice as error:
             guard.fail(error)
+        except NotImplementedError as error:
+            console.print(f"{subject.task}, {subject.size}: left out: {one_line(str(error))}", highlight=False)
+            continue
         console.print(f"{subject.task}, {subject.size}: done", highlight=False, markup=False)
+    if not rows:
+        guard.fail("nothing could be timed")
     show(rows, console)
     if options.out:
         write_csv(rows, options.out)

@@ -52,8 +52,10 @@ class ReentrantDFA:
     def broadcast(self, error: Tensor) -> None:
         for name, activation in self.waiting:
             if activation.requires_grad:
-                signal = (error @ self.dfa.matrix(name)).reshape(activation.shape)
-                activation.backward(signal, retain_graph=True)  # layers that branch share a part of the graph
+                signal = (error @ self.dfa.matrix(name).to(error.dtype)).reshape(activation.shape)
+                activation.backward(
+                    signal.to(activation.dtype), retain_graph=True
+                )  # layers that branch share a part of the graph
         self.waiting.clear()
 
     def backward(self, loss: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import statistics
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
     split = {name: shares(stepper) for name, stepper in steppers.items() if name not in _TWO_PASSES}
     del steppers, steps
-    peaks = {} if options.no_memory else {n: in_own_process(_peak, subject, n, hardware) for n in timings}
+    peaks = {} if options.no_memory else _peaks_apart(subject, list(timings), hardware)
     return [
         _row(subject, name, hardware, timings, counted, peaks.get(name, math.nan), split.get(name, {}))
         for name in timings
@@ -130,9 +131,21 @@ def _row(
     )  # fmt: skip
 
 
-def _peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
-    """Megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
+def _peaks_apart(subject: Subject, forms: list[str], hardware: HardwareConfig) -> dict[str, float]:
+    """A GPU's allocator counts exactly in any process."""
+    arguments = (subject, forms, hardware)
+    return peaks(*arguments) if hardware.device == "cuda" else in_own_process(peaks, *arguments)
+
+
+def peaks(subject: Subject, forms: list[str], hardware: HardwareConfig) -> dict[str, float]:
+    """By form: megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
     torch.set_num_threads(hardware.threads)
+    _peak(subject, forms[0], hardware)  # what libraries allocate once is no form's
+    return {form: _peak(subject, form, hardware) for form in forms}
+
+
+def _peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
+    gc.collect()  # steps of the form before
     stepper = subject.stepper(FORMS[form], hardware)
     device = torch.device(hardware.device)
     before = PeakMemory(device).megabytes()

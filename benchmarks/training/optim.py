@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -13,58 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from benchmarks.settings.schema import OptimConfig
 from benchmarks.tasks.task import Task
+from benchmarks.training.lazy_adam import LazyAdam
 from dfa_core import Method
-
-
-class LazyAdam(torch.optim.Adam):
-    """Adam that updates only the touched rows of a table whose gradient is sparse.
-
-    Rows that a batch does not touch keep value and moments, where Adam would go on moving them by their fading
-    momentum. Touched rows are updated as Adam does, with the bias corrections of the table's step: where every row is
-    touched in every step, both agree. State and state dict are Adam's. Tables have no weight decay.
-    """
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no loop here has a closure
-        tables = [(group, p) for group in self.param_groups for p in group["params"] if _is_sparse(p.grad)]
-        for group, table in tables:
-            self._update_rows(table, group)
-        with _without_gradients([table for _, table in tables]):  # which Adam refuses
-            super().step()
-
-    def _update_rows(self, table: torch.Tensor, group: dict[str, Any]) -> None:
-        """One step of Adam (Kingma & Ba 2015, algorithm 1) for the rows in the gradient of ``table``."""
-        assert table.grad is not None
-        gradient = table.grad.coalesce()
-        rows, g = gradient.indices()[0], gradient.values()
-        state, (beta1, beta2) = self.state[table], group["betas"]
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
-        state["step"] += 1
-        step = state["step"].item()
-        m = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - beta1)
-        v = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        state["exp_avg"].index_copy_(0, rows, m)
-        state["exp_avg_sq"].index_copy_(0, rows, v)
-        denominator = v.sqrt_().div_(math.sqrt(1 - beta2**step)).add_(group["eps"])
-        table.index_add_(0, rows, m.div_(denominator), alpha=-group["lr"] / (1 - beta1**step))
-
-
-def _is_sparse(gradient: torch.Tensor | None) -> bool:
-    return gradient is not None and gradient.is_sparse
-
-
-@contextmanager
-def _without_gradients(parameters: list[torch.Tensor]) -> Iterator[None]:
-    gradients = [p.grad for p in parameters]
-    for p in parameters:
-        p.grad = None
-    try:
-        yield
-    finally:
-        for p, gradient in zip(parameters, gradients, strict=True):
-            p.grad = gradient
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:

@@ -9,6 +9,7 @@ from torch_geometric.nn import ChebConv as PyGChebConv
 from benchmarks.tasks.citation.config import ChebConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Features, Graph
+from benchmarks.tasks.dropout import dropout
 from dfa_core import Carried, ErrorTap, FeedbackPoint
 
 
@@ -75,5 +76,5 @@ class Cheb(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
+        h = dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index, graph.nodes))

@@ -15,6 +15,7 @@ from benchmarks.tasks.citation.config import DNAConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph
 from benchmarks.tasks.citation.sparse import sddmm, spmm
+from benchmarks.tasks.dropout import dropout, relu_then_dropout
 from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
@@ -46,7 +47,7 @@ class DNAConv(PyGDNAConv):
         value = _project(x.flatten(1, 2), attention.lin_v)
 
         scores = sddmm(pattern, query, key).view(-1, layers) / math.sqrt(width)
-        weights = F.dropout(_restricted_softmax(scores), attention.dropout, self.training)
+        weights = dropout(_restricted_softmax(scores), attention.dropout, self.training)
         weights = weights.view(heads, -1, layers) * edges.weight.view(1, -1, 1)
         out = spmm(pattern, weights.reshape(-1), value)  # (heads · nodes, width)
         return out.view(heads, nodes, width).transpose(0, 1).reshape(nodes, heads * width)
@@ -111,12 +112,12 @@ class DNA(nn.Module):
         """Class scores (log-probabilities if the tap is there), ``(nodes, classes)``."""
         if self._edges is None:
             self._edges = Edges.normalised(graph.edge_index, graph.nodes)
-        x = F.dropout(F.relu(self.lin1(graph.x)), self.dropout, self.training)
+        x = relu_then_dropout(self.lin1(graph.x), self.dropout, self.training)
         stack = self._by_head(self.point_in(x))  # (heads, nodes, layers so far, width)
         for conv, point in zip(self.convs, self.points, strict=True):
             x = point(F.relu(conv(stack, self._edges)))
             stack = torch.cat([stack, self._by_head(x)], dim=2)
-        x = self.lin2(F.dropout(x, self.dropout, self.training))
+        x = self.lin2(dropout(x, self.dropout, self.training))
         return self.tap(F.log_softmax(x, dim=1) if self.log_softmax_tap else x)
 
     def _by_head(self, x: Tensor) -> Tensor:

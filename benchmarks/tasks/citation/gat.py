@@ -11,6 +11,7 @@ from benchmarks.tasks.citation.config import GATConfig
 from benchmarks.tasks.citation.edges import Edges
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
 from benchmarks.tasks.citation.sparse import spmm
+from benchmarks.tasks.dropout import dropout
 from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
@@ -37,7 +38,7 @@ class GATConv(PyGGATConv):
         largest = torch.full_like(to, -torch.inf).scatter_reduce(1, target, scores.detach(), "amax")
         weights = (scores - largest.gather(1, target)).exp()
         total = torch.zeros_like(to).index_add(1, edges.target, weights)
-        weights = F.dropout(weights, self.dropout, self.training)
+        weights = dropout(weights, self.dropout, self.training)
         x = x.reshape(heads * nodes, self.out_channels)
         out = spmm(edges.pattern(heads), weights.flatten(), x).view(heads, nodes, -1) / total.unsqueeze(-1)
         return out.transpose(0, 1).reshape(nodes, -1) + self.bias
@@ -77,5 +78,5 @@ class GAT(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
+        h = dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index))

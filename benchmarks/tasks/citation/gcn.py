@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from benchmarks.tasks.citation.config import GCNConfig
 from benchmarks.tasks.citation.edges import GCNConv
 from benchmarks.tasks.citation.graph import FeatureLinear, Graph, without_projection
+from benchmarks.tasks.dropout import dropout
 from dfa_core import Carried, ErrorTap, FeedbackPoint
 
 
@@ -32,5 +33,5 @@ class GCN(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
+        h = dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index))

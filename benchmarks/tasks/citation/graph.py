@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.transforms import NormalizeFeatures
 
 from benchmarks.tasks.citation.sparse import Pattern, spmm
+from benchmarks.tasks.dropout import dropout
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Features:
 
     def dropout(self, p: float, training: bool) -> Features:
         """Dropout of the entries. The zeros need none, which makes it as exact as on the dense matrix."""
-        return Features(self.pattern, F.dropout(self.values, p, training))
+        return Features(self.pattern, dropout(self.values, p, training))
 
 
 class FeatureLinear(Linear):

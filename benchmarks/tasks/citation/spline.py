@@ -16,6 +16,7 @@ from torch_geometric.nn import inits
 from benchmarks.tasks.citation.config import SplineConfig
 from benchmarks.tasks.citation.graph import FeatureLinear, Features, Graph, target_indegree
 from benchmarks.tasks.citation.sparse import Pattern, spmm
+from benchmarks.tasks.dropout import dropout
 from dfa_core import Carried, ErrorTap, FeedbackPoint, derived_weight
 
 
@@ -122,5 +123,5 @@ class Spline(nn.Module):
 
     def forward(self, graph: Graph) -> Tensor:
         """Class scores, ``(nodes, classes)``."""
-        h = F.dropout(self.point(self.hidden(graph)), self.dropout, self.training)
+        h = dropout(self.point(self.hidden(graph)), self.dropout, self.training)
         return self.tap(self.conv2(h, graph.edge_index, target_indegree(graph)))

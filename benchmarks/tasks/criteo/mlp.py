@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from benchmarks.tasks.criteo.config import MLPConfig
+from benchmarks.tasks.dropout import relu_then_dropout
 from dfa_core import FeedbackPoint
 
 
@@ -27,5 +27,5 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for linear, norm, point in zip(self.linears, self.norms, self.points, strict=True):
-            x = point(F.dropout(F.relu(norm(linear(x))), self.dropout, self.training))
+            x = point(relu_then_dropout(norm(linear(x)), self.dropout, self.training))
         return x

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from benchmarks.tasks.dropout import Dropout
 from benchmarks.tasks.images.config import CNNConfig
 from benchmarks.tasks.images.layers import DenseMap, LocallyConnected, activation, named_sequence
 from dfa_core import ErrorTap, FeedbackPoint
@@ -65,7 +66,7 @@ def _hidden(width: int, config: CNNConfig) -> nn.Sequential:
     return named_sequence(
         flatten=nn.Flatten(),
         linear=nn.Linear(width, config.hidden),
-        dropout=nn.Dropout(config.dropout),
+        dropout=Dropout(config.dropout),
         activation=activation(config.activation, config.slope),
         norm=nn.BatchNorm1d(config.hidden) if config.batch_norm else nn.Identity(),
         point=FeedbackPoint(config.hidden),

@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor, nn
 
+from benchmarks.tasks.dropout import Dropout
 from benchmarks.tasks.images.config import PerceptronConfig
 from benchmarks.tasks.images.layers import MaskedLinear, activation, named_sequence
 from dfa_core import ErrorTap, FeedbackPoint
@@ -27,7 +28,7 @@ class MLP(nn.Module):
         middle = config.layers // 2
         if config.bottleneck:
             widths[1 + middle] = config.bottleneck
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         self.hidden = nn.ModuleList()
         for layer in range(config.layers):
             inputs, outputs = widths[layer : layer + 2]
@@ -54,7 +55,7 @@ class MLP(nn.Module):
 def _layer(linear: nn.Linear, width: int, config: PerceptronConfig) -> nn.Sequential:
     return named_sequence(
         linear=linear,
-        dropout=nn.Dropout(config.dropout),
+        dropout=Dropout(config.dropout),
         activation=activation(config.activation, config.slope),
         norm=nn.BatchNorm1d(width) if config.batch_norm else nn.Identity(),
         point=FeedbackPoint(width),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.tasks.dropout import Dropout
 from benchmarks.tasks.images.config import ViTConfig
 from dfa_core import ErrorTap, FeedbackPoint, Pooled
 
@@ -30,7 +31,7 @@ class ViT(nn.Module):
         tokens = (shape[1] // config.patch) ** 2
         self.embed = nn.Conv2d(shape[0], config.width, config.patch, stride=config.patch)
         self.positions = nn.Parameter(torch.randn(tokens, config.width) * 0.02)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, tokens) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.output = nn.Linear(config.width, classes)
@@ -56,7 +57,7 @@ class Block(nn.Module):
         self.merge = nn.Linear(config.width, config.width)
         self.enter = nn.Linear(config.width, config.hidden)
         self.leave = nn.Linear(config.hidden, config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         structure = Pooled(partial(to_every_token, tokens=tokens), config.width)
         self.point = FeedbackPoint((tokens, config.width), structure=structure)
 

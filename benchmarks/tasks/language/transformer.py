@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.tasks.dropout import Dropout
 from benchmarks.tasks.language.config import TransformerConfig
-from benchmarks.tasks.language.dropout import Dropout
 from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
 from dfa_core import Carried, ErrorTap, FeedbackPoint, Residual
 from dfa_core.structure import Structure

@@ -97,7 +97,7 @@ def test_dropout_of_features_keeps_mean_and_zeros():
     torch.manual_seed(0)
     dropped = features.dropout(0.6, training=True)
     assert dropped.pattern is features.pattern
-    assert set(dropped.values.unique().tolist()) == {0.0, 2.5}
+    assert dropped.values.unique().tolist() == pytest.approx([0.0, 2.5], rel=1e-4)
     assert abs(dropped.values.mean().item() - 1) < 0.05
     assert torch.equal(features.dropout(0.6, training=False).values, features.values)
 

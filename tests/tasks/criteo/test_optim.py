@@ -13,7 +13,9 @@ from benchmarks.settings.schema import OptimConfig
 from benchmarks.tasks.criteo.config import FMConfig
 from benchmarks.tasks.criteo.fields import Fields
 from benchmarks.tasks.criteo.fm import FM
-from benchmarks.training.optim import LazyAdam, Schedule, clip_gradients
+from benchmarks.training import lazy_adam
+from benchmarks.training.lazy_adam import LazyAdam
+from benchmarks.training.optim import Schedule, clip_gradients
 
 ROWS, FIELDS = 24, 3
 
@@ -143,3 +145,19 @@ def test_clipping_leaves_small_gradients_alone():
     clip_gradients(model.parameters(), 100.0)
     for p, gradient in zip(model.parameters(), before, strict=True):
         assert torch.equal(p.grad.to_dense(), gradient)
+
+
+def test_sums_by_row_are_those_of_coalesce():
+    """Without it an entry could be counted for another row; two tables of one batch are sorted once."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(50, (400,), generator=generator)
+    orders = []
+    for width in (10, 1):
+        values = torch.randn(400, width, generator=generator)
+        gradient = torch.sparse_coo_tensor(ids[None], values, (60, width), check_invariants=True)
+        rows, sums = lazy_adam._sums(gradient, orders)
+        expected = gradient.coalesce()
+        assert torch.equal(rows, expected.indices()[0])
+        torch.testing.assert_close(sums, expected.values())
+        assert all(map(torch.equal, lazy_adam._sums(expected, []), (rows, expected.values())))
+    assert len(orders) == 1

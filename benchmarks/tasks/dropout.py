@@ -1,7 +1,7 @@
 """Dropout that is cheap on a CPU.
 
-PyTorch draws a Bernoulli number for every entry, which takes longer than all else that dropout does, and more than some
-of the Transformer's layers: it drops 4,096 entries per token and block. Sixteen random bits decide as well.
+PyTorch draws a Bernoulli number for every entry, which takes longer than all else that dropout does: a quarter of
+DeepFM's step, and more than some of the Transformer's layers. Sixteen random bits decide as well.
 """
 
 from __future__ import annotations
@@ -15,6 +15,21 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _LEVELS = 2**16  # of an entry's random number
+
+
+def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
+    """As ``F.dropout``, from :class:`Dropout`'s random numbers: any shape → the same."""
+    if not training or p == 0:
+        return x
+    return x * factors(x, p) if x.device.type == "cpu" else F.dropout(x, p)
+
+
+def relu_then_dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
+    """``dropout(F.relu(x), p)``, number for number; on a CPU with a third of its memory and passes over it."""
+    if not training or p == 0 or x.device.type != "cpu":
+        return dropout(F.relu(x), p, training)
+    found: Tensor = _DroppedReLU.apply(x, p)
+    return found
 
 
 class Dropout(nn.Module):
@@ -35,16 +50,11 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape → the same."""
-        if not self.active:
-            return x
-        return x * factors(x, self.p) if x.device.type == "cpu" else F.dropout(x, self.p)
+        return dropout(x, self.p, self.training)
 
     def relu_then_dropout(self, x: Tensor) -> Tensor:
-        """The same as of ``F.relu(x)``, number for number; on a CPU with a third of its memory and passes over it."""
-        if not self.active or x.device.type != "cpu":
-            return self(F.relu(x))
-        found: Tensor = _DroppedReLU.apply(x, self.p)
-        return found
+        """The same as of ``F.relu(x)``; see the function of this name."""
+        return relu_then_dropout(x, self.p, self.training)
 
 
 class _DroppedReLU(torch.autograd.Function):

@@ -1,0 +1,1 @@
+"""The suite on a GPU, checked: ``python -m benchmarks.gpu_check``."""
