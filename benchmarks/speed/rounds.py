@@ -17,7 +17,7 @@ from scipy.stats import quantile_test
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
-WARM_UP = 3  # rounds
+WARM_UP = 3  # calls
 FEWEST = 6  # rounds, for an interval of 95%
 BURST = {"cpu": 1, "cuda": 10}  # calls between two looks at the clock: a GPU works behind the host's back
 
@@ -52,6 +52,15 @@ class Timing:
 
 def _paired(mine: list[float], theirs: list[float]) -> list[float]:
     return [a / b for a, b in zip(mine, theirs, strict=True)]
+
+
+def warm_up(step: Callable[[], None], enough: float = 1.0) -> None:
+    """Three calls, or two where those take ``enough`` seconds: memory and caches are filled by the second."""
+    started = time.perf_counter()
+    for number in range(WARM_UP):
+        if number >= WARM_UP - 1 and time.perf_counter() - started > enough:
+            return
+        step()
 
 
 def time_in_turn(

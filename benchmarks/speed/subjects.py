@@ -26,7 +26,7 @@ from dfa_core import Method
 #: Sizes by name: the profile whose settings they are.
 PROFILES = {"published": "paper", "laptop": "quick"}
 #: What a step of published size does less of, for a machine without a GPU: the ratios do not depend on it.
-_FEWER_SAMPLES = {"language": ("task.streams=4",), "view_synthesis": ("task.rays=512",)}
+_FEWER_SAMPLES = {"language": ("task.streams=4",), "view_synthesis": ("task.rays=256",)}
 #: Placements beside those of the representatives.
 _FURTHER = ("wikitext2/micro",)
 #: Without a point between layers there is nothing to compare.

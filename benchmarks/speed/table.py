@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import statistics
 from collections.abc import Sequence
@@ -18,13 +17,14 @@ from rich.table import Table
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed.forms import FORMS
 from benchmarks.speed.products import products
-from benchmarks.speed.rounds import WARM_UP, Timing, check_never_waits, in_own_process, time_in_turn
+from benchmarks.speed.rounds import Timing, check_never_waits, in_own_process, time_in_turn, warm_up
 from benchmarks.speed.shares import PARTS, shares
 from benchmarks.speed.subjects import Stepper, Subject
 from benchmarks.training.machine import PeakMemory
 from dfa_core import UnsuitableError
 
 _TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
+_NO_PEAK = ("dfa, re-entrant", "shallow")  # a process takes seconds, and nobody asks
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
     hardware = HardwareConfig(options.device, options.precision, options.threads)
     steppers = _steppers(subject, options.forms, hardware)
     for name, stepper in steppers.items():
-        for _ in range(WARM_UP):
-            stepper.step()
+        warm_up(stepper.step)
         if options.device == "cuda":
             check_never_waits(stepper.step, f"{subject.task}, {name}")
     counted = {name: products(stepper.step) for name, stepper in steppers.items()}
@@ -69,7 +68,8 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
     split = {name: shares(stepper) for name, stepper in steppers.items() if name not in _TWO_PASSES}
     del steppers, steps
-    peaks = {} if options.no_memory else _peaks_apart(subject, list(timings), hardware)
+    asked = () if options.no_memory or subject.size == "laptop" else [n for n in timings if n not in _NO_PEAK]
+    peaks = {name: _peak_apart(subject, name, hardware) for name in asked}
     return [
         _row(subject, name, hardware, timings, counted, peaks.get(name, math.nan), split.get(name, {}))
         for name in timings
@@ -131,21 +131,15 @@ def _row(
     )  # fmt: skip
 
 
-def _peaks_apart(subject: Subject, forms: list[str], hardware: HardwareConfig) -> dict[str, float]:
-    """A GPU's allocator counts exactly in any process."""
-    arguments = (subject, forms, hardware)
-    return peaks(*arguments) if hardware.device == "cuda" else in_own_process(peaks, *arguments)
+def _peak_apart(subject: Subject, form: str, hardware: HardwareConfig) -> float:
+    """A GPU's allocator counts exactly in any process; on a CPU a form has one of its own."""
+    arguments = (subject, form, hardware)
+    return peak(*arguments) if hardware.device == "cuda" else in_own_process(peak, *arguments)
 
 
-def peaks(subject: Subject, forms: list[str], hardware: HardwareConfig) -> dict[str, float]:
-    """By form: megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
+def peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
+    """Megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
     torch.set_num_threads(hardware.threads)
-    _peak(subject, forms[0], hardware)  # what libraries allocate once is no form's
-    return {form: _peak(subject, form, hardware) for form in forms}
-
-
-def _peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
-    gc.collect()  # steps of the form before
     stepper = subject.stepper(FORMS[form], hardware)
     device = torch.device(hardware.device)
     before = PeakMemory(device).megabytes()
