@@ -91,9 +91,20 @@ class Stage(nn.Module):
 class SendsError(DFA):
     """DFA of the last stage: the error is sent down before the stage's own backward pass begins."""
 
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.on_their_way: list[tuple[dist.Work | None, Tensor]] = []
+
     def signals(self, forward_pass: Pass) -> Signals:
-        dist.send(forward_pass.error.contiguous(), 0)
+        # Not to be waited for here: the first stage may still be at its forward passes.
+        error = forward_pass.error.contiguous()
+        self.on_their_way.append((dist.isend(error, 0), error))
         return super().signals(forward_pass)
+
+    def arrived(self) -> None:
+        """Wait for what was sent."""
+        _wait_for(self.on_their_way)
+        self.on_their_way.clear()
 
 
 def dfa_step(stage: Stage, method: DFA, x: Tensor, y: Tensor, parts: int) -> None:
@@ -103,6 +114,8 @@ def dfa_step(stage: Stage, method: DFA, x: Tensor, y: Tensor, parts: int) -> Non
             h = torch.empty(len(labels), x.shape[1])
             dist.recv(h, 0)
             method.backward(F.cross_entropy(stage(h), labels) / parts)
+        if isinstance(method, SendsError):
+            method.arrived()
         return
     outputs, sent = [], []
     for part in x.chunk(parts):
@@ -114,6 +127,10 @@ def dfa_step(stage: Stage, method: DFA, x: Tensor, y: Tensor, parts: int) -> Non
         error = torch.empty_like(output)
         dist.recv(error, 1)
         method.backward((output * error).sum())
+    _wait_for(sent)
+
+
+def _wait_for(sent: Sequence[tuple[dist.Work | None, Tensor]]) -> None:
     for work, _ in sent:
         if work is not None:
             work.wait()
