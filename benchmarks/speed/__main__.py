@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         guard.fail("nothing could be timed")
     show(rows, console)
     if options.out:
-        write_csv(rows, options.out)
+        try:
+            write_csv(rows, options.out)
+        except UsageError as error:
+            guard.fail(error)
     return 0
 
 
@@ -65,7 +68,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--forms", nargs="*", default=list(FORMS), choices=tuple(FORMS), help="default: all")
     parser.add_argument("--seconds", type=float, default=4.0, help="of timing a subject, six rounds at least (4)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there, as CSV")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV, whose rows of these tasks it replaces")
     add_machine_options(parser, repeats=_ROUNDS)
     options = parse(parser, arguments)
     if options.out and not options.out.parent.is_dir():

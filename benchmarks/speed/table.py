@@ -6,7 +6,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +20,13 @@ from benchmarks.speed.products import products
 from benchmarks.speed.rounds import Timing, check_never_waits, in_own_process, time_in_turn, warm_up
 from benchmarks.speed.shares import PARTS, shares
 from benchmarks.speed.subjects import Stepper, Subject
+from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.names import one_line
 from benchmarks.training.machine import PeakMemory
 from dfa_core import UnsuitableError
 
 _TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
+_SUBJECT = ["task", "size", "threads", "device", "dtype", "compiled"]
 _NO_PEAK = ("dfa, re-entrant", "shallow")  # a process takes seconds, and nobody asks
 
 
@@ -98,8 +101,40 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The table as a file: four digits of each number, empty where nothing was measured."""
-    pd.DataFrame([asdict(row) for row in rows]).to_csv(path, index=False, float_format="%.4g")
+    """The table as a file: four digits of each number, empty where nothing was measured.
+
+    Subjects that the file has and ``rows`` do not, stay in it: after a change of one domain, it alone is timed anew.
+
+    Raises:
+        UsageError: the file is there and is no such table.
+    """
+    columns = [column.name for column in fields(Row)]
+    found = pd.DataFrame([asdict(row) for row in rows])
+    if path.exists():
+        found = _merged(_read(path, columns), found)
+    found.to_csv(path, index=False, float_format="%.4g")
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        known = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path}: cannot be read as a table: {one_line(str(error))}") from error
+    if list(known.columns) != columns:
+        raise UsageError(f"{path}: is another table; give --out a new file")
+    return known
+
+
+def _merged(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """``known`` with the rows of each subject in ``found`` in their place, and new subjects behind."""
+    both = pd.concat([found, known], ignore_index=True)
+    subject = [*_SUBJECT, "method"]
+    timed = set(map(tuple, found[_SUBJECT].itertuples(index=False)))
+    stale = [n >= len(found) and tuple(row) in timed for n, row in enumerate(both[_SUBJECT].itertuples(index=False))]
+    both = both[[not gone for gone in stale]]
+    order = {key: n for n, key in enumerate(map(tuple, known[subject].itertuples(index=False)))}
+    keys = [order.get(tuple(row), len(order)) for row in both[subject].itertuples(index=False)]
+    return both.assign(_order=keys).sort_values("_order", kind="stable").drop(columns="_order")
 
 
 def _steppers(subject: Subject, forms: Sequence[str], hardware: HardwareConfig) -> dict[str, Stepper]:

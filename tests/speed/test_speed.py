@@ -17,6 +17,7 @@ from benchmarks.speed.forms import FORMS
 from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
 from benchmarks.speed.shares import PARTS, shares
 from benchmarks.speed.subjects import PROFILES, Subject, chosen
+from benchmarks.terminal.errors import UsageError
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import seed_everything
 from dfa_core import make_method
@@ -115,3 +116,27 @@ def test_every_form_has_a_peak_of_its_own():
     subject = Subject("mnist/mlp", "published")
     bp, shallow = (in_own_process(table.peak, subject, form, ON_CPU) for form in ("bp", "shallow"))
     assert 0 < shallow < 0.8 * bp  # which has a gradient and two moments of every weight
+
+
+def row(task: str, step_ms: float, method: str = "bp") -> table.Row:
+    return table.Row(task, "laptop", 1, "cpu", "fp32", False, method, step_ms, 1.0, 1.0, 1.0, 1.0, 5.0)
+
+
+def test_a_file_keeps_the_subjects_that_were_not_timed(tmp_path):
+    """Without it a change of one domain would cost ten minutes, or leave old rows beside new ones."""
+    out = tmp_path / "speed.csv"
+    table.write_csv([row("a", 1.0), row("a", 2.0, "dfa"), row("b", 3.0), row("b", 4.0, "shallow")], out)
+    table.write_csv([row("b", 5.0), row("b", 6.0, "dfa"), row("c", 7.0)], out)
+    frame = pd.read_csv(out)
+    found = list(zip(frame.task, frame.method, frame.step_ms, strict=True))
+    assert found == [("a", "bp", 1.0), ("a", "dfa", 2.0), ("b", "bp", 5.0), ("b", "dfa", 6.0), ("c", "bp", 7.0)]
+
+
+@pytest.mark.parametrize("content", ["task,size\n", "", "\x00\xff"])
+def test_another_file_is_not_overwritten(tmp_path, content):
+    """Without it a mistyped --out would lose somebody's table."""
+    out = tmp_path / "other.csv"
+    out.write_text(content)
+    with pytest.raises(UsageError, match=r"other\.csv: (is another table|cannot be read)"):
+        table.write_csv([row("a", 1.0)], out)
+    assert out.read_text() == content
