@@ -175,7 +175,7 @@ def run(rank: int, meeting: str, sizes: Sizes, steps: int) -> dict[str, Taken]:
 
 
 def measure(sizes: Sizes, steps: int) -> list[dict[str, Taken]]:
-    """What each process found."""
+    """Each process's seconds, by form."""
     context = multiprocessing.get_context("forkserver")
     with tempfile.TemporaryDirectory() as place, ProcessPoolExecutor(STAGES, mp_context=context) as pool:
         meeting = str(Path(place) / "meeting")
