@@ -54,9 +54,9 @@ def test_a_sabotaged_engine_or_split_turns_the_gate_red(honest, tmp_path, name):
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_single_leaked_label_turns_the_gate_red(honest, tmp_path):
-    """One test node among 140 training nodes moves no accuracy; a leak of one label is a leak of all, later."""
-    found = gate.check(honest[NODES], train(tmp_path, NODES, leaked_labels(share=0.0)))
+def test_two_leaked_labels_turn_the_gate_red(honest, tmp_path):
+    """Two test nodes among 140 training nodes move no accuracy; a leak of two labels is a leak of all, later."""
+    found = gate.check(honest[NODES], train(tmp_path, NODES, leaked_labels(share=0.02)))
     assert red(found) == {(gate.NOT_REPRODUCED, MEAN_LOSS)}
 
 
