@@ -30,7 +30,7 @@ MAY_KNOW = {
     "benchmarks.report": ("benchmarks.curves", "benchmarks.embeddings"),
     "benchmarks.history": ("benchmarks.curves", "benchmarks.compare"),
     "benchmarks.render": ("benchmarks.training",),
-    "benchmarks.speed": ("benchmarks.training",),
+    "benchmarks.speed": ("benchmarks.training", "benchmarks.curves"),
     "benchmarks.gpu_check": ("benchmarks.speed", "benchmarks.workers"),
     "benchmarks.conformance": ("benchmarks.workers",),
     "benchmarks.submit": ("benchmarks.workers", "benchmarks.statistics"),

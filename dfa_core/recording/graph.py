@@ -29,8 +29,13 @@ class ReachedTap:
         return None if self.trace.attached is None else _leaf(self.edge.node.next_functions[0][0])
 
     def place(self, root: Tensor | int) -> Place:
-        """Where the signal of an activation enters; a number counts the outputs of the region that the tap closes."""
-        return root if isinstance(root, Tensor) else GradientEdge(self.edge.node, root)
+        """Where the signal of an activation enters; a number counts the outputs of the region that the tap closes.
+
+        An edge, which does not keep the activation's memory, unless the activation is a leaf.
+        """
+        if not isinstance(root, Tensor):
+            return GradientEdge(self.edge.node, root)
+        return root if root.grad_fn is None else GradientEdge(root.grad_fn, root.output_nr)
 
 
 @dataclass(eq=False)
@@ -86,6 +91,11 @@ class Above:
                 )
             self.taps.append(ReachedTap(trace, GradientEdge(node, trace.output_nr)))
         self.around |= bool(numbers - {trace.output_nr for trace in traces})
+
+    def forget_activations(self) -> None:
+        """Let go of the activations and of the taps' inputs; the graph still holds what it needs."""
+        for tap in self.taps:
+            tap.trace.points.clear()
 
     @property
     def compiled(self) -> bool:

@@ -50,16 +50,23 @@ def feedback_step(
         if together and above.compiled:
             regions = zip(passes, above.taps, strict=True)
             recorder.expect_at_regions([p.error for p, tap in regions if tap.trace.attached is None])
-        signals = signals_of(passes)
-        for forward_pass, tap, sent in zip(passes, above.taps, signals, strict=True):
-            check_signals(forward_pass, sent)
-            roots.add_points(tap, sent)
-            roots.add_tap(tap, forward_pass.error, flows_anyway=together)
+        _add_points_and_taps(roots, passes, above, signals_of(passes), together)
         wrappers.before_backward(above, roots.places)
+        del passes
+        above.forget_activations()  # from here on the graph alone holds them, and frees each when its layer is done
         roots.backward()
     for tap in above.taps:
         if tap.leaf is not None:
             tap.leaf.grad = None  # a module fed by a tap hands it a gradient too, which nobody wants
+
+
+def _add_points_and_taps(
+    roots: _Roots, passes: Sequence[Pass], above: Above, signals: Sequence[Signals], together: bool
+) -> None:
+    for forward_pass, tap, sent in zip(passes, above.taps, signals, strict=True):
+        check_signals(forward_pass, sent)
+        roots.add_points(tap, sent)
+        roots.add_tap(tap, forward_pass.error, flows_anyway=together)
 
 
 def check_signals(forward_pass: Pass, sent: Signals) -> None:
