@@ -80,7 +80,7 @@ studies: setup  ## companion studies, a verdict for each claim (STUDY=bottleneck
 	$(PY) -m benchmarks.studies $(STUDY) profile=$(or $(PROFILE),quick) jobs=$(JOBS) $(ARGS)
 
 speed: setup  ## step times and memory of bp, dfa and others side by side (SIZE=published|laptop|both TASKS=criteo)
-	$(PY) -m benchmarks.speed --size $(or $(SIZE),both) $(if $(TASKS),--tasks $(TASKS)) $(ARGS)
+	$(PY) -m benchmarks.speed --size $(or $(SIZE),both) $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
 
 tables: setup  ## rebuild all tables from the records (ARGS=--show prints them)
 	$(PY) -m benchmarks.tables $(ARGS)

@@ -32,7 +32,7 @@ def _shared_gaussian(matrix: Tensor, generator: torch.Generator) -> None:
     PyTorch draws normal numbers in blocks of 16, and otherwise where the last block is not full.
     """
     blocks = -(-matrix.numel() // _NORMAL_BLOCK)
-    full = torch.empty(blocks * _NORMAL_BLOCK).normal_(generator=generator)
+    full = torch.empty(blocks * _NORMAL_BLOCK, dtype=torch.float32, device="cpu").normal_(generator=generator)
     matrix.copy_(full[: matrix.numel()].view_as(matrix))
 
 

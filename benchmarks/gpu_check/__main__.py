@@ -4,8 +4,8 @@
     python -m benchmarks.gpu_check --device cpu --tiny       the same script where there is none
 
 Three parts: gradients of every task and method beside the CPU's; steps of published size in fp32 and bf16 (none may
-make the host wait, and dfa's time and memory stand beside backprop's); Lego trained for two minutes. Exit status 1: a
-gradient differs, or a step waits.
+make the host wait, and dfa's time and memory stand beside backprop's); a minute of Lego for each of bp and dfa. Exit
+status 1: a gradient differs, or a step waits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import chdir
 from pathlib import Path
 
 import torch
@@ -44,29 +43,27 @@ _TINY_TASKS = ("citation/gcn_cora", "mnist/mlp")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 1 if a check failed, 2 for bad input."""
     options = _arguments(arguments)
-    out = options.out.resolve() if options.out else None
     tune_process(options.threads)
     torch.backends.cudnn.allow_tf32 = False  # products of 10 bits are no check of a formula
     console = make_console(soft_wrap=True)
-    with tempfile.TemporaryDirectory() as place, chdir(place):
-        found = list(compared(options.tasks, list(shipped_methods()), options.device))
+    with tempfile.TemporaryDirectory() as results:
+        found = list(compared(options.tasks, list(shipped_methods()), options.device, results))
         show_gradients(found, console)
         steps = _steps(options)
         show_steps(steps, console)
         seconds, profile = (1.0, "smoke") if options.tiny else (_LEGO_SECONDS, "quick")
-        lego = [trained(method, options.device, seconds, profile) for method in ("bp", "dfa")]
+        lego = [trained(method, options.device, seconds, profile, results) for method in ("bp", "dfa")]
         show_lego(lego, console)
-    if out:
-        write_json(out, options.device, found, steps, lego)
+    if options.out:
+        write_json(options.out, options.device, found, steps, lego)
     console.print(verdict(found, steps), highlight=False)
     return 0 if all(one.passed for one in found) and not steps.waiting else 1
 
 
 def _steps(options: argparse.Namespace) -> Steps:
     steps = Steps([], [], [])
-    size = "laptop" if options.tiny else "published"
     for options.precision in ("fp32", "bf16"):
-        for subject in chosen(options.tasks, [size]):
+        for subject in options.subjects:
             try:
                 steps.rows.extend(measure(subject, options))
             except WaitsForDevice as error:
@@ -89,6 +86,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         torch_device(options.device)
         asked = options.tasks.split(",") if options.tasks else list(_TINY_TASKS if options.tiny else representatives())
         options.tasks = matching_tasks(asked)
+        options.subjects = chosen(options.tasks, ["laptop" if options.tiny else "published"])
     except ValueError as error:
         parser.error(
             str(error).replace("hardware.device=cuda", "--device cuda").replace("hardware=cpu", "--device cpu")

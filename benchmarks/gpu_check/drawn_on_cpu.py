@@ -26,7 +26,7 @@ class DrawnOnCPU(TorchDispatchMode):
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
         device = torch.device(kwargs.get("device") or (tensors[0].device if tensors else _CPU))
         drawn = func(*tree_map(_to_cpu, args), **tree_map(_to_cpu, kwargs))
-        if func.name().endswith("_") or func._overloadpacket.__name__.endswith("_"):
+        if func._schema.is_mutable:  # in place
             return args[0].copy_(drawn)
         return tree_map(lambda value: value.to(device) if isinstance(value, Tensor) else value, drawn)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.conformance.checks import Trial
 from benchmarks.gpu_check.drawn_on_cpu import DrawnOnCPU
 from benchmarks.settings.compose import compose
 from benchmarks.terminal.names import one_line
@@ -45,15 +46,17 @@ class Compared:
         return bool(self.reason) or self.error <= TOLERANCE
 
 
-def compared(tasks: Sequence[str], methods: Sequence[str], device: str) -> Iterator[Compared]:
-    """Every method on every task, on stand-ins of profile smoke, without dropout."""
+def compared(tasks: Sequence[str], methods: Sequence[str], device: str, results: str) -> Iterator[Compared]:
+    """Every method on every task, on stand-ins of profile smoke, without dropout; nothing is written to ``results``."""
     for task in tasks:
+        model = map(str, compose([f"task={task}", "profile=smoke"]).task.model)
+        without_dropout = [f"task.model.{name}=0" for name in model if "dropout" in name]
         for method in methods:
-            yield _compared(task, method, device)
+            yield _compared(Trial.of(task, method, results, without_dropout).run, device)
 
 
-def _compared(task: str, method: str, device: str) -> Compared:
-    run = _run(task, method)
+def _compared(run: Run, device: str) -> Compared:
+    task, method = run.config.task.name, run.config.method.name
     if reason := run.skip_reason:
         return Compared(task, method, float("nan"), reason=reason)
     try:
@@ -77,12 +80,6 @@ def gradients(run: Run, device: torch.device) -> dict[str, Tensor]:
     own = ((f"method.{name}", p) for name, p in method.named_parameters())
     parameters = (*task.model.named_parameters(), *own)
     return {name: p.grad.to_dense().cpu() for name, p in parameters if p.grad is not None}
-
-
-def _run(task: str, method: str) -> Run:
-    choices = [f"task={task}", f"method={method}", "profile=smoke", "data=standin", "results=results"]
-    model = map(str, compose(choices).task.model)
-    return Run.plan([*choices, *(f"task.model.{name}=0" for name in model if "dropout" in name)])
 
 
 def _error(found: Tensor | None, expected: Tensor, floor: float) -> float:

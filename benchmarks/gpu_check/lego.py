@@ -1,4 +1,4 @@
-"""A scene trained for so many seconds: what a GPU reaches while one drinks a coffee."""
+"""A scene trained for a given time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.settings.overrides import quoted
 from benchmarks.training.execute import build
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop
@@ -35,10 +36,10 @@ class Trained:
     psnr: float
 
 
-def trained(method: str, device: str, seconds: float, profile: str) -> Trained:
-    """Train Lego by a method for ``seconds``, then measure all test views."""
+def trained(method: str, device: str, seconds: float, profile: str, results: str) -> Trained:
+    """Train Lego by a method for ``seconds``, then measure its test views; nothing is written to ``results``."""
     overrides = [f"task={TASK}", f"method={method}", f"profile={profile}", f"task.eval_every={_NEVER}"]
-    run = Run.plan([*overrides, f"task.steps={_NEVER}", f"hardware.device={device}", "results=results"])
+    run = Run.plan([*overrides, f"task.steps={_NEVER}", f"hardware.device={device}", f"results={quoted(results)}"])
     task, credit = build(run, torch.device(device))
     started = time.perf_counter()
     settings: Any = run.config.task

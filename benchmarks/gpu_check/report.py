@@ -37,11 +37,9 @@ def show_gradients(found: Sequence[Compared], console: Console) -> None:
     for task in dict.fromkeys(one.task for one in found):
         mine = [one for one in found if one.task == task]
         stepped = [one for one in mine if not one.reason]
-        worst = max(stepped, key=lambda one: one.error)
-        table.add_row(
-            task, str(len(stepped)), str(len(mine) - len(stepped)), f"{worst.error:.1e}",
-            f"{worst.method}, {worst.parameter}",
-        )  # fmt: skip
+        worst = max(stepped, key=lambda one: one.error, default=None)
+        cells = ("–", "–") if worst is None else (f"{worst.error:.1e}", f"{worst.method}, {worst.parameter}")
+        table.add_row(task, str(len(stepped)), str(len(mine) - len(stepped)), *cells)
     console.print(table)
     for one in found:
         if not one.passed:
@@ -58,11 +56,10 @@ def show_steps(steps: Steps, console: Console) -> None:
 
 def show_lego(found: Sequence[Trained], console: Console) -> None:
     """A row for each method."""
-    table = Table("method", "data", "steps", "steps/s", "PSNR", title="Lego, so many seconds")
+    table = Table("method", "data", "seconds", "steps", "steps/s", "PSNR", title="Lego, trained for a given time")
     for one in found:
-        table.add_row(
-            one.method, one.data, str(one.steps), f"{one.steps / one.seconds:.1f}", f"{one.psnr:.2f}"
-        )  # fmt: skip
+        speed = f"{one.steps / one.seconds:.1f}"
+        table.add_row(one.method, one.data, f"{one.seconds:.0f}", str(one.steps), speed, f"{one.psnr:.2f}")
     console.print(table)
 
 

@@ -1,6 +1,6 @@
 """Time a training step of every architecture under backprop and its alternatives, and write one table.
 
-    python -m benchmarks.speed [--size published|laptop|both] [--tasks PATTERN …] [--forms NAME …] [--out FILE.csv]
+    python -m benchmarks.speed [--size published|laptop|both] [--tasks criteo,mnist] [--forms NAME …] [--out FILE.csv]
 
 Steps are the training loop's, from the next batch to the update. All forms of a subject take turns in one process, and
 ratios are paired round by round. ``limit`` is the ratio of matrix products that a form runs, which arithmetic alone
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = make_console(soft_wrap=True)
     sizes = list(PROFILES) if options.size == "both" else [options.size]
     try:
-        subjects = chosen(options.tasks, sizes)
+        subjects = chosen([pattern for pattern in options.tasks.split(",") if pattern], sizes)
     except UsageError as error:
         guard.fail(error)
     tune_process(options.threads)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except NotImplementedError as error:
             console.print(f"{subject.task}, {subject.size}: left out: {one_line(str(error))}", highlight=False)
             continue
-        console.print(f"{subject.task}, {subject.size}: done", highlight=False, markup=False)
+        console.print(f"{subject.task}, {subject.size}: done, on {subject.data} data", highlight=False, markup=False)
     if not rows:
         guard.fail("nothing could be timed")
     show(rows, console)
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m benchmarks.speed", description="Step times, their limits, and memory.")
     parser.add_argument("--size", choices=(*PROFILES, "both"), default="published", help="default: published")
-    parser.add_argument("--tasks", nargs="*", default=[], metavar="PATTERN", help="names, folders, globs (all)")
+    parser.add_argument("--tasks", default="", help="names, folders or globs, comma between (one per architecture)")
     parser.add_argument("--forms", nargs="*", default=list(FORMS), choices=tuple(FORMS), help="default: all")
     parser.add_argument("--seconds", type=float, default=4.0, help="of timing a subject, six rounds at least (4)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")

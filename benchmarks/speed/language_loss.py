@@ -23,12 +23,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
-from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
+from benchmarks.speed.rounds import Timing, in_own_process, peak_megabytes, time_in_turn
 from benchmarks.tasks.language.vocabulary_loss import vocabulary_loss
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.console import make_console
-from benchmarks.training.machine import PeakMemory, tune_process
+from benchmarks.training.machine import tune_process
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -101,11 +101,7 @@ def _calls(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
 def _megabytes(form: str, options: argparse.Namespace) -> float:
     """Peak memory of a call, gradients included, above what this process had before."""
     torch.set_num_threads(options.threads)
-    call = _calls(options)[form]
-    memory = PeakMemory(torch.device(options.device))
-    before = memory.megabytes()
-    call()
-    return memory.megabytes() - before
+    return peak_megabytes(_calls(options)[form], options.device, calls=1)
 
 
 def _table(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> Table:

@@ -9,11 +9,8 @@ one method, above the mark before its first step.
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import torch
@@ -23,10 +20,12 @@ from torch.nn import functional as F
 
 from benchmarks.catalogue.methods import known_methods
 from benchmarks.speed.options import add_machine_options, parse, where, write_timings
+from benchmarks.speed.rounds import in_own_process, peak_megabytes, time_in_turn, warm_up
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.console import make_console
-from benchmarks.training.machine import PeakMemory, tune_process
+from benchmarks.terminal.errors import nearest
+from benchmarks.training.machine import tune_process
 from dfa_core import Classes, ErrorTap, FeedbackPoint, Method, Residual, Supervision, make_method
 
 CLASSES = 10
@@ -72,73 +71,54 @@ class Stepper:
 
 
 @guard.command
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = Parser(prog="python -m benchmarks.speed.methods", description=(__doc__ or "").split("\n\n")[0])
     for name, default in (("depth", 24), ("width", 512), ("rows", 4096)):
         parser.add_argument(f"--{name}", type=positive, default=default, help=f"default: {default}")
     parser.add_argument("--methods", default="", help="names, comma between (default: all)")
-    parser.add_argument("--memory-of", default="", help="print the megabytes of this method's steps, and nothing else")
     add_machine_options(parser, repeats=5)
     options = parse(parser, arguments)
     sizes = (options.depth, options.width, options.rows)
-    if options.memory_of:
-        torch.set_num_threads(options.threads)
-        sys.stdout.write(f"{_memory(Stepper(options.memory_of, *sizes)):.1f}\n")
-        return
+    forms = _forms()
+    asked = [name for name in options.methods.split(",") if name] or forms
+    for name in asked:
+        if name not in forms:
+            parser.error(f"argument --methods: '{name}': did you mean {nearest(name, forms)}?")
+    asked = ["bp", *(name for name in asked if name != "bp")]
     tune_process(options.threads)
-    names = [name for name in options.methods.split(",") if name] or _all_forms()
-    names = ["bp", *(name for name in names if name != "bp")]
-    seconds = _seconds({name: Stepper(name, *sizes) for name in names}, options.repeats)
-    megabytes = {name: _memory_apart(name, options.threads, sizes) for name in names}
-    ratios = {n: statistics.median(a / b for a, b in zip(seconds[n], seconds["bp"], strict=True)) for n in names}
+    steps = {name: Stepper(name, *sizes).step for name in asked}
+    for step in steps.values():
+        warm_up(step)
+    timings = time_in_turn(steps, options.repeats, "cpu")
+    del steps, step
+    megabytes = {name: in_own_process(peak, name, options.threads, sizes) for name in asked}
     table = Table("method", "step ms", "÷ bp", "peak MB", "÷ bp", title=f"MLP {sizes[0]}×{sizes[1]}, {where(options)}")
-    for name in names:
+    for name, timing in timings.items():
         table.add_row(
             name,
-            f"{1000 * statistics.median(seconds[name]):.0f}",
-            f"{ratios[name]:.2f}",
+            f"{1000 * statistics.median(timing.wall):.0f}",
+            f"{timing.ratio_to(timings['bp'])[0]:.2f}",
             f"{megabytes[name]:.0f}",
             f"{megabytes[name] / megabytes['bp']:.2f}",
         )
     make_console().print(table)
-    write_timings(options, "methods", {"seconds": seconds, "megabytes": megabytes, "ratios": ratios})
+    seconds = {name: timing.wall for name, timing in timings.items()}
+    write_timings(options, "methods", {"seconds": seconds, "megabytes": megabytes})
+    return 0
 
 
-def _all_forms() -> list[str]:
+def _forms() -> list[str]:
+    """All methods, and those that can recompute a second time."""
     names = [name for name in known_methods() if name not in _WITHOUT]
     return [form for n in names for form in ([n, n + _RECOMPUTING] if n in ("dfa", "structural") else [n])]
 
 
-def _seconds(steppers: dict[str, Stepper], repeats: int) -> dict[str, list[float]]:
-    """Seconds of a step, round by round; the first round warms up."""
-    found: dict[str, list[float]] = {name: [] for name in steppers}
-    for round_ in range(repeats + 1):
-        for name, stepper in steppers.items():
-            started = time.perf_counter()
-            stepper.step()
-            if round_:
-                found[name].append(time.perf_counter() - started)
-    return found
-
-
-def _memory(stepper: Stepper) -> float:
+def peak(name: str, threads: int, sizes: tuple[int, int, int]) -> float:
     """Megabytes that two steps take at most, beyond what the process has before."""
-    before = PeakMemory(torch.device("cpu")).megabytes()
-    peak = PeakMemory(torch.device("cpu"))
-    for _ in range(2):
-        stepper.step()
-    return peak.megabytes() - before
-
-
-def _memory_apart(name: str, threads: int, sizes: tuple[int, int, int]) -> float:
-    depth, width, rows = map(str, sizes)
-    command = [sys.executable, "-m", "benchmarks.speed.methods", "--memory-of", name, "--threads", str(threads)]
-    command += ["--depth", depth, "--width", width, "--rows", rows]
-    # Every tensor is given back to the system when it is freed: what fragments is the allocator's, not the method's.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    torch.set_num_threads(threads)
+    return peak_megabytes(Stepper(name, *sizes).step)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

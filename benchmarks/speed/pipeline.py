@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,7 @@ from benchmarks.speed.options import write_timings
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.console import make_console
-from dfa_core import DFA, ErrorTap, FeedbackPoint
-from dfa_core.recording.passes import Pass
-from dfa_core.recording.step import Signals
+from dfa_core import DFA, ErrorTap, FeedbackPoint, Pass
 
 CLASSES = 10
 STAGES = 2
@@ -95,7 +93,7 @@ class SendsError(DFA):
         super().__init__(model)
         self.on_their_way: list[tuple[dist.Work | None, Tensor]] = []
 
-    def signals(self, forward_pass: Pass) -> Signals:
+    def signals(self, forward_pass: Pass) -> Mapping[str, Tensor | None]:
         # Not to be waited for here: the first stage may still be at its forward passes.
         error = forward_pass.error.contiguous()
         self.on_their_way.append((dist.isend(error, 0), error))

@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from scipy.stats import quantile_test
 
+from benchmarks.training.machine import PeakMemory
+
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
@@ -90,6 +92,15 @@ def _timed(part: Callable[[], None], calls: int, device: str) -> tuple[float, fl
         part()
     wait()
     return (time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls
+
+
+def peak_megabytes(step: Callable[[], None], device: str = "cpu", calls: int = 2) -> float:
+    """Memory that some calls take at most, in MB, beyond what there is before; true in a process of its own."""
+    before = PeakMemory(torch.device(device)).megabytes()
+    mark = PeakMemory(torch.device(device))
+    for _ in range(calls):
+        step()
+    return mark.megabytes() - before
 
 
 def check_never_waits(step: Callable[[], None], what: str) -> None:

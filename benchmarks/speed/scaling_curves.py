@@ -26,11 +26,11 @@ from benchmarks.curves.chart import Chart, Panel, Series
 from benchmarks.curves.draw import svg
 from benchmarks.speed.forms import FORMS
 from benchmarks.speed.products import products
-from benchmarks.speed.rounds import in_own_process, time_in_turn, warm_up
+from benchmarks.speed.rounds import in_own_process, peak_megabytes, time_in_turn, warm_up
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.console import make_console
-from benchmarks.training.machine import PeakMemory, tune_process
+from benchmarks.training.machine import tune_process
 from dfa_core import ErrorTap, FeedbackPoint
 
 TIMED = ("bp", "dfa")
@@ -130,13 +130,7 @@ def measured(axis: str, size: Size, options: argparse.Namespace) -> Measured:
 def peak(form: str, size: Size) -> float:
     """Megabytes that two steps take at most beyond the model."""
     torch.set_num_threads(1)
-    stepper = Stepper(form, size)
-    device = torch.device("cpu")
-    before = PeakMemory(device).megabytes()
-    mark = PeakMemory(device)
-    for _ in range(2):
-        stepper.step()
-    return mark.megabytes() - before
+    return peak_megabytes(Stepper(form, size).step)
 
 
 def charts(rows: Sequence[Measured]) -> list[Chart]:

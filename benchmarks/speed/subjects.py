@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -20,7 +19,9 @@ from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import seed_everything
+from benchmarks.workers.plan import matching_tasks
 from datasets.core.errors import AbsentError
+from datasets.core.source import Source
 from dfa_core import Method
 
 #: Sizes by name: the profile whose settings they are.
@@ -54,6 +55,12 @@ class Subject:
         settings.model = OmegaConf.to_container(config.task.model)
         return settings
 
+    @property
+    def data(self) -> str:
+        """The kind of data that its steps run on: generated, real or stand-in."""
+        settings = self.settings()
+        return "generated" if settings.domain in GENERATED else _source(settings.dataset).kind
+
     def stepper(self, form: Callable[[torch.nn.Module], Method], hardware: HardwareConfig) -> Stepper:
         """The training loop of this subject under a form of training, seeded."""
         settings = self.settings()
@@ -81,30 +88,29 @@ class Stepper:
 
 
 def chosen(patterns: Sequence[str], sizes: Sequence[str]) -> list[Subject]:
-    """The subjects whose task matches one of the patterns (names, folders, globs), or all.
+    """The subjects among the tasks that match one of the patterns (names, folders, globs), or all.
 
     Raises:
-        UsageError: a pattern matches nothing.
+        UsageError: a pattern matches no task, or only tasks that are not timed.
     """
-    known = [task for task in (*representatives(), *_FURTHER) if task not in _WITHOUT]
-    for pattern in patterns:
-        if not any(_matches(task, pattern) for task in known):
-            raise UsageError(f"TASKS={pattern}: no task that is timed matches; choose of {', '.join(known)}")
-    tasks = [task for task in known if not patterns or any(_matches(task, pattern) for pattern in patterns)]
+    timed = [task for task in (*representatives(), *_FURTHER) if task not in _WITHOUT]
+    asked = matching_tasks(patterns)
+    tasks = [task for task in timed if task in asked]
+    if not tasks:
+        raise UsageError(f"{', '.join(asked)}: not timed; choose of {', '.join(timed)}")
     return [Subject(task, size) for size in sizes for task in tasks]
 
 
-def _matches(task: str, pattern: str) -> bool:
-    return fnmatch.fnmatch(task, pattern) or task.startswith(f"{pattern.rstrip('/')}/")
-
-
 def _task(settings: Any) -> Task:
-    """On generated data of published size where a domain has them, on real data where they are, else on stand-ins."""
+    """On generated data of published size where a domain has them, else on the data set's, else on stand-ins."""
     if settings.domain in GENERATED:
         return GENERATED[settings.domain](settings)
-    try:
-        source = resolve(settings.dataset, "real", "paper")
-    except AbsentError:
-        source = resolve(settings.dataset, "standin", "quick")
-    task: Task = architectures()[settings.architecture].build()(settings, source, 0)
+    task: Task = architectures()[settings.architecture].build()(settings, _source(settings.dataset), 0)
     return task
+
+
+def _source(dataset: str) -> Source:
+    try:
+        return resolve(dataset, "real", "paper")
+    except AbsentError:
+        return resolve(dataset, "standin", "quick")

@@ -17,17 +17,23 @@ from rich.table import Table
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed.forms import FORMS
 from benchmarks.speed.products import products
-from benchmarks.speed.rounds import Timing, check_never_waits, in_own_process, time_in_turn, warm_up
+from benchmarks.speed.rounds import (
+    Timing,
+    check_never_waits,
+    in_own_process,
+    peak_megabytes,
+    time_in_turn,
+    warm_up,
+)
 from benchmarks.speed.shares import PARTS, shares
 from benchmarks.speed.subjects import Stepper, Subject
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import one_line
-from benchmarks.training.machine import PeakMemory
 from dfa_core import UnsuitableError
 
 _TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
 _SUBJECT = ["task", "size", "threads", "device", "dtype", "compiled"]
-_NO_PEAK = ("dfa, re-entrant", "shallow")  # a process takes seconds, and nobody asks
+_NO_PEAK = ("dfa, re-entrant", "shallow")  # they are no alternatives for memory, and a process takes seconds
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
         parts = [getattr(row, f"share_{part}") for part in PARTS]
         table.add_row(
             row.task, row.size, row.method, f"{row.step_ms:.1f}", f"{row.ratio_to_bp:.2f}",
-            f"{row.low:.2f}–{row.high:.2f}", f"{row.product_limit:.2f}", _number(row.peak_mb, "{:.0f}"),
+            _interval(row), f"{row.product_limit:.2f}", _number(row.peak_mb, "{:.0f}"),
             *(_number(part, "{:.0%}") for part in parts),
         )  # fmt: skip
     console.print(table)
@@ -112,7 +118,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     found = pd.DataFrame([asdict(row) for row in rows])
     if path.exists():
         found = _merged(_read(path, columns), found)
-    found.to_csv(path, index=False, float_format="%.4g")
+    found.sort_values(_SUBJECT, kind="stable").to_csv(path, index=False, float_format="%.4g")
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -126,15 +132,10 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def _merged(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """``known`` with the rows of each subject in ``found`` in their place, and new subjects behind."""
-    both = pd.concat([found, known], ignore_index=True)
-    subject = [*_SUBJECT, "method"]
-    timed = set(map(tuple, found[_SUBJECT].itertuples(index=False)))
-    stale = [n >= len(found) and tuple(row) in timed for n, row in enumerate(both[_SUBJECT].itertuples(index=False))]
-    both = both[[not gone for gone in stale]]
-    order = {key: n for n, key in enumerate(map(tuple, known[subject].itertuples(index=False)))}
-    keys = [order.get(tuple(row), len(order)) for row in both[subject].itertuples(index=False)]
-    return both.assign(_order=keys).sort_values("_order", kind="stable").drop(columns="_order")
+    """``found``, and the rows of ``known`` whose subject it does not have, in the order of the subjects."""
+    timed = pd.MultiIndex.from_frame(found[_SUBJECT])
+    others = known[~pd.MultiIndex.from_frame(known[_SUBJECT]).isin(timed)]
+    return pd.concat([found, others])
 
 
 def _steppers(subject: Subject, forms: Sequence[str], hardware: HardwareConfig) -> dict[str, Stepper]:
@@ -175,13 +176,11 @@ def _peak_apart(subject: Subject, form: str, hardware: HardwareConfig) -> float:
 def peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
     """Megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
     torch.set_num_threads(hardware.threads)
-    stepper = subject.stepper(FORMS[form], hardware)
-    device = torch.device(hardware.device)
-    before = PeakMemory(device).megabytes()
-    peak = PeakMemory(device)
-    for _ in range(2):
-        stepper.step()
-    return peak.megabytes() - before
+    return peak_megabytes(subject.stepper(FORMS[form], hardware).step, hardware.device)
+
+
+def _interval(row: Row) -> str:
+    return "–" if math.isnan(row.low) else f"{row.low:.2f}–{row.high:.2f}"
 
 
 def _number(value: float, form: str) -> str:

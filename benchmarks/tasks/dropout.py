@@ -82,7 +82,8 @@ def factors(x: Tensor, p: float) -> Tensor:
     if dropped == _LEVELS:
         return torch.zeros_like(x)
     size = x.numel()
-    bits = torch.empty(math.ceil(size / 4), dtype=torch.int64).random_(-(2**63), None)  # all 64 bits are random
+    bits = torch.empty(math.ceil(size / 4), dtype=torch.int64, device="cpu")
+    bits.random_(-(2**63), None)  # all 64 bits are random
     numbers = bits.view(torch.int16)[:size]  # uniform from -2^15 to 2^15 - 1
     kept = numbers.ge_(dropped - _LEVELS // 2)
     return kept.to(x.dtype).mul_(scale(p)).view(x.shape)

@@ -93,7 +93,7 @@ class Above:
         self.around |= bool(numbers - {trace.output_nr for trace in traces})
 
     def forget_activations(self) -> None:
-        """Let go of the activations and of the taps' inputs; the graph still holds what it needs."""
+        """Let go of the activations; the graph still holds those that it needs."""
         for tap in self.taps:
             tap.trace.points.clear()
 

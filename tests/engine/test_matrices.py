@@ -30,6 +30,17 @@ def test_a_matrix_depends_on_seed_and_name_alone(kind):
     assert shares == kind.startswith("shared")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_matrix_does_not_depend_on_the_default_dtype(kind):
+    """Without it the same seed would give a user of fp64 other feedback than the records say."""
+    plain = _matrix({"low": 40, "high": 30}, "high", kind)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(_matrix({"low": 40, "high": 30}, "high", kind), plain)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_construction_leaves_the_global_generator_alone():
     """Without it dfa and bp with one seed would see different data orders and dropout: no paired comparison."""
     model = build(5, 7, 6, 3)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.catalogue.discovery import representatives
 from benchmarks.gpu_check import __main__ as gpu_check
 from benchmarks.gpu_check import gradients as gradients_module
 from benchmarks.gpu_check.drawn_on_cpu import DrawnOnCPU
 from benchmarks.gpu_check.gradients import TOLERANCE, compared
+from benchmarks.gpu_check.lego import Trained
 from benchmarks.gpu_check.report import Steps, verdict
 from benchmarks.speed.rounds import WaitsForDevice
 from benchmarks.training.run import Run
 from dfa_core.noise import seeded_generator
 
 pytestmark = pytest.mark.usefixtures("folder")
+LEGO = Trained("bp", "stand-in", "smoke", 3, 1.0, 10.0)
 
 
 def draws() -> list[torch.Tensor]:
@@ -50,10 +54,10 @@ def test_a_draw_elsewhere_goes_where_it_was_asked_for():
 
 def test_every_method_is_compared_and_agrees_with_itself():
     """Without it a method could be left out in silence; one that a task does not have says why."""
-    found = list(compared(["criteo/deepfm"], ["bp", "dfa", "mezo", "fa"], "cpu"))
+    found = list(compared(["criteo/deepfm"], ["bp", "dfa", "mezo", "fa"], "cpu", "results"))
     assert [one.method for one in found] == ["bp", "dfa", "mezo", "fa"]
     assert all(one.error == 0 or one.reason for one in found) and all(one.passed for one in found)
-    (skipped,) = compared(["criteo/fm"], ["dfa"], "cpu")
+    (skipped,) = compared(["criteo/fm"], ["dfa"], "cpu", "results")
     assert math.isnan(skipped.error) and skipped.reason and skipped.passed
 
 
@@ -70,9 +74,28 @@ def test_another_gradient_fails(monkeypatch):
         return found
 
     monkeypatch.setattr(gradients_module, "gradients", wrong)
-    (one,) = compared(["citation/gcn_cora"], ["dfa"], "cpu")
+    (one,) = compared(["citation/gcn_cora"], ["dfa"], "cpu", "results")
     assert not one.passed and one.parameter == "project.weight" and one.error == pytest.approx(0.01, rel=1e-3)
     assert verdict([one], Steps([], [], [])).startswith(f"1 of 1 gradients differ by more than {TOLERANCE:g}")
+
+
+def test_the_whole_check_can_be_planned():
+    """Without it the tasks of the full run, of which some have no step to time, would be met on the GPU first."""
+    options = gpu_check._arguments(["--device", "cpu"])
+    assert options.tasks == sorted(representatives())
+    assert {subject.task for subject in options.subjects} == set(representatives()) - {"criteo/fm"}
+
+
+def test_a_data_root_relative_to_here_is_found(monkeypatch):
+    """Without it `DFA_DATA_DIR=data` would be looked for elsewhere, and Lego be trained on a stand-in in silence."""
+    monkeypatch.setenv("DFA_DATA_DIR", "data")
+    monkeypatch.setattr(gpu_check, "compared", lambda *arguments: [])
+    monkeypatch.setattr(gpu_check, "measure", lambda subject, options: [])
+    seen = []
+    monkeypatch.setattr(gpu_check, "trained", lambda *arguments: seen.append(Path("data").is_dir()) or LEGO)
+    Path("data").mkdir()
+    assert gpu_check.main(["--device", "cpu", "--tiny"]) == 0
+    assert seen == [True, True]
 
 
 def test_the_command_tells_all_of_it(tmp_path, capsys, monkeypatch):

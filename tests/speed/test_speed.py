@@ -101,7 +101,15 @@ def test_the_command_writes_a_row_for_each_form(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "argv", [["--tasks", "nothing"], ["--repeats", "0"], ["--out", "/nowhere/x.csv"], ["--size", "huge"], ["-x"]]
+    "argv",
+    [
+        ["--tasks", "nothing"],
+        ["--tasks", "criteo/fm"],
+        ["--repeats", "0"],
+        ["--out", "/nowhere/x.csv"],
+        ["--size", "huge"],
+        ["-x"],
+    ],
 )
 def test_bad_arguments_are_refused_in_one_line(argv, capsys):
     """Without it a typo would end in a traceback, or after minutes of timing."""
