@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import subprocess
 import sys
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from filelock import FileLock
 from torch.nn.parallel import DataParallel
 
 from dfa_core import FeedbackError, make_method
@@ -18,25 +15,15 @@ from tests.engine import distributed_cases as cases
 from tests.engine.distributed_cases import DDP, FSDP, REFUSED
 from tests.engine.distributed_runs import Case, Outcome
 from tests.helpers.engine_nets import build
+from tests.helpers.processes import outcomes_of
 
 WORLDS = (2, 4)
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory, worker_id):
-    """By number of processes and rank: what each case gave. All workers of pytest-xdist share one run of them."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "processes"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            multiprocessing.get_context("forkserver").set_forkserver_preload(
-                ["tests.engine.distributed_cases"]
-            )  # PyTorch, once
-            for world in WORLDS:
-                (folder / str(world)).mkdir(parents=True)
-                arguments = (world, str(folder / str(world)))
-                mp.start_processes(cases.process, args=arguments, nprocs=world, start_method="forkserver")
-    return {world: [torch.load(folder / str(world) / f"{rank}.pt") for rank in range(world)] for world in WORLDS}
+    """By number of processes and rank: what each case gave."""
+    return outcomes_of(cases.process, WORLDS, tmp_path_factory, worker_id)
 
 
 def each(of: dict[str, Case]) -> list[tuple[str, int]]:

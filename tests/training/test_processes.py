@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from filelock import FileLock
 
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.processes import Processes
 from tests import REPOSITORY
+from tests.helpers.processes import outcomes_of, shared_folder
 from tests.helpers.runs import build
 from tests.training import process_cases as cases
 from tests.training.process_cases import CASES, REFUSED, RESUMED, WORLDS
 
-PRELOADED = ["tests.training.process_cases", "torch._dynamo"]  # what each would else take seconds to import
 EACH = [(name, world) for world, names in WORLDS.items() for name in names]
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory, worker_id):
-    """By number of processes: what each rank found. All workers of pytest-xdist share one run of them."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "training_processes"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            folder.mkdir()
-            started = cases.loop_of(RESUMED)
-            started.step(next(iter(started.task.batches(0))))
-            Checkpoint(folder / "checkpoint.pt").save(started)
-            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-            for world in WORLDS:
-                (folder / str(world)).mkdir(parents=True)
-                arguments = (world, str(folder / str(world)))
-                mp.start_processes(cases.process, args=arguments, nprocs=world, start_method="forkserver")
-    return {world: [torch.load(folder / str(world) / f"{rank}.pt") for rank in range(world)] for world in WORLDS}
+    """By number of processes: what each rank found."""
+
+    def leave_checkpoint(folder):
+        started = cases.loop_of(RESUMED)
+        started.step(next(iter(started.task.batches(0))))
+        Checkpoint(folder / "checkpoint.pt").save(started)
+
+    return outcomes_of(cases.process, tuple(WORLDS), tmp_path_factory, worker_id, leave_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +81,7 @@ def test_a_stop_of_one_is_a_stop_of_all(outcomes, world):
 
 def test_they_resume_what_one_process_saved(outcomes, tmp_path_factory, worker_id):
     """Without it a run could only go on in as many processes as it began in."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "training_processes"
+    folder = shared_folder(cases.process, tmp_path_factory, worker_id)
     expected = cases.go_on(RESUMED, folder / "checkpoint.pt")
     for found in outcomes.values():
         for key, value in expected.items():

@@ -229,6 +229,19 @@ def test_a_residual_stream_sends_the_error_itself():
     assert_same(found, gradients(reference), **CLOSE)
 
 
+@pytest.mark.parametrize("structure", [Residual(), Carried(lambda e: [e])], ids=["residual", "carried"])
+def test_the_signals_of_structural_feedback_are_proportional_to_its_scale(structure):
+    """Without it the factor could be left out, or apply twice, and only the best learning rate would show it."""
+    found = []
+    for scale in (1.0, 3.0):
+        torch.manual_seed(0)
+        model = Stream(structure).double()
+        method = make_method("structural", model, scale=scale).double()
+        take_step(method, model, DATA)
+        found.append(model.enter.weight.grad)
+    torch.testing.assert_close(found[1], 3 * found[0], **CLOSE)
+
+
 def test_maps_over_samples_are_carried_and_features_projected():
     """δ = Σ_k B_k S_kᵀ e."""
     mixing = torch.randn(9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
