@@ -15,7 +15,7 @@ from tests.engine import distributed_cases as cases
 from tests.engine.distributed_cases import DDP, FSDP, REFUSED
 from tests.engine.distributed_runs import Case, Outcome
 from tests.helpers.engine_nets import build
-from tests.helpers.processes import outcomes_of
+from tests.started_processes import outcomes_of
 
 WORLDS = (2, 4)
 

@@ -12,8 +12,8 @@ import torch
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.processes import Processes
 from tests import REPOSITORY
-from tests.helpers.processes import outcomes_of, shared_folder
 from tests.helpers.runs import build
+from tests.started_processes import outcomes_of, shared_folder
 from tests.training import process_cases as cases
 from tests.training.process_cases import CASES, REFUSED, RESUMED, WORLDS
 

@@ -19,7 +19,7 @@ from PIL import Image
 from datasets.core.errors import DataError
 from datasets.registry import resolve
 from datasets.scenes.load import SceneOptions, load_scene
-from tests.helpers.foreign_scenes import CAMERAS, DESK, FERN, FOLDERS, LEGO, placed, refused
+from tests.datasets.scenes.foreign import CAMERAS, DESK, FERN, FOLDERS, LEGO, placed, refused
 from tests.helpers.scene_samples import SIZE, edit_json, write_balls
 
 pytestmark = pytest.mark.usefixtures("root")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import data
-from tests.helpers.foreign_scenes import DESK, FERN, LEGO, loaded, placed, refused
+from tests.datasets.scenes.foreign import DESK, FERN, LEGO, loaded, placed, refused
 
 pytestmark = pytest.mark.usefixtures("root")
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from benchmarks import data
-from tests.helpers.foreign_scenes import CAMERAS, DESK, FERN, LEGO, loaded, placed, refused
+from tests.datasets.scenes.foreign import CAMERAS, DESK, FERN, LEGO, loaded, placed, refused
 from tests.helpers.scene_samples import SIZE, edit_json
 
 pytestmark = pytest.mark.usefixtures("root")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.wikitext_loading import TRAIN
+from tests.datasets.wikitext.loading import TRAIN
 from tests.helpers.wikitext_samples import write_splits
 
 

@@ -17,7 +17,7 @@ from datasets.registry import resolve
 from datasets.wikitext import cache as wikitext_cache
 from datasets.wikitext import encode as encode_module
 from datasets.wikitext.cache import cache_folder
-from tests.helpers.wikitext_loading import SETTINGS, TRAIN, cached, in_a_process, load
+from tests.datasets.wikitext.loading import SETTINGS, TRAIN, cached, in_a_process, load
 from tests.helpers.wikitext_samples import (
     write_splits,
 )

@@ -26,7 +26,7 @@ from datasets.wikitext import encode as wikitext_encode
 from datasets.wikitext.load import SPLITS, Tokenization, load_wikitext
 from datasets.wikitext.manifest import MANIFESTS
 from datasets.wikitext.text import read_words, split_words
-from tests.helpers.wikitext_loading import SETTINGS, TRAIN, cached, load
+from tests.datasets.wikitext.loading import SETTINGS, TRAIN, cached, load
 from tests.helpers.wikitext_samples import (
     HEADING,
     encode_by_hand,
