@@ -47,8 +47,8 @@ class PointSummary(TypedDict):
     quantiles: _Quantiles
     samples: valid.Count
     weights: NotRequired[WeightsSummary]
-    activation: NotRequired[valid.Amount]  # these four as of dfa_core.measuring.cosines.PointStatistics
-    reference: NotRequired[valid.Amount]
+    activation: NotRequired[valid.Magnitude]  # these four as of dfa_core.measuring.cosines.PointStatistics
+    reference: NotRequired[valid.Magnitude]
     effective_rank: NotRequired[valid.Amount]
     sign_agreement: NotRequired[valid.Amount]
 
@@ -144,13 +144,18 @@ def write_record(record: Record, folder: Path) -> Path:
     """Write ``record`` below ``folder`` (the records folder), atomically; returns the file.
 
     Raises:
-        ValueError: a link leads out of the folder; one line.
+        ValueError: a link leads out of the folder, or `read_record` would refuse what is written; one line.
     """
     path = names.inside(folder, folder / f"{record.run_id}.json")
     values = dataclasses.asdict(record) | {
         name: names.one_line(getattr(record, name)) for name in ("reason", "variant")
     }
-    write_atomically(path, json.dumps(values, indent=1, sort_keys=True) + "\n")
+    content = json.dumps(values, indent=1, sort_keys=True) + "\n"
+    try:
+        record_from(valid.parse_object(content.encode()))
+    except ValueError as error:  # such a file would stop every later command that reads the folder
+        raise ValueError(f"{record.run_id}: a record that could not be read again ({error})") from error
+    write_atomically(path, content)
     return path
 
 

@@ -104,6 +104,8 @@ Spread = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1.43)
 #: Seconds, samples a second, megabytes.
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=_LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=0, le=int(_LARGEST))]
+#: The length of a gradient or an activation: a training that diverges makes it as large as floats are.
+Magnitude = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 #: A metric, or a metric at a feedback point; which there are says `benchmarks.records.metrics`.
 MetricName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}(/[^\s/]{1,200})?$")]
 #: A date with or without a time, or nothing.

@@ -66,7 +66,11 @@ def add_alignment(record: Record, task: Task, method: Method) -> None:
         log.warning("%s: no alignment: %s", record.run_id, error)
         return
     if void := [name for name, found in measured.statistics.items() if found.void]:
-        log.warning("%s: backprop's gradient vanishes, so there is no alignment: %s", record.run_id, ", ".join(void))
+        log.warning(
+            "%s: backprop's gradient vanishes or overflows, so there is no alignment: %s",
+            record.run_id,
+            ", ".join(void),
+        )
     points = {
         name: c
         for name, c in measured.points.items()
@@ -89,8 +93,9 @@ def add_alignment(record: Record, task: Task, method: Method) -> None:
 
 def _point(measured: Alignment, name: str) -> PointSummary:
     cosines, statistics = measured.points[name], measured.statistics.get(name)
-    more = {} if statistics is None else {key: value for key, value in vars(statistics).items() if key != "void"}
-    return cast(PointSummary, {**_summary(cosines), "samples": cosines.numel(), **more})
+    more = {} if statistics is None else vars(statistics)
+    finite = {key: value for key, value in more.items() if key != "void" and math.isfinite(value)}
+    return cast(PointSummary, {**_summary(cosines), "samples": cosines.numel(), **finite})
 
 
 def _weights(found: WeightAlignment) -> WeightsSummary:

@@ -21,7 +21,7 @@ class PointStatistics:
         reference: mean over samples of ‖dL/dh‖, L being the sum of the samples' losses.
         effective_rank: (Σ λ)² / Σ λ² over the eigenvalues λ of Σ_s δ_s δ_sᵀ: 1 if all signals are parallel.
         sign_agreement: share of entries in which signal and dL/dh have one sign, of those where neither is zero.
-        void: whether the reference is too small for its direction to mean anything.
+        void: whether the reference is too small for its direction to mean anything, or not finite.
     """
 
     activation: float
@@ -34,12 +34,13 @@ class PointStatistics:
 def point_statistics(activation: Tensor, true: Tensor, signal: Tensor, width: int) -> PointStatistics:
     """The statistics of one point's ``activation``, dL/dh and signal, ``(*batch, *features)`` each."""
     h, g, s = (t.detach().float().reshape(-1, width) for t in (activation, true, signal))
-    lengths = g.norm(dim=1)
+    lengths = g.double().norm(dim=1)  # in fp32 the squares of a diverging training's gradients overflow
     reference = float(lengths.sum())  # n times the mean length, since the loss is the mean of n samples' losses
     both = (g != 0) & (s != 0)
     agree = ((g.sign() == s.sign()) & both).sum().item() / max(int(both.sum()), 1)
-    size = float(h.square().mean().sqrt())
-    return PointStatistics(size, reference, effective_rank(s), agree, void=reference < SMALLEST_REFERENCE)
+    size = float(h.double().square().mean().sqrt())
+    void = not SMALLEST_REFERENCE <= reference < math.inf
+    return PointStatistics(size, reference, effective_rank(s), agree, void)
 
 
 def effective_rank(rows: Tensor) -> float:

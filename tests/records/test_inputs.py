@@ -83,6 +83,21 @@ def test_the_widest_spread_of_cosines_is_a_record_s(tmp_path):
     assert read_record(write_record(record(alignment={"points": points}), tmp_path)).alignment["points"] == points
 
 
+def test_the_gradients_of_a_diverging_training_are_a_record_s(tmp_path):
+    """Without it DRTP's run on AutoInt could be written, and every later command refused the folder."""
+    points = {"a": {**next(iter(POINTS.values())), "reference": 1.7e19, "activation": 3.0e16}}
+    assert read_record(write_record(record(alignment={"points": points}), tmp_path)).alignment["points"] == points
+
+
+@pytest.mark.parametrize("reference", [float("inf"), float("nan"), -1.0])
+def test_what_could_not_be_read_is_not_written(tmp_path, reference):
+    """Without it one run would take a whole folder of records from every command."""
+    points = {"a": {**next(iter(POINTS.values())), "reference": reference}}
+    with pytest.raises(ValueError, match="could not be read again"):
+        write_record(record(alignment={"points": points}), tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -243,6 +258,6 @@ def test_what_is_written_is_one_line(tmp_path):
 
 def test_numbers_that_json_does_not_have_are_refused_where_they_are_read(tmp_path):
     """Without it a mean would silently be NaN."""
-    path = write_record(record(math.nan), tmp_path)
+    path = written(tmp_path, metrics={"test_accuracy": math.nan})
     with pytest.raises(BadInput, match="not a readable record"):
         read_record(path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from dfa_core import make_method, measure_alignment
-from dfa_core.measuring.cosines import effective_rank
+from dfa_core.measuring.cosines import effective_rank, point_statistics
 from tests.engine.methods.nets import (
     classification,
     closure_of,
@@ -75,3 +77,12 @@ def test_the_statistics_beside_the_cosines():
     assert 0 <= found["points.1"].sign_agreement <= 1 and not found["points.1"].void
     with replaced(model.layers[2], "weight", nn.Parameter(1e-12 * model.layers[2].weight)):
         assert measure_alignment(method, lambda: model(x).mean()).statistics["points.0"].void
+
+
+@pytest.mark.parametrize(("size", "void"), [(1e25, False), (math.inf, True)])
+def test_gradients_of_a_diverging_training_are_measured_or_void(size, void):
+    """Their squares overflow fp32: the length was infinite, and the record that held it could not be read."""
+    h = torch.ones(4, 3)
+    found = point_statistics(h * 1e30, h * size, h, width=3)
+    assert found.activation == pytest.approx(1e30, rel=1e-6) and found.void == void
+    assert found.reference == pytest.approx(4 * math.sqrt(3) * size, rel=1e-6)
