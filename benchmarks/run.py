@@ -103,7 +103,7 @@ def _run(overrides: Sequence[str]) -> None:
             record = None if follows() else run.reuse()
             if record is not None:
                 shown = "  ".join(f"{key} {value:.4g}" for key, value in record.metrics.items())
-                sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown}\n")
+                sys.stdout.write(f"{run.id}: recorded before ({record.status})  {shown or record.reason}\n")
             if _leader_has(record, run) if started_by_torchrun() else record is not None:
                 return
             check_account(run.config.logger)
@@ -111,7 +111,8 @@ def _run(overrides: Sequence[str]) -> None:
             from benchmarks.training.processes import joined
 
             try:
-                execute(run, lambda: stop.requested, console=True, processes=joined(run.config.hardware.device))
+                processes = joined(run.config.hardware.device)
+                record = execute(run, lambda: stop.requested, console=True, processes=processes)
             except SystemExit as error:  # a method of the user's own; its exit code would pass for ours
                 guard.fail(f"{run.id}: {run.config.method.name} ended the program (sys.exit({error.code}))")
     except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
@@ -119,6 +120,8 @@ def _run(overrides: Sequence[str]) -> None:
     except Interrupted:
         _say(sys.stderr, "interrupted; the same command continues where it stopped")
         raise SystemExit(stop.exit_code) from None
+    if record.status == "skipped":
+        _say(sys.stdout, f"  skipped: {record.reason}")
     _say(sys.stdout, f"  record: {run.records / run.id}.json")
     if stop.requested:  # during the last evaluation: this run is recorded, a multirun does not go on
         _say(sys.stderr, "interrupted")

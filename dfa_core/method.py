@@ -41,6 +41,8 @@ class Method(nn.Module):
     information: Information | None = None
     #: Are its gradients backprop's?
     exact = False
+    #: Do its steps run a compiled model as compiled code? The others refuse it, or run it in eager mode.
+    compiles = True
     #: Does this method leave parameters behind cuts without gradient on purpose?
     leaves_parameters_untrained = False
 

@@ -56,6 +56,7 @@ def register(
         if unknown := set(needs) - NEEDS:
             raise FeedbackError(f"method '{name}' needs {', '.join(unknown)}: choose of {', '.join(sorted(NEEDS))}")
         method.needs = method.needs | frozenset(needs)
+        method.compiles = method.compiles and "replay" not in method.needs
         _METHODS[name] = Registration(method, title or name, colour, order)
         return method
 

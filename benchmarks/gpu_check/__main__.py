@@ -92,6 +92,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
             str(error).replace("hardware.device=cuda", "--device cuda").replace("hardware=cpu", "--device cpu")
         )
     options.threads, options.forms, options.no_memory = torch.get_num_threads(), list(FORMS), options.tiny
+    options.compiled = False
     options.repeats, options.seconds = (2, 0.1) if options.tiny else (40, _STEP_SECONDS)
     return options
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 import platform
+import shutil
 from pathlib import Path
 
 #: Threads or processes for each core; more only take turns.
 PER_CORE = 8
+#: Any of these will do for torch.compile on a CPU.
+COMPILERS = ("g++", "clang++")
 
 
 def processor() -> str:
@@ -29,6 +32,11 @@ def cores() -> int:
 def most_threads() -> int:
     """More threads or processes than these slow everything down, and far more bring the system down."""
     return PER_CORE * cores()
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler, in the path or named by the variable CXX."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX"), *COMPILERS) if name)
 
 
 def memory() -> float:

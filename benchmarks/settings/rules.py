@@ -29,8 +29,8 @@ def problem(config: DictConfig) -> str | None:
     """The first thing wrong with the values of a resolved configuration, in one line; ``None`` if all is well."""
     if missing := sorted(OmegaConf.missing_keys(config)):
         return f"{missing[0]}: needs a value; give {missing[0]}=..."
-    checks = (_number_problem, _limit_problem, _fit_problem, _budget_problem, _thread_problem, _size_problem,
-              _logger_problem)  # fmt: skip
+    checks = (_number_problem, _limit_problem, _fit_problem, _compile_problem, _budget_problem, _thread_problem,
+              _size_problem, _logger_problem)  # fmt: skip
     return next(filter(None, (check(config) for check in checks)), None)
 
 
@@ -69,11 +69,23 @@ def _fit_problem(config: DictConfig) -> str | None:
         return (
             f"hardware.precision={config.hardware.precision}: {task.name} runs in {', '.join(schema.precisions)} only"
         )
+
     if task.metric not in found.metrics:
         return f"task.metric={shown(task.metric)}: {task.architecture} measures {', '.join(found.metrics)}"
     name = (entry_for(config.method.name, task.method_names) or "").replace("{}", config.method.name)
     if name and (wrong := problem_of_name("method", name)):
         return f"task.method_names: {wrong}"
+    return None
+
+
+def _compile_problem(config: DictConfig) -> str | None:
+    hardware, schema = config.hardware, cast(type[TaskConfig], OmegaConf.get_type(config.task))
+    if not hardware.compile:
+        return None
+    if not schema.compiles:
+        return f"hardware.compile=true: {config.task.name} has sparse products, which torch.compile does not take"
+    if hardware.device == "cpu" and not capacity.has_compiler():
+        return f"hardware.compile=true: needs a C++ compiler: {' or '.join(capacity.COMPILERS)} in the path, or CXX"
     return None
 
 

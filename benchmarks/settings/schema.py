@@ -75,6 +75,7 @@ class TaskConfig:
 
     cpu_only: ClassVar[bool] = False  # for tasks that keep tensors of their own on the CPU
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")  # in which all operations of the networks exist
+    compiles: ClassVar[bool] = True  # whether torch.compile takes the networks as wholes
 
     domain: str = limited(name_of("domain"))  # its name in the catalogue
     suite: str = limited(name_of("suite"), "${.domain}")  # first part of the task's name
@@ -134,11 +135,12 @@ class ProfileConfig:
 
 @dataclass
 class HardwareConfig:
-    """Where a run takes place. Threads do not enter the record's hash, device and precision do."""
+    """Where a run takes place, and how. Threads do not enter the record's hash, all else does."""
 
     device: str = limited(one_of("cpu", "cuda"), "cpu")
     precision: str = limited(PRECISION, "${task.precision}")  # bf16: autocast
     threads: int = limited(COUNT, 1)
+    compile: bool = False  # training steps run through torch.compile
 
 
 @dataclass

@@ -68,6 +68,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--forms", nargs="*", default=list(FORMS), choices=tuple(FORMS), help="default: all")
     parser.add_argument("--seconds", type=float, default=4.0, help="of timing a subject, six rounds at least (4)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")
+    parser.add_argument("--compiled", action="store_true", help="also bp and dfa compiled, after minutes of compiling")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV, whose rows of these tasks it replaces")
     add_machine_options(parser, repeats=_ROUNDS)
     options = parse(parser, arguments)

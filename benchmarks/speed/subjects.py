@@ -56,6 +56,11 @@ class Subject:
         return settings
 
     @property
+    def compiles(self) -> bool:
+        """Whether its steps can be compiled."""
+        return bool(self.settings().compiles)
+
+    @property
     def data(self) -> str:
         """The kind of data that its steps run on: generated, real or stand-in."""
         settings = self.settings()
@@ -67,6 +72,8 @@ class Subject:
         seed_everything(0)
         task = _task(settings)
         task.model.to(torch.device(hardware.device))
+        if hardware.compile:
+            task.compile()
         method = form(task.model)
         return Stepper(task, method, Loop(task, method, settings, hardware))
 

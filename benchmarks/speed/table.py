@@ -6,8 +6,9 @@ import argparse
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -34,6 +35,14 @@ from dfa_core import UnsuitableError
 _TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
 _SUBJECT = ["task", "size", "threads", "device", "dtype", "compiled"]
 _NO_PEAK = ("dfa, re-entrant", "shallow")  # they are no alternatives for memory, and a process takes seconds
+_COMPILED = ("bp", "dfa")  # of those that run compiled code
+
+
+class Variant(NamedTuple):
+    """A form of training as it is timed: in eager mode, or compiled."""
+
+    form: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,21 +76,25 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
         WaitsForDevice: a step makes the host wait for the GPU.
     """
     hardware = HardwareConfig(options.device, options.precision, options.threads)
-    steppers = _steppers(subject, options.forms, hardware)
-    for name, stepper in steppers.items():
+    variants = [Variant(form) for form in options.forms]
+    if options.compiled and subject.compiles:
+        variants += [Variant(form, compiled=True) for form in _COMPILED if form in options.forms]
+    steppers = _steppers(subject, variants, hardware)
+    for variant, stepper in steppers.items():
         warm_up(stepper.step)
         if options.device == "cuda":
-            check_never_waits(stepper.step, f"{subject.task}, {name}")
-    counted = {name: products(stepper.step) for name, stepper in steppers.items()}
-    steps = {name: stepper.step for name, stepper in steppers.items()}
+            check_never_waits(stepper.step, f"{subject.task}, {variant.form}")
+    eager = {variant.form: stepper for variant, stepper in steppers.items() if not variant.compiled}
+    counted = {form: products(stepper.step) for form, stepper in eager.items()}
+    steps = {variant: stepper.step for variant, stepper in steppers.items()}
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
-    split = {name: shares(stepper) for name, stepper in steppers.items() if name not in _TWO_PASSES}
-    del steppers, steps
-    asked = () if options.no_memory or subject.size == "laptop" else [n for n in timings if n not in _NO_PEAK]
-    peaks = {name: _peak_apart(subject, name, hardware) for name in asked}
+    split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form not in _TWO_PASSES}
+    asked = () if options.no_memory or subject.size == "laptop" else [form for form in eager if form not in _NO_PEAK]
+    del steppers, eager, steps
+    peaks = {Variant(form): _peak_apart(subject, form, hardware) for form in asked}
     return [
-        _row(subject, name, hardware, timings, counted, peaks.get(name, math.nan), split.get(name, {}))
-        for name in timings
+        _row(subject, variant, hardware, timings, counted, peaks.get(variant, math.nan), split.get(variant, {}))
+        for variant in timings
     ]
 
 
@@ -93,17 +106,17 @@ def show(rows: Sequence[Row], console: Console) -> None:
     for row in rows:
         parts = [getattr(row, f"share_{part}") for part in PARTS]
         table.add_row(
-            row.task, row.size, row.method, f"{row.step_ms:.1f}", f"{row.ratio_to_bp:.2f}",
+            row.task, row.size, _label(row), f"{row.step_ms:.1f}", f"{row.ratio_to_bp:.2f}",
             _interval(row), f"{row.product_limit:.2f}", _number(row.peak_mb, "{:.0f}"),
             *(_number(part, "{:.0%}") for part in parts),
         )  # fmt: skip
     console.print(table)
     for size in dict.fromkeys(row.size for row in rows):
-        for method in dict.fromkeys(row.method for row in rows if row.method != "bp"):
-            ratios = [row.ratio_to_bp for row in rows if (row.size, row.method) == (size, method)]
+        for label in dict.fromkeys(_label(row) for row in rows if _label(row) != "bp"):
+            ratios = [row.ratio_to_bp for row in rows if (row.size, _label(row)) == (size, label)]
             if len(ratios) > 1:
                 mean = statistics.geometric_mean(ratios)
-                console.print(f"{size}: {method} ÷ bp, geometric mean of {len(ratios)}: {mean:.3f}", highlight=False)
+                console.print(f"{size}: {label} ÷ bp, geometric mean of {len(ratios)}: {mean:.3f}", highlight=False)
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
@@ -138,11 +151,11 @@ def _merged(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([found, others])
 
 
-def _steppers(subject: Subject, forms: Sequence[str], hardware: HardwareConfig) -> dict[str, Stepper]:
-    found: dict[str, Stepper] = {}
-    for name in forms:
+def _steppers(subject: Subject, variants: Sequence[Variant], hardware: HardwareConfig) -> dict[Variant, Stepper]:
+    found: dict[Variant, Stepper] = {}
+    for variant in variants:
         try:
-            found[name] = subject.stepper(FORMS[name], hardware)
+            found[variant] = subject.stepper(FORMS[variant.form], replace(hardware, compile=variant.compiled))
         except UnsuitableError:
             continue
     return found
@@ -150,19 +163,20 @@ def _steppers(subject: Subject, forms: Sequence[str], hardware: HardwareConfig) 
 
 def _row(
     subject: Subject,
-    name: str,
+    variant: Variant,
     hardware: HardwareConfig,
-    timings: dict[str, Timing],
+    timings: dict[Variant, Timing],
     counted: dict[str, int],
     peak: float,
     parts: dict[str, float],
 ) -> Row:
-    own, bp = timings[name], timings["bp"]
-    low, high = own.interval_to(bp) if name != "bp" else (1.0, 1.0)
+    own, bp = timings[variant], timings[Variant("bp")]
+    low, high = own.interval_to(bp) if own is not bp else (1.0, 1.0)
     return Row(
-        subject.task, subject.size, hardware.threads, hardware.device, hardware.precision, False, name,
+        subject.task, subject.size, hardware.threads, hardware.device, hardware.precision,
+        variant.compiled, variant.form,
         1000 * statistics.median(own.wall), own.ratio_to(bp)[0], low, high,
-        counted[name] / counted["bp"] if counted["bp"] else math.nan, peak,
+        counted[variant.form] / counted["bp"] if counted["bp"] else math.nan, peak,
         **{f"share_{part}": share for part, share in parts.items()},
     )  # fmt: skip
 
@@ -177,6 +191,10 @@ def peak(subject: Subject, form: str, hardware: HardwareConfig) -> float:
     """Megabytes that two steps take at most beyond the model: gradients, optimizer state, activations."""
     torch.set_num_threads(hardware.threads)
     return peak_megabytes(subject.stepper(FORMS[form], hardware).step, hardware.device)
+
+
+def _label(row: Row) -> str:
+    return f"{row.method}, compiled" if row.compiled else row.method
 
 
 def _interval(row: Row) -> str:

@@ -78,6 +78,9 @@ class _DroppedReLU(torch.autograd.Function):
 
 def factors(x: Tensor, p: float) -> Tensor:
     """The factors of dropout for ``x``: 0 or 1 / (1 - p), of its shape and type; on the CPU."""
+    if torch.compiler.is_compiling():
+        drawn: Tensor = _drawn_in_graph(x.detach(), p)
+        return drawn
     dropped = round(p * _LEVELS)
     if dropped == _LEVELS:
         return torch.zeros_like(x)
@@ -87,6 +90,17 @@ def factors(x: Tensor, p: float) -> Tensor:
     numbers = bits.view(torch.int16)[:size]  # uniform from -2^15 to 2^15 - 1
     kept = numbers.ge_(dropped - _LEVELS // 2)
     return kept.to(x.dtype).mul_(scale(p)).view(x.shape)
+
+
+@torch.library.custom_op("benchmarks::dropout_factors", mutates_args=(), tags=torch.Tag.nondeterministic_seeded)
+def _drawn_in_graph(x: Tensor, p: float) -> Tensor:
+    """`factors` as one operation of a compiled graph, whose compiler knows no ``random_``: the same numbers."""
+    return factors(x, p)
+
+
+@_drawn_in_graph.register_fake
+def _(x: Tensor, p: float) -> Tensor:
+    return torch.empty_like(x)
 
 
 def scale(p: float) -> float:

@@ -79,6 +79,10 @@ class Task(ABC):
     def prepare(self, method: Method) -> None:  # noqa: B027  most tasks have nothing to do
         """Called once before training, with the method that will train the model: for initial values that follow it."""
 
+    def compile(self) -> None:
+        """Compile, in place, what a training step runs of the model: all of it, or what ends with an error tap."""
+        self.model.compile(fullgraph=True)
+
     def dynamics(self, method: Method) -> Mapping[str, float]:
         """Further numbers of the training, by metric, wherever its alignment is measured."""
         return {}

@@ -52,13 +52,14 @@ def execute(
     if (reason := run.skip_reason) is not None:
         return _skipped(record, reason, run, processes)
     device = machine.torch_device(config.hardware.device)
+
     machine.tune_process(config.hardware.threads)
     memory = machine.PeakMemory(device)
     try:
         task, method = build(run, device)
     except UnsuitableError as error:
         return _skipped(record, one_line(error), run, processes)
-    processes.check(task, method)
+    processes.check(task, method, config.hardware)
     processes.draw_apart(config.seed + 1, 0)
     if task.about_data:
         record.data["about"] = task.about_data
@@ -152,12 +153,17 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
     seed_everything(config.seed)
     task: Task = architectures()[config.task.architecture].build()(settings, run.source, config.seed)
     task.model.to(device)
+    if config.hardware.compile:
+        task.compile()
     options = {k: v for k, v in config.method.items() if k not in ("name", "code")}
     if "feedback_seed" in inspect.signature(method_class(config.method.name).__init__).parameters:
         options["feedback_seed"] = config.feedback_seed
     method = make_method(config.method.name, task.model, **options).to(device)
+    if config.hardware.compile and not method.compiles:
+        raise UnsuitableError(f"hardware.compile=true: {config.method.name} does not run compiled code")
     _check_supervision(task, method)
-    task.prepare(method)
+    with machine.in_eager_mode(config.hardware.compile):
+        task.prepare(method)
     seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
 

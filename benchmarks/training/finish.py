@@ -26,6 +26,8 @@ def finalize_record(record: Record, loop: Loop, alignment: bool) -> None:
     record.train_seconds = round(progress.train_seconds, 4)
     record.eval_seconds = round(progress.eval_seconds + time.perf_counter() - measured, 4)
     record.alignment_seconds = round(progress.alignment_seconds + measured - started, 4)
+    if progress.compile_seconds:
+        record.hardware["compile_seconds"] = round(progress.compile_seconds, 4)
     record.samples_per_second = round(progress.samples / max(progress.train_seconds, 1e-9), 2)
     record.parameters = sum(p.numel() for p in task.model.parameters())
     record.finished = datetime.now(UTC).isoformat(timespec="seconds")

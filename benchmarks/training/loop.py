@@ -6,7 +6,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,28 +17,11 @@ from benchmarks.records.run_history import Row
 from benchmarks.settings.schema import HardwareConfig, TaskConfig
 from benchmarks.tasks.task import Task
 from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.machine import in_eager_mode
 from benchmarks.training.optim import Schedule, build_optimizer, clip_gradients
 from benchmarks.training.processes import ALONE, Processes
+from benchmarks.training.progress import Progress
 from dfa_core import Method
-
-
-@dataclass
-class Progress:
-    """How far a run is; all of it goes into a checkpoint."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0  # batches of the current epoch that are done
-    best: float | None = None
-    best_metrics: Row = field(default_factory=dict)
-    evaluations_since_best: int = 0
-    finished: bool = False
-    diverged: bool = False
-    samples: int = 0
-    train_seconds: float = 0.0
-    eval_seconds: float = 0.0
-    alignment_seconds: float = 0.0  # of `probe`
-    history: list[Row] = field(default_factory=list)
 
 
 class Loop:
@@ -78,6 +60,8 @@ class Loop:
         self._processes, self._stopped = processes, False
         self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
+        self._compiles = hardware.compile
+        self._compiled_for: set[int] = set()  # samples of a batch: of another shape a step is compiled anew
         self._clock: float | None = None  # since when training time has not been counted; None while it stands still
 
     def run(self, after_step: Callable[[], None] = lambda: None) -> Progress:
@@ -167,12 +151,23 @@ class Loop:
 
     def step(self, batch: Any) -> None:
         """One update of the parameters from ``batch``; its loss enters the mean of the next evaluation."""
+        samples = self.task.samples(batch)
+        if self._compiles and samples not in self._compiled_for:
+            self._compiled_for.add(samples)
+            started = time.perf_counter()
+            with self.clock_stopped():
+                self._step(batch)
+            self.progress.compile_seconds += time.perf_counter() - started
+        else:
+            self._step(batch)
+            self.progress.samples += samples
+
+    def _step(self, batch: Any) -> None:
         loss = self.gradients(batch)
         self.update()
         self._loss_sum = loss if self._loss_sum is None else self._loss_sum + loss
         self._loss_count += 1
         self.progress.step += 1
-        self.progress.samples += self.task.samples(batch)
 
     def gradients(self, batch: Any) -> Tensor:
         """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
@@ -250,7 +245,7 @@ class Loop:
 
     def _measure(self, evaluation: Callable[[], Row]) -> Row:
         self.task.model.eval()
-        with torch.no_grad(), self.forward_context():
+        with torch.no_grad(), self.forward_context(), in_eager_mode(self._compiles):
             return evaluation()
 
     def _keep_best(self, scores: Row) -> None:

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -66,6 +67,11 @@ def torch_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("hardware.device=cuda, but PyTorch finds no CUDA device here; use hardware=cpu")
     return torch.device(name)
+
+
+def in_eager_mode(compiled: bool) -> AbstractContextManager[object]:
+    """Within, a ``compiled`` model runs as it was written: an evaluation would be compiled for each of its shapes."""
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 class PeakMemory:

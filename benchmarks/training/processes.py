@@ -22,7 +22,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from benchmarks.settings.schema import HardwareConfig
 from benchmarks.tasks.task import Task
+from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.torchrun import started_by_torchrun
 from benchmarks.training.batch_norm import shared_statistics
 from benchmarks.training.randomness import seed_everything
@@ -45,10 +47,12 @@ class Processes:
         """Whether this is the process that evaluates, saves and records."""
         return self.rank == 0
 
-    def check(self, task: Task, method: Method) -> None:
-        """Raise ValueError if the task's batches, or the method's signals, cannot be divided."""
+    def check(self, task: Task, method: Method, hardware: HardwareConfig) -> None:
+        """Raise ValueError if the task's batches, or the method's signals, cannot be divided, or the step compiled."""
         if self.world == 1:
             return
+        if hardware.compile:
+            raise UsageError("hardware.compile=true: batch norm is shared in eager mode; run it in one process")
         if method.needs:
             raise FeedbackError(
                 f"{type(method).__name__} needs the task's {', '.join(sorted(method.needs))} of a whole batch: "

@@ -145,6 +145,7 @@ def determining(config: DictConfig, source: Source) -> dict[str, Any]:
         "device": values["hardware"]["device"],
         "precision": values["hardware"]["precision"],
         **({} if values["alignment"] else {"alignment": False}),  # such a record lacks numbers that others have
+        **({"compile": True} if values["hardware"]["compile"] else {}),  # sums are rounded in another order
     }
 
 
@@ -163,6 +164,8 @@ def _variant(config: DictConfig, overrides: Overrides) -> str:
         changes.append("alignment=False")
     if config.hardware.precision != shipped.task.precision:
         changes.append(f"hardware.precision={config.hardware.precision}")
+    if config.hardware.compile:
+        changes.append("hardware.compile=True")
     return ", ".join(sorted(changes))
 
 

@@ -35,6 +35,7 @@ class ErrorFeedback(FeedbackMethod):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, recompute: bool = False) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         self.recompute = recompute
+        self.compiles = not recompute
         if recompute:
             check_replayable(model, f"{type(self).__name__}(recompute=True)")
 

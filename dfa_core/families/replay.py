@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, UnsuitableError
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.recorder import Recorder
@@ -137,11 +137,24 @@ def check_replayed(passes: Sequence[Pass], outputs: Outputs) -> None:
 
 
 def check_replayable(model: nn.Module, method: str) -> None:
-    """Raise :class:`FeedbackError` if further passes of ``model`` would not equal the first."""
+    """Raise :class:`FeedbackError` if further passes of ``model`` would not equal the first.
+
+    A compiled model is a place in a table that stays empty (:class:`UnsuitableError`).
+    """
     if spread():
         raise FeedbackError(f"{method} runs several passes in a step, which models spread over processes do not allow")
-    if any(type(module).__name__ == "OptimizedModule" for module in model.modules()):
-        raise FeedbackError(f"{method} runs several passes with equal random numbers: do not compile the model")
+    if is_compiled(model):
+        raise UnsuitableError(f"{method} runs several passes with equal random numbers: do not compile the model")
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether ``torch.compile(module)`` made the model or a part of it, or ``module.compile()`` was called."""
+    return any(map(_is_compiled, model.modules()))
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    in_place = getattr(module, "_compiled_call_impl", None) is not None
+    return in_place or type(module).__name__ == "OptimizedModule"  # by its name: importing it imports the compiler
 
 
 def sample_count(error: Tensor, batch_dims: int) -> Tensor:

@@ -68,6 +68,7 @@ class WeightTransport(Method):
     """
 
     recorder: _TapRecorder
+    compiles = False
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)

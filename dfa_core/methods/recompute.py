@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dfa_core.errors import UnsuitableError
+from dfa_core.families.replay import is_compiled
 from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
 from dfa_core.method import Method
@@ -27,7 +28,7 @@ class RecomputingBackprop(Method):
     alone, and run once more in the backward pass. Batch norm's running statistics move once.
 
     Raises:
-        FeedbackError: no submodule holds a feedback point: there is nothing to recompute.
+        FeedbackError: no submodule holds a feedback point: there is nothing to recompute; or the model is compiled.
     """
 
     information = Information(
@@ -44,9 +45,12 @@ class RecomputingBackprop(Method):
     )
 
     exact = True
+    compiles = False
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        if is_compiled(model):
+            raise UnsuitableError("checkpointing by a method's own hand: do not compile the model")
         self._segments = tuple(_segments(model))  # in a tuple: they are the model's
         if not self._segments:
             raise UnsuitableError(

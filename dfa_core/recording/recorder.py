@@ -78,7 +78,8 @@ class Recorder:
         """Cut here too, but pass on a tensor that gathers the error."""
         if torch.compiler.is_compiling():
             # A compiled region cannot create a leaf: its output itself is passed on, and a step stops there.
-            output: Tensor = region.tap(x, self._key)
+            output = self._output_of_region(x)
+
             self._last = Visit(name, x, output, self._last)
             return output
         # A clone, so that what follows may change it in place.
@@ -90,6 +91,15 @@ class Recorder:
         else:
             self.collect()
             self._close(name, output, attached=x, reduced_by=reducing())
+        return output
+
+    def _output_of_region(self, x: Tensor) -> Tensor:
+        attached = self._last.input
+        output: Tensor
+        if not x.requires_grad and attached.requires_grad:
+            output = region.tap_behind_point(x, attached, self._key)
+        else:
+            output = region.tap(x, self._key)
         return output
 
     def at_compiled_tap(self) -> None:

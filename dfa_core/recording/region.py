@@ -8,6 +8,7 @@ gradient arrives at it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -44,6 +45,23 @@ def tap(x: Tensor, recorder: int) -> Tensor:
     return x.clone()
 
 
+@torch.library.custom_op("dfa_core::tap_behind_point", mutates_args=())
+def tap_behind_point(x: Tensor, attached: Tensor, recorder: int) -> Tensor:
+    """`tap` where nothing that learns lies between it and the last point, so that x is a constant.
+
+    The output requires a gradient all the same, through what is ``attached`` to the graph in front of that point.
+    """
+    _recorder(recorder).at_compiled_tap()
+    return x.clone()
+
+
+@torch.library.custom_op("dfa_core::tap_behind_point_backward", mutates_args=())
+def tap_behind_point_backward(gradient: Tensor, shape: Sequence[int], recorder: int) -> Tensor:
+    """The zeros that the attached tensor gets. Without an output that is used the check would not be compiled."""
+    _recorder(recorder).check_compiled_tap(gradient)
+    return gradient.new_zeros(shape)
+
+
 @torch.library.custom_op("dfa_core::tap_backward", mutates_args=())
 def tap_backward(gradient: Tensor, recorder: int) -> Tensor:
     """The gradient of the tap's output, copied."""
@@ -78,3 +96,24 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
 
 
 tap.register_autograd(_backward, setup_context=_keep_recorder)
+
+
+@tap_behind_point.register_fake
+def _(x: Tensor, attached: Tensor, recorder: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+@tap_behind_point_backward.register_fake
+def _(gradient: Tensor, shape: Sequence[int], recorder: int) -> Tensor:
+    return gradient.new_empty(shape)
+
+
+def _keep_shape(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.shape, ctx.recorder = inputs[1].shape, inputs[2]
+
+
+def _backward_behind_point(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+    return None, tap_behind_point_backward(gradient, ctx.shape, ctx.recorder), None
+
+
+tap_behind_point.register_autograd(_backward_behind_point, setup_context=_keep_shape)

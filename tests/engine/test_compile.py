@@ -6,8 +6,10 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
-from dfa_core import FeedbackError, make_method, measure_alignment
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, UnsuitableError, make_method, measure_alignment
 from tests.helpers.engine_nets import WithHead, assert_same, batch, build, gradients, mse
 
 needs_compiler = pytest.mark.skipif(
@@ -53,6 +55,39 @@ def test_a_compiled_model_equals_eager(name, backend):
         if name == "shallow":  # a compiled region answers with zeros where eager mode leaves no gradient
             expected = {key: torch.zeros_like(found[key]) if g is None else g for key, g in expected.items()}
         assert_same(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def _point_before_tap():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), FeedbackPoint(7), nn.Linear(7, 3), FeedbackPoint(3), ErrorTap(3))
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_tap_right_behind_a_point(head):
+    """As in the Transformer: the tap's input is a constant there, and the loss was said to depend on no tap."""
+    (x, y), model = batch(9, 5, 3), _point_before_tap()
+    above = nn.Linear(3, 3) if head else nn.Identity()
+    make_method("dfa", model).backward(F.mse_loss(above(model(x)), y))
+    expected = gradients(model) | gradients(above)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    method = make_method("dfa", compiled)
+    for _ in range(2):
+        model.zero_grad(), above.zero_grad()
+        method.backward(F.mse_loss(above(compiled(x)), y))
+        assert_same(gradients(model) | gradients(above), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(FeedbackError, match="a backward pass that is not the method's reached an error tap"):
+        F.mse_loss(above(compiled(x)), y).backward()
+
+
+@pytest.mark.parametrize("name", ["mezo", "pepita", "bp_recompute"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_methods_of_several_passes_refuse_compiled_models(name, in_place):
+    """``model.compile()`` leaves no wrapper to be seen: a second pass would have run as the first was compiled."""
+    model = build(5, 7, 6, 3)
+    if in_place:
+        model.compile(backend="aot_eager")
+    with pytest.raises(UnsuitableError, match="do not compile the model"):
+        make_method(name, model if in_place else torch.compile(model, backend="aot_eager"))
 
 
 def test_a_head_above_the_tap_stays_eager():

@@ -103,6 +103,15 @@ def test_the_same_run_again_is_recorded_before(command):
     assert path.read_bytes() == before and len(list(Path("out/records").rglob("*.json"))) == 1
 
 
+def test_a_run_that_the_task_does_not_have_says_so(command):
+    """It ended as if it had been trained, with the name of its record alone."""
+    arguments = ["task=criteo/fm", "method=local", "profile=smoke", "results=out"]
+    first, again = command(run.main)(*arguments), command(run.main)(*arguments)
+    assert first.code == again.code == 0 and "skipped: " in first.out
+    (reason,) = [line.split("skipped: ")[1] for line in first.out.splitlines() if "skipped: " in line]
+    assert reason and f"recorded before (skipped)  {reason}" in again.out
+
+
 def test_warnings_are_shown(command, caplog):
     """Hydra can silence every logger that is not its own: a parameter that nobody trains would go unmentioned."""
     arguments = [*SMOKE, "method=dfa"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partialmethod
 
 import pandas as pd
 import pytest
@@ -98,6 +99,21 @@ def test_the_command_writes_a_row_for_each_form(tmp_path, capsys, monkeypatch):
     assert (frame.low <= frame.ratio_to_bp).all() and (frame.ratio_to_bp <= frame.high).all()
     assert frame.peak_mb.isna().all()
     assert GCN.task in capsys.readouterr().out
+
+
+def test_compiled_forms_are_rows_of_their_own(tmp_path, monkeypatch):
+    """They are compared with backprop in eager mode, and never replace the rows of eager steps."""
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="aot_eager"))
+    out = tmp_path / "speed.csv"
+    arguments = ["--size", "laptop", "--forms", "dfa", "--threads", "1", "--seconds", "0.1", "--out", str(out)]
+    assert speed.main([*arguments, "--tasks", "mnist/mlp", "--compiled"]) == 0
+    frame = pd.read_csv(out)
+    assert list(zip(frame.method, frame.compiled, strict=True)) == [
+        ("bp", False), ("dfa", False), ("bp", True), ("dfa", True),
+    ]  # fmt: skip
+    assert frame.ratio_to_bp[0] == 1 and frame.ratio_to_bp[2] != 1 and frame.product_limit[2] == 1
+    assert speed.main([*arguments, "--tasks", f"mnist/mlp,{GCN.task}", "--compiled"]) == 0
+    assert not pd.read_csv(out).query("task == @GCN.task").compiled.any()  # whose products do not compile
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 
+from benchmarks.settings.schema import HardwareConfig
+from benchmarks.terminal.errors import UsageError
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.processes import Processes
 from tests import REPOSITORY
@@ -70,7 +72,15 @@ def test_batches_that_are_one_whole_are_refused(folder, task, method, reason):
     """Without it every process would train on the whole graph, or on the mean of its own labels."""
     run = build(task, method)
     with pytest.raises(ValueError, match=reason):
-        Processes(0, 2).check(run.task, run.method)
+        Processes(0, 2).check(run.task, run.method, run.config.hardware)
+
+
+def test_compiled_steps_of_several_processes_are_refused():
+    """Batch norm is shared by modules that the compiled code would not see."""
+    hardware = HardwareConfig("cpu", "fp32", compile=True)
+    run = build("mnist/mlp", "dfa")
+    with pytest.raises(UsageError, match="hardware.compile=true: .* run it in one process"):
+        Processes(0, 2).check(run.task, run.method, hardware)
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -18,6 +18,7 @@ class CitationConfig(TaskConfig):
 
     cpu_only: ClassVar[bool] = True  # graph, splits and cached operators; a step takes milliseconds there
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)  # PyTorch has no sparse products of bf16
+    compiles: ClassVar[bool] = False  # sparse products end a compiled region: dozens of them in a step of 2 ms
 
     domain: str = "citation"
     suite: str = "citation"

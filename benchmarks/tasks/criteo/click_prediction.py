@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.tasks.criteo.config import CriteoConfig
-from benchmarks.tasks.criteo.fields import Fields, dense_gradients
+from benchmarks.tasks.criteo.fields import Fields, dense_gradients, tables
 from benchmarks.tasks.task import Task
 from datasets.core.source import Source
 from datasets.criteo.load import Batch, CriteoData, Preprocessing, batches, load_criteo
@@ -76,6 +76,11 @@ class ClickPrediction(Task):
 
     def alignment_supervision(self) -> Supervision:
         return self.supervision(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
+
+    def compile(self) -> None:
+        for table in tables(self.model):  # sparse gradients cannot pass through compiled code
+            table.forward = torch.compiler.disable(table.forward)  # type: ignore[method-assign]
+        self.model.compile()
 
     @property
     def _device(self) -> torch.device:

@@ -60,12 +60,16 @@ class Detach(nn.Module):
 @contextmanager
 def dense_gradients(model: nn.Module) -> Iterator[None]:
     """Forward passes within give dense gradients of the tables as well, for whoever has to compare gradients."""
-    tables = [table for table in model.modules() if isinstance(table, nn.Embedding | nn.EmbeddingBag)]
-    were_sparse = [table.sparse for table in tables]
-    for table in tables:
+    were_sparse = [table.sparse for table in tables(model)]
+    for table in tables(model):
         table.sparse = False
     try:
         yield
     finally:
-        for table, sparse in zip(tables, were_sparse, strict=True):
+        for table, sparse in zip(tables(model), were_sparse, strict=True):
             table.sparse = sparse
+
+
+def tables(model: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    """The embedding tables of a recommender."""
+    return [module for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)]

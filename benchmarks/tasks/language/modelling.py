@@ -114,6 +114,11 @@ class LanguageModelling(Task):
             samples.append(f"temperature {temperature:g}:\n{self.text.decode(ids[0, SAMPLE_PROMPT:].cpu())}")
         return {"samples.txt": "\n\n".join(samples).encode()}
 
+    def compile(self) -> None:
+        # Up to the vocabulary, whose loss has a backward pass of its own, and which may lie above the tap. Block by
+        # block every one would be compiled anew, since the names of marks differ.
+        self.model.hidden = torch.compile(self.model.hidden, fullgraph=True)  # type: ignore[method-assign]
+
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device

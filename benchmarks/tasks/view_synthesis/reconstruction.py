@@ -95,6 +95,10 @@ class Reconstruction(Task):
         coarse, fine = self.model(scene_rays(self.scene, poses, pixels), self.options, random=True)
         return F.mse_loss(coarse.rgb, colours) + F.mse_loss(fine.rgb, colours)
 
+    def compile(self) -> None:
+        for field in (self.model.coarse, self.model.fine):  # the renderer lies above their taps
+            field.compile(fullgraph=True)
+
     def supervision(self, batch: Tensor) -> Supervision:
         """The squared error of one rendering of raw values, at the distances where the field is asked in this step."""
         images, poses, pixels = self._train.on(self._device).look_up(batch)
