@@ -23,7 +23,7 @@ from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.gpu_check.gradients import compared
 from benchmarks.gpu_check.lego import trained
 from benchmarks.gpu_check.report import Steps, show_gradients, show_lego, show_steps, verdict, write_json
-from benchmarks.speed.forms import FORMS
+from benchmarks.speed.forms import USUAL
 from benchmarks.speed.rounds import BURST, WaitsForDevice
 from benchmarks.speed.subjects import chosen
 from benchmarks.speed.table import measure
@@ -91,7 +91,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             str(error).replace("hardware.device=cuda", "--device cuda").replace("hardware=cpu", "--device cpu")
         )
-    options.threads, options.forms, options.no_memory = torch.get_num_threads(), list(FORMS), options.tiny
+    options.threads, options.forms, options.no_memory = torch.get_num_threads(), list(USUAL), options.tiny
     options.compiled = False
     options.repeats, options.seconds = (2, 0.1) if options.tiny else (40, _STEP_SECONDS)
     return options

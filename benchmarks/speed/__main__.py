@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.speed.forms import FORMS
+from benchmarks.speed.forms import FORMS, USUAL
 from benchmarks.speed.options import add_machine_options, parse
 from benchmarks.speed.rounds import WaitsForDevice
 from benchmarks.speed.subjects import PROFILES, chosen
@@ -65,7 +65,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m benchmarks.speed", description="Step times, their limits, and memory.")
     parser.add_argument("--size", choices=(*PROFILES, "both"), default="published", help="default: published")
     parser.add_argument("--tasks", default="", help="names, folders or globs, comma between (one per architecture)")
-    parser.add_argument("--forms", nargs="*", default=list(FORMS), choices=tuple(FORMS), help="default: all")
+    parser.add_argument(
+        "--forms", nargs="*", default=list(USUAL), choices=tuple(FORMS), help="default: all but threads"
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="of timing a subject, six rounds at least (4)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")
     parser.add_argument("--compiled", action="store_true", help="also bp and dfa compiled, after minutes of compiling")

@@ -9,6 +9,7 @@ from typing import cast
 from torch import nn
 
 from benchmarks.speed.reentrant import ReentrantDFA
+from benchmarks.speed.threaded import ThreadedDFA
 from dfa_core import Method, UnsuitableError, make_method
 
 
@@ -27,4 +28,7 @@ FORMS: dict[str, Callable[[nn.Module], Method]] = {
     "dfa, recomputing": partial(make_method, "dfa", recompute=True),
     "dfa, re-entrant": _reentrant,
     "shallow": partial(make_method, "shallow"),
+    "dfa, in threads": ThreadedDFA,
 }
+#: Those that are timed unasked.
+USUAL = tuple(form for form in FORMS if form != "dfa, in threads")

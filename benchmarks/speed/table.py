@@ -32,9 +32,13 @@ from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import one_line
 from dfa_core import UnsuitableError
 
-_TWO_PASSES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant")  # whose parts cannot be told apart
+#: Forms whose parts cannot be told apart.
+_WITHOUT_SHARES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant", "dfa, in threads")
 _SUBJECT = ["task", "size", "threads", "device", "dtype", "compiled"]
-_NO_PEAK = ("dfa, re-entrant", "shallow")  # they are no alternatives for memory, and a process takes seconds
+#: Products are counted in the thread that steps.
+_WITHOUT_PRODUCTS = ("dfa, in threads",)
+#: No alternatives for memory, and each would take a process that starts in seconds.
+_NO_PEAK = ("dfa, re-entrant", "dfa, in threads", "shallow")
 _COMPILED = ("bp", "dfa")  # of those that run compiled code
 
 
@@ -85,10 +89,10 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
         if options.device == "cuda":
             check_never_waits(stepper.step, f"{subject.task}, {variant.form}")
     eager = {variant.form: stepper for variant, stepper in steppers.items() if not variant.compiled}
-    counted = {form: products(stepper.step) for form, stepper in eager.items()}
+    counted = {form: products(stepper.step) for form, stepper in eager.items() if form not in _WITHOUT_PRODUCTS}
     steps = {variant: stepper.step for variant, stepper in steppers.items()}
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
-    split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form not in _TWO_PASSES}
+    split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form not in _WITHOUT_SHARES}
     asked = () if options.no_memory or subject.size == "laptop" else [form for form in eager if form not in _NO_PEAK]
     del steppers, eager, steps
     peaks = {Variant(form): _peak_apart(subject, form, hardware) for form in asked}
@@ -107,7 +111,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
         parts = [getattr(row, f"share_{part}") for part in PARTS]
         table.add_row(
             row.task, row.size, _label(row), f"{row.step_ms:.1f}", f"{row.ratio_to_bp:.2f}",
-            _interval(row), f"{row.product_limit:.2f}", _number(row.peak_mb, "{:.0f}"),
+            _interval(row), _number(row.product_limit, "{:.2f}"), _number(row.peak_mb, "{:.0f}"),
             *(_number(part, "{:.0%}") for part in parts),
         )  # fmt: skip
     console.print(table)
@@ -176,7 +180,7 @@ def _row(
         subject.task, subject.size, hardware.threads, hardware.device, hardware.precision,
         variant.compiled, variant.form,
         1000 * statistics.median(own.wall), own.ratio_to(bp)[0], low, high,
-        counted[variant.form] / counted["bp"] if counted["bp"] else math.nan, peak,
+        counted.get(variant.form, math.nan) / counted["bp"] if counted["bp"] else math.nan, peak,
         **{f"share_{part}": share for part, share in parts.items()},
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from benchmarks.catalogue.discovery import representatives
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed import __main__ as speed
 from benchmarks.speed import table
-from benchmarks.speed.forms import FORMS
+from benchmarks.speed.forms import FORMS, USUAL
 from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
 from benchmarks.speed.shares import PARTS, shares
 from benchmarks.speed.subjects import PROFILES, Subject, chosen
@@ -94,7 +94,7 @@ def test_the_command_writes_a_row_for_each_form(tmp_path, capsys, monkeypatch):
         *("product_limit", "peak_mb", "share_forward", "share_backward", "share_projection", "share_optimizer"),
         "share_data",
     ] == list(frame.columns)
-    assert list(frame.method) == [form for form in FORMS if form != "bp_recompute"]  # a GCN has no block to recompute
+    assert list(frame.method) == [form for form in USUAL if form != "bp_recompute"]  # a GCN has no block to recompute
     assert frame.ratio_to_bp[0] == frame.product_limit[0] == 1
     assert (frame.low <= frame.ratio_to_bp).all() and (frame.ratio_to_bp <= frame.high).all()
     assert frame.peak_mb.isna().all()

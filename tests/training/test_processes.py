@@ -79,7 +79,7 @@ def test_compiled_steps_of_several_processes_are_refused():
     """Batch norm is shared by modules that the compiled code would not see."""
     hardware = HardwareConfig("cpu", "fp32", compile=True)
     run = build("mnist/mlp", "dfa")
-    with pytest.raises(UsageError, match="hardware.compile=true: .* run it in one process"):
+    with pytest.raises(UsageError, match=r"hardware\.compile=true: .* run it in one process"):
         Processes(0, 2).check(run.task, run.method, hardware)
 
 
