@@ -75,9 +75,9 @@ def _language(settings: Any) -> Task:
     return LanguageModelling(settings, words, seed=0)
 
 
-#: How a domain's task is built on generated data.
+#: How a domain's task is built on generated data; by the domain's name in the catalogue.
 GENERATED: dict[str, Callable[[Any], Task]] = {
-    "criteo": lambda settings: ClickPrediction(settings, clicks(), seed=0),
+    "recommendation": lambda settings: ClickPrediction(settings, clicks(), seed=0),
     "language": _language,
     "view_synthesis": lambda settings: Reconstruction(settings, scene(), seed=0),
 }

@@ -8,8 +8,8 @@ from typing import cast
 
 from torch import nn
 
-from benchmarks.speed.reentrant import ReentrantDFA
-from benchmarks.speed.threaded import ThreadedDFA
+from benchmarks.speed.peers.reentrant import ReentrantDFA
+from benchmarks.speed.peers.threaded import ThreadedDFA
 from dfa_core import Method, UnsuitableError, make_method
 
 

@@ -37,10 +37,16 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        formula = _FORMULAS.get(func._overloadpacket)
+        formula = _FORMULAS.get(_out_of_place(func._overloadpacket))
         if formula is not None:
             self.operations += _of_sparse(args, result) or formula(*args, **kwargs, out_val=result)
         return result
+
+
+def _out_of_place(operation: Any) -> Any:
+    """``addmm`` of ``addmm_``: what is counted does not depend on where the result goes."""
+    name = operation.__name__
+    return getattr(_aten, name.removesuffix("_"), operation) if name.endswith("_") else operation
 
 
 def _of_sparse(args: tuple[Any, ...], result: Any) -> int:

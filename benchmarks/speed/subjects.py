@@ -41,16 +41,20 @@ class Subject:
     Attributes:
         task: its name.
         size: one of `PROFILES`.
+        overrides: of its settings.
     """
 
     task: str
     size: str
+    overrides: tuple[str, ...] = ()
 
     def settings(self) -> Any:
         """The task's settings at this size, as objects of the schema."""
         profile = f"profile={PROFILES[self.size]}"
         fewer = _FEWER_SAMPLES.get(compose([f"task={self.task}", profile]).task.domain, ())
-        config = compose([f"task={self.task}", "method=bp", profile, *(fewer if self.size == "published" else ())])
+        config = compose(
+            [f"task={self.task}", "method=bp", profile, *(fewer if self.size == "published" else ()), *self.overrides]
+        )
         settings: Any = OmegaConf.to_object(config.task)
         settings.model = OmegaConf.to_container(config.task.model)
         return settings
@@ -64,18 +68,29 @@ class Subject:
     def data(self) -> str:
         """The kind of data that its steps run on: generated, real or stand-in."""
         settings = self.settings()
-        return "generated" if settings.domain in GENERATED else _source(settings.dataset).kind
+        return "generated" if self._generated(settings) else _source(settings.dataset).kind
+
+    def _generated(self, settings: Any) -> bool:
+        """A data set of published size may not be there, and would take minutes to read."""
+        return self.size == "published" and settings.domain in GENERATED
+
+    def _task(self, settings: Any) -> Task:
+        """On generated data of published size where a domain has them, else on the data set's, else on stand-ins."""
+        if self._generated(settings):
+            return GENERATED[settings.domain](settings)
+        task: Task = architectures()[settings.architecture].build()(settings, _source(settings.dataset), 0)
+        return task
 
     def stepper(self, form: Callable[[torch.nn.Module], Method], hardware: HardwareConfig) -> Stepper:
         """The training loop of this subject under a form of training, seeded."""
         settings = self.settings()
         seed_everything(0)
-        task = _task(settings)
+        task = self._task(settings)
         task.model.to(torch.device(hardware.device))
         if hardware.compile:
             task.compile()
         method = form(task.model)
-        return Stepper(task, method, Loop(task, method, settings, hardware))
+        return Stepper(task, method, Loop(task, method, settings, hardware), settings)
 
 
 @dataclass
@@ -85,6 +100,7 @@ class Stepper:
     task: Task
     method: Method
     loop: Loop
+    settings: Any
 
     def __post_init__(self) -> None:
         self.batches: Iterator[Any] = (batch for epoch in count() for batch in self.task.batches(epoch))
@@ -106,14 +122,6 @@ def chosen(patterns: Sequence[str], sizes: Sequence[str]) -> list[Subject]:
     if not tasks:
         raise UsageError(f"{', '.join(asked)}: not timed; choose of {', '.join(timed)}")
     return [Subject(task, size) for size in sizes for task in tasks]
-
-
-def _task(settings: Any) -> Task:
-    """On generated data of published size where a domain has them, else on the data set's, else on stand-ins."""
-    if settings.domain in GENERATED:
-        return GENERATED[settings.domain](settings)
-    task: Task = architectures()[settings.architecture].build()(settings, _source(settings.dataset), 0)
-    return task
 
 
 def _source(dataset: str) -> Source:

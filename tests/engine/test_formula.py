@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.speed.reentrant import ReentrantDFA
+from benchmarks.speed.peers.reentrant import ReentrantDFA
 from dfa_core import DFA, ErrorTap, FeedbackPoint, make_method
 from tests.helpers.engine_nets import Net, assert_same, batch, build, gradients, mse
 

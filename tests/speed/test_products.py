@@ -49,3 +49,9 @@ def test_a_sparse_product_counts_its_entries():
     """Without it an adjacency of a thousandth of its size would count as a dense one."""
     sparse = torch.eye(10).to_sparse_csr()
     assert products(lambda: sparse @ torch.randn(10, 7)) == 2 * 10 * 7
+
+
+def test_a_product_that_is_added_in_place_counts():
+    """The vocabulary's gradient is one, a seventh of the Transformer's step, and was not counted."""
+    a, b, total = torch.randn(3, 4), torch.randn(4, 5), torch.zeros(3, 5)
+    assert products(lambda: total.addmm_(a, b)) == products(lambda: torch.addmm(total, a, b)) == 2 * 3 * 4 * 5

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.catalogue.discovery import representatives
+from benchmarks.catalogue.discovery import domains, representatives
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed import __main__ as speed
-from benchmarks.speed import table
+from benchmarks.speed import subjects, table
+from benchmarks.speed.data import FIELD_SIZES, GENERATED
 from benchmarks.speed.forms import FORMS, USUAL
 from benchmarks.speed.rounds import Timing, in_own_process, time_in_turn
 from benchmarks.speed.shares import PARTS, shares
@@ -32,6 +33,14 @@ def test_every_architecture_with_a_point_between_layers_is_timed():
     timed = {subject.task for subject in chosen([], ["laptop"])}
     assert timed == {*representatives(), "wikitext2/micro"} - {"criteo/fm"}
     assert {subject.size for subject in chosen(["mnist"], list(PROFILES))} == set(PROFILES)
+
+
+def test_recommenders_of_published_size_have_tables_of_published_size():
+    """A domain's name was misspelt, and tables of 11,000 rows were timed as those of 1,086,810."""
+    assert set(GENERATED) <= set(domains()) and set(subjects._FEWER_SAMPLES) <= set(domains())
+    subject = Subject("criteo/deepfm", "published")
+    assert subject.data == "generated" and Subject("criteo/deepfm", "laptop").data == "stand-in"
+    assert subject.stepper(FORMS["bp"], ON_CPU).task.model.embedding.num_embeddings == sum(FIELD_SIZES) == 1_086_810
 
 
 def test_steps_are_the_training_loops():

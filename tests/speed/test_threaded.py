@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from benchmarks.settings.schema import HardwareConfig
-from benchmarks.speed import threaded
 from benchmarks.speed.forms import FORMS
+from benchmarks.speed.peers import threaded
+from benchmarks.speed.peers.threaded import segments, shared_out
 from benchmarks.speed.subjects import Subject
-from benchmarks.speed.threaded import segments, shared_out
 
 
 @pytest.fixture

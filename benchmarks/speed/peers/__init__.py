@@ -1,0 +1,1 @@
+"""What our steps are measured against: other libraries' networks, and other ways to run DFA."""
