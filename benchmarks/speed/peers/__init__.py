@@ -1,1 +1,1 @@
-"""What our steps are measured against: other libraries' networks, and other ways to run DFA."""
+"""Measures of our steps: other libraries' networks, and other ways to run DFA."""
