@@ -43,22 +43,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     for subject in subjects:
         try:
-            rows += measure(subject, options)
+            found = measure(subject, options)
         except WaitsForDevice as error:
             guard.fail(error)
         except NotImplementedError as error:
             console.print(f"{subject.task}, {subject.size}: left out: {one_line(str(error))}", highlight=False)
             continue
+        rows += found
+        if options.out:
+            _write(found, options.out)  # now: whoever ends the command keeps what was timed
         console.print(f"{subject.task}, {subject.size}: done, on {subject.data} data", highlight=False, markup=False)
     if not rows:
         guard.fail("nothing could be timed")
     show(rows, console)
-    if options.out:
-        try:
-            write_csv(rows, options.out)
-        except UsageError as error:
-            guard.fail(error)
     return 0
+
+
+def _write(rows: Sequence[Row], path: Path) -> None:
+    try:
+        write_csv(rows, path)
+    except UsageError as error:
+        guard.fail(error)
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -68,7 +73,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--forms", nargs="*", default=list(USUAL), choices=tuple(FORMS), help="default: all but threads"
     )
-    parser.add_argument("--seconds", type=float, default=4.0, help="of timing a subject, six rounds at least (4)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of timing a subject, six rounds at least (3)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")
     parser.add_argument("--compiled", action="store_true", help="also bp and dfa compiled, after minutes of compiling")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV, whose rows of these tasks it replaces")

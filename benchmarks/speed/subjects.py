@@ -28,7 +28,7 @@ from dfa_core import Method
 PROFILES = {"published": "paper", "laptop": "quick"}
 #: What a step of published size does less of, for a machine without a GPU: the ratios do not depend on it.
 _FEWER_SAMPLES = {"language": ("task.streams=4",), "view_synthesis": ("task.rays=256",)}
-#: Placements beside those of the representatives.
+#: Placements beside those of the representatives, which need as much memory.
 _FURTHER = ("wikitext2/micro",)
 #: Without a point between layers there is nothing to compare.
 _WITHOUT = ("criteo/fm",)
@@ -63,6 +63,11 @@ class Subject:
     def compiles(self) -> bool:
         """Whether its steps can be compiled."""
         return bool(self.settings().compiles)
+
+    @property
+    def has_peaks(self) -> bool:
+        """Whether its memory is told: of small models it says nothing, of another placement what is known already."""
+        return self.size == "published" and self.task not in _FURTHER
 
     @property
     def data(self) -> str:

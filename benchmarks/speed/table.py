@@ -93,7 +93,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
     steps = {variant: stepper.step for variant, stepper in steppers.items()}
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
     split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form not in _WITHOUT_SHARES}
-    asked = () if options.no_memory or subject.size == "laptop" else [form for form in eager if form not in _NO_PEAK]
+    asked = [form for form in eager if form not in _NO_PEAK] if subject.has_peaks and not options.no_memory else []
     del steppers, eager, steps
     peaks = {Variant(form): _peak_apart(subject, form, hardware) for form in asked}
     return [
