@@ -188,7 +188,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "alignment", "measuring/cosines",
         ("rank of the sum", "moments.trace().square() / moments.square().sum()", "moments.trace() / moments.square().sum().sqrt()"),
-        ("a vanished reference is not void", "void=reference < SMALLEST_REFERENCE", "void=False"),
+        ("a vanished reference is not void", "void = not SMALLEST_REFERENCE <= reference < math.inf", "void = False"),
         ("reference of the mean loss", "reference = float(lengths.sum())", "reference = float(lengths.mean())"),
     ),
 ]  # fmt: skip

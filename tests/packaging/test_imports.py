@@ -16,9 +16,13 @@ OURS = {"benchmarks", "datasets", "dfa_core", "examples", "tests"}
 #: Folders, and the extras that may be installed where their code runs.
 GROUPS = {
     "engine": (("dfa_core",), ()),
-    "benchmarks": (("benchmarks", "datasets"), ("bench",)),
+    "benchmarks": (("benchmarks", "datasets"), ("bench", "peers")),
     "tests": (("tests", "examples"), ("bench", "dev", "integrations")),
 }
+
+
+#: Distributions whose packages have other names, where they are not installed.
+ELSEWHERE = {"nerf": ["nerf-pytorch"]}
 
 
 def normal(name: str) -> str:
@@ -50,6 +54,6 @@ def test_imports_are_declared(group: str) -> None:
         name
         for folder in folders
         for name in imported(folder)
-        if not declared & {normal(each) for each in known.get(name, [name])}
+        if not declared & {normal(each) for each in known.get(name, ELSEWHERE.get(name, [name]))}
     }
     assert not missing, f"not in pyproject.toml: {', '.join(sorted(missing))}"

@@ -126,7 +126,7 @@ def test_no_account_is_one_line_before_anything_is_trained(command, monkeypatch)
 def test_offline_needs_no_account(command, monkeypatch):
     """The default must not ask for a key."""
     fake = install(monkeypatch, {("login", 1): OSError("asked for an account")})
-    monkeypatch.setattr(execute_module, "execute", lambda *a, **k: None)
+    monkeypatch.setattr(execute_module, "execute", lambda run, *a, **k: execute_module._blank_record(run))
     assert command(run_command.main)(*GCN, "logger=wandb").code == 0 and fake.calls["login"] == 0
 
 

@@ -135,7 +135,8 @@ class ResNetConfig(ModelConfig):
     blocks: int = 1  # of each stage
 
     def least_parameters(self) -> int:
-        return 2 * 9 * self.blocks * (1 + 4 + 16) * self.width**2
+        first, others = 2 + (2 + 4) + (8 + 16), 2 * (1 + 4 + 16)  # a stage's first block comes from half its channels
+        return 9 * (first + others * (self.blocks - 1)) * self.width**2
 
     def least_modules(self) -> int:
         return 3 * self.blocks
