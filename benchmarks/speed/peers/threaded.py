@@ -1,7 +1,7 @@
 """DFA whose segments go backward at the same time, in threads of one process: a measurement of whether that pays.
 
-Once the error is known no segment waits for another. The engine hands all of them to autograd in one call, which works
-on several devices at once, but on one CPU it walks through them one by one, each operation on all threads.
+Once the error is known no segment waits for another. The engine hands all of them to autograd in one call, which has a
+thread for each device; on one CPU it walks through them one by one, each operation on all cores.
 """
 
 from __future__ import annotations
