@@ -30,8 +30,12 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure() -> None:
-    """Importing makes a million objects, none of them garbage: looking for some among them takes time."""
+    """Importing makes a million objects, none of them garbage: looking for some among them takes time.
+
+    Nor do tests lose power: waiting for the disk after each of thousands of records would be for nothing.
+    """
     gc.disable()
+    os.fsync = lambda descriptor: None
 
 
 def pytest_collection_finish() -> None:
@@ -43,9 +47,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
-    """A run flushes denormal numbers in its process; the next test shall find floating point as it was."""
+    """A run flushes denormal numbers in its process; the next test shall find floating point as it was, and methods."""
+    known = set(registry._METHODS)
     yield
     torch.set_flush_denormal(False)
+    assert set(registry._METHODS) == known, "a test that registers methods needs the fixture own_methods"
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -24,10 +25,12 @@ from benchmarks.settings.overrides import Overrides, Setting
 from benchmarks.settings.schema import Config, TaskConfig
 from benchmarks.settings.searched import put_in
 from benchmarks.settings.store import fill_store
-from benchmarks.terminal import arguments, names
+from benchmarks.terminal import names
 from benchmarks.terminal.errors import UsageError, nearest
 
 GROUPS = ("task", "method", "profile", "hardware", "logger")
+#: Groups whose choices no other choice builds on, so that each can be exchanged in a configuration that is there.
+_PUT_IN = ("method", "profile")
 #: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
 FIXED = {
     "task.architecture": "task",
@@ -129,28 +132,34 @@ def _has_schema(config: DictConfig) -> bool:
 def _unresolved(overrides: Overrides) -> DictConfig:
     """The configuration before its choices (``${by_method:…}``) are made.
 
-    Hydra takes a tenth of a second for it. What differs between the runs of a task, method and seed, is put in here, so
-    that a sweep asks Hydra once a task.
+    Hydra takes a tenth of a second for it. What the runs of a task differ in is put in here, as Hydra does it, so that
+    a sweep or a search asks Hydra once a task. What cannot be put in goes to Hydra, which says what is wrong with it.
     """
-    put_in: dict[str, Setting] = {}
-    if not any("method." in override for override in overrides):
-        put_in = {s.key: s for s in overrides.settings if _is_plain_choice(s)}
+    put_in = [setting for setting in overrides.settings if _can_be_put_in(setting)]
+    others = tuple(setting.text for setting in overrides.settings if setting not in put_in)
     try:
-        shared = _by_hydra(tuple(s.text for s in overrides.settings if s not in put_in.values()))
-    except BrokenFileError:  # perhaps the file of the default method, which these overrides do not need
-        shared = _by_hydra(tuple(overrides))
-    config = copy.deepcopy(shared)
-    if "method" in put_in:
-        config.method = copy.deepcopy(_choice("method", put_in["method"].typed))
-    if "seed" in put_in:
-        config.seed = int(put_in["seed"].typed)
+        config = copy.deepcopy(_by_hydra(others))
+        for setting in sorted(put_in, key=lambda one: one.key not in GROUPS):  # a choice would undo its own values
+            _put_in(config, setting)
+    except (UsageError, OmegaConfBaseException):  # a broken file perhaps of a default that these overrides replace
+        return copy.deepcopy(_by_hydra(tuple(overrides)))
     return config
 
 
-def _is_plain_choice(setting: Setting) -> bool:
-    if setting.key == "seed":
-        return setting.is_plain and arguments.is_plain_seed(setting.typed)
-    return setting.key == "method" and setting.is_plain and setting.typed in options("method")
+def _can_be_put_in(setting: Setting) -> bool:
+    if not setting.is_plain or setting.parsed.is_hydra_override():
+        return False
+    return setting.key not in GROUPS or (setting.key in _PUT_IN and setting.typed in options(setting.key))
+
+
+def _put_in(config: DictConfig, setting: Setting) -> None:
+    if setting.key not in GROUPS:
+        OmegaConf.update(config, setting.key, setting.parsed.value(), merge=True)
+        return
+    chosen = _choice(setting.key, setting.typed)
+    schema = OmegaConf.get_type(config[setting.key])
+    is_typed = dataclasses.is_dataclass(schema)
+    config[setting.key] = OmegaConf.merge(OmegaConf.structured(schema), chosen) if is_typed else copy.deepcopy(chosen)
 
 
 @cache

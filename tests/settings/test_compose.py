@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 
 from benchmarks.catalogue.discovery import architectures, tasks
 from benchmarks.settings import compose as compose_module
-from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, options
+from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.overrides import flat
+from benchmarks.settings.overrides import Overrides, flat
 from benchmarks.settings.schema import PROFILES
 from benchmarks.settings.store import by_dataset, by_method, by_profile
 from benchmarks.terminal.errors import UsageError
@@ -237,3 +237,28 @@ def test_putting_in_method_and_seed_gives_what_hydra_composes(task, method, fold
     OmegaConf.resolve(by_hydra)
     assert OmegaConf.to_container(compose(overrides)) == OmegaConf.to_container(by_hydra)
     assert compose(overrides).feedback_seed == 7 and compose(overrides).method.name == method
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("method=fa", "profile=paper", "seed=3"),
+        ("task.optim.lr=0.5", "profile=long", "results=/tmp/x", "data=standin"),
+        ("method.scale=2", "method=dfa", "task.optim.betas=[0.5, 0.6]"),
+        ("task.optim.betas=[0.8,0.9]", "task.optim={lr: 0.1}", "task.epochs=null"),
+    ],
+)
+def test_what_is_put_in_is_what_hydra_would_have_composed(overrides, monkeypatch):
+    """Composing takes Hydra a tenth of a second: it is asked once a task, and nobody shall see a difference."""
+    load_plugins([])
+    asked = Overrides.of(["task=mnist/mlp", *overrides])
+    expected = compose_module._by_hydra(tuple(asked))
+    load_plugins([])
+    compose(["task=mnist/mlp"])
+    whole: list[str] = []
+    hydra = compose_module.hydra_compose
+    monkeypatch.setattr(compose_module, "hydra_compose", lambda name, **more: whole.append(name) or hydra(name, **more))
+    found = compose_module._unresolved(asked)
+    assert "config" not in whole
+    assert found == expected and OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
+    assert OmegaConf.get_type(found.profile) is OmegaConf.get_type(expected.profile)

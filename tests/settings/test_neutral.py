@@ -49,7 +49,6 @@ SHIPPED = {
     "tune/searched_quick_criteo_autoint.jsonl.gz": 0,
     "tune/searched_quick_criteo_dcn.jsonl.gz": 0,
     "tune/searched_quick_criteo_deepfm.jsonl.gz": 0,
-    "tune/searched_quick_nerf_synthetic_lego.jsonl.gz": 0,
     "tune/citation_gcn_cora_tuned.jsonl.gz": 6,
     "view_synthesis_long.jsonl": 0,  # of the field without a ReLU behind its feature layer
     "view_synthesis_rates.jsonl": 0,

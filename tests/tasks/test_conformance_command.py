@@ -7,6 +7,8 @@ import pytest
 from benchmarks.conformance.__main__ import main
 from tests import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("own_methods")
+
 WRONG = """
 import torch
 from dfa_core import FeedbackMethod, register

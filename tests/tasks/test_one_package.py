@@ -92,7 +92,8 @@ def test_tables_report_and_gate_have_it(tree):
 def test_conformance_takes_it_up(tree):
     """The snapshot of its points is generated; gradients, steps and equal starts are checked as of every network."""
     python(tree, "-m", "tests.tasks.points", "spiral_mlp")
-    asked = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/tasks/test_conformance.py", "-k", "spirals")
+    # A folder of its own: in the shared one, pytest would clear away the folders of earlier sessions.
+    asked = ("-m", "pytest", "-q", "--basetemp=temporary", "tests/tasks/test_conformance.py", "-k", "spirals")
     assert "16 passed, 4 skipped" in python(tree, *asked)
 
 
