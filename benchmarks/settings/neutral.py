@@ -29,6 +29,7 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("OptimConfig", "momentum", 0.0),
     ("dfa", "recompute", False),
     ("structural", "recompute", False),
+    ("CriteoConfig", "split", "random"),
 )
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.

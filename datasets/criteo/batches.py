@@ -12,6 +12,7 @@ from torch import Tensor
 from datasets.core.errors import DataError
 
 _LEAST_ROWS = 10  # one for validation, one for test
+_DAYS = 7  # of Criteo's file, whose rows are in the order of time
 
 
 class Split(NamedTuple):
@@ -48,9 +49,7 @@ class CriteoData:
 
         Raises DataError if there are too few rows for it.
         """
-        n_rows = len(self.labels)
-        if n_rows < _LEAST_ROWS:
-            raise DataError(f"{n_rows} rows are too few for training, validation and test; take {_LEAST_ROWS} or more")
+        n_rows = self._enough_rows()
         n_train, n_valid = n_rows * 8 // 10, n_rows // 10
         order = torch.randperm(n_rows, generator=torch.Generator().manual_seed(seed))
         part = torch.full((n_rows,), 2, dtype=torch.uint8)
@@ -59,6 +58,23 @@ class CriteoData:
         # Row numbers by part, instead of pieces of the permutation: ascending ones make evaluation read the file
         # in its order, and training shuffles every epoch anyway.
         return Split(*((part == number).nonzero().squeeze(1) for number in range(3)))
+
+    def split_by_days(self) -> Split:
+        """The last seventh of the rows for test, the one before for validation, those before for training.
+
+        The rows are of seven days, in the order of time: what is learned is asked about the day after, as in use.
+
+        Raises DataError if there are too few rows for it.
+        """
+        n_rows = self._enough_rows()
+        ends = [n_rows * day // _DAYS for day in (_DAYS - 2, _DAYS - 1, _DAYS)]
+        return Split(*(torch.arange(first, end) for first, end in zip([0, *ends], ends, strict=False)))
+
+    def _enough_rows(self) -> int:
+        n_rows = len(self.labels)
+        if n_rows < _LEAST_ROWS:
+            raise DataError(f"{n_rows} rows are too few for training, validation and test; take {_LEAST_ROWS} or more")
+        return n_rows
 
 
 def batches(

@@ -76,7 +76,8 @@ def _checked_file(source: Source) -> TextFile:
     expected = source.dataset.manifest.files[0]
     if expected.sha256 is not None:
         check_file(path, expected, hint_for(source))
-    return TextFile(path, hint_for(source), limit=_SIZE_MARGIN * expected.size)
+    unpacked = _SIZE_MARGIN * expected.size if expected.content is None else expected.content.size
+    return TextFile(path, hint_for(source), limit=unpacked)
 
 
 def _open(folder: Path) -> CriteoData:

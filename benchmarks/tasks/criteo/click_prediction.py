@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.catalogue.discovery import architectures
@@ -40,7 +40,8 @@ class ClickPrediction(Task):
 
     def __init__(self, config: CriteoConfig, data: CriteoData, seed: int) -> None:
         self.config, self.data, self.seed = config, data, seed
-        self.split = data.split(config.split_seed)
+        self.split = data.split_by_days() if config.split == "days" else data.split(config.split_seed)
+
         self._check()
         sparse, sizes = config.embedding_update == "sparse", data.field_sizes
         architecture = architectures()[config.architecture]
@@ -76,6 +77,9 @@ class ClickPrediction(Task):
 
     def alignment_supervision(self) -> Supervision:
         return self.supervision(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
+
+    def first_layer(self) -> list[nn.Module]:
+        return list(tables(self.model))
 
     def compile(self) -> None:
         for table in tables(self.model):  # sparse gradients cannot pass through compiled code
@@ -118,9 +122,10 @@ class ClickPrediction(Task):
                 f"task.batch_size={config.batch_size}: one of the {len(self.split.train)} training rows is left for "
                 "the last batch, and batch norm needs two; choose another size"
             )
+        split = "task.split=days" if config.split == "days" else f"task.split_seed={config.split_seed}"
         for part, numbers in (("validation", self.split.valid), ("test", self.split.test)):
             if self.data.labels[numbers].unique().numel() < 2:
                 raise ValueError(
-                    f"task.rows={config.rows}, task.split_seed={config.split_seed}: the {len(numbers)} rows of the "
-                    f"{part} split do not have both labels, so there is no AUC; take more rows"
+                    f"task.rows={config.rows}, {split}: the {len(numbers)} rows of the {part} split do not have both "
+                    "labels, so there is no AUC; take more rows"
                 )

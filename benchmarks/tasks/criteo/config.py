@@ -12,7 +12,7 @@ from datasets.criteo.format import FIELDS
 
 @dataclass
 class CriteoConfig(TaskConfig):
-    """Click prediction on Criteo's data. `rows`, `threshold` and `split_seed` decide which AUCs may be compared."""
+    """Click prediction on Criteo's data. `rows`, `threshold` and the split decide which AUCs may be compared."""
 
     suite: str = "${.dataset}"
     domain: str = "recommendation"
@@ -20,7 +20,10 @@ class CriteoConfig(TaskConfig):
     metric: str = "auc"
     rows: Optional[int] = limited(COUNT, None)  # noqa: UP045  only the first rows of the file
     threshold: int = limited(COUNT, 10)  # values seen fewer times in their field share one embedding
-    split_seed: int = limited(SEED, 0)  # of the split 80/10/10, the same for all seeds of a run
+    #: random: 80% / 10% / 10% as published; days: of seven equal parts in time, the last is the test, one before valid
+    split: str = limited(one_of("random", "days"), "random")
+    split_seed: int = limited(SEED, 0)  # of the random split, the same for all seeds of a run
+
     batch_size: int = limited(at_least(2), 2048)  # batch norm needs two
     eval_batch_size: int = limited(COUNT, 8192)
     #: sparse: of the rows that a batch touches; dense: Adam on all rows

@@ -40,6 +40,15 @@ def test_a_split_depends_on_its_seed_alone() -> None:
     assert not first.test.equal(other.test)
 
 
+def test_a_split_by_days_keeps_the_order_of_time() -> None:
+    """The test is the last seventh, validation the one before: nothing of the future is learned from."""
+    split = data().split_by_days()
+    assert torch.equal(torch.cat(split), torch.arange(N_ROWS))
+    assert [len(part) for part in split] == [716, 143, 144] and N_ROWS == 1003
+    with pytest.raises(DataError, match="too few"):
+        data(9).split_by_days()
+
+
 def test_too_few_rows_cannot_be_split() -> None:
     assert [len(part) for part in data(10).split(0)] == [8, 1, 1]
     with pytest.raises(DataError, match="9 rows are too few"):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.settings.compose import compose, options
 from benchmarks.tasks.criteo.click_prediction import ALIGNMENT_SAMPLES
+from benchmarks.tasks.criteo.fields import tables
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.execute import execute
 from benchmarks.training.interrupt import Interrupted
@@ -18,7 +19,8 @@ from dfa_core import measure_alignment
 from tests.helpers.runs import Built, build
 
 pytestmark = pytest.mark.usefixtures("folder")
-TASKS = [f"{suite}/{name}" for suite in ("criteo", "criteo_10k") for name in ("afn", "autoint", "dcn", "deepfm", "fm")]
+SUITES = ("criteo", "criteo_10k", "criteo_137k")
+TASKS = [f"{suite}/{name}" for suite in SUITES for name in ("afn", "autoint", "dcn", "deepfm", "fm")]
 METHODS = ("bp", "dfa", "shallow")
 
 
@@ -47,6 +49,21 @@ def test_the_split_stays_when_the_seed_changes():
     splits = [build("criteo/fm", "bp", *more).task.split for more in (["seed=0"], ["seed=1"], ["task.split_seed=1"])]
     assert all(torch.equal(a, b) for a, b in zip(splits[0], splits[1], strict=True))
     assert not torch.equal(splits[0].test, splits[2].test)
+
+
+def test_a_split_by_days_learns_from_the_past_alone():
+    """Rows of one day on both sides would tell the test what the day is like."""
+    split = build("criteo_137k/fm", "bp", "task.split=days").task.split
+    assert [(part[0].item(), part[-1].item()) for part in split] == [(0, 2856), (2857, 3427), (3428, 3999)]
+
+
+def test_decay_of_the_first_layer_is_of_the_embeddings():
+    """Rare values are what overfits: they can be held back without holding back the network."""
+    run = build("criteo/fm", "bp", "task.embedding_update=dense", "task.optim.decay=first_layer",
+                "task.optim.weight_decay=0.1")  # fmt: skip
+    decayed, rest = run.loop().optimizer.param_groups
+    assert {id(p) for p in decayed["params"]} == {id(t.weight) for t in tables(run.task.model)}
+    assert decayed["weight_decay"] == 0.1 and rest["weight_decay"] == 0 and len(rest["params"]) == 1
 
 
 def exact_auc(logits: np.ndarray, labels: np.ndarray) -> float:
