@@ -8,6 +8,9 @@ and packs together; where both hold a run, the local record counts.
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/published/evidence/citation.jsonl
     python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/published/evidence/nerf.jsonl.gz
     python -m benchmarks.evidence unpack results/published/evidence/citation.jsonl     a sweep then goes on from there
+    python -m benchmarks.evidence verify       whether the published evidence is whole and the tables follow from it
+    python -m benchmarks.evidence manifest     write the hashes that it is verified against; `make publish` does
+
 
 What cannot be read is named and left out, the rest is packed or unpacked, and the exit status is 2.
 """
@@ -19,40 +22,54 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.records import evidence_manifest, paths
 from benchmarks.records.inputs import LeftOut, OnBad
 from benchmarks.records.packs import (
     NO_HISTORIES,
     ended,
+    is_pack,
     pack,
     read_entries,
+    read_pack,
     select,
     unpack,
 )
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import Record, hash_config, iterate_records
 from benchmarks.records.run_history import History, local_histories, thin
+from benchmarks.settings.neutral import without_neutral
+from benchmarks.tables import texts_of
+from benchmarks.tables.table_set import TableSet
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 
 
 @guard.command
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status (2 for bad input)."""
+    """Command line; returns the exit status (1: not verified, 2: bad input)."""
     about = __doc__.split("\n\n")[0]
     parser = Parser(prog="python -m benchmarks.evidence", description=about)
-    commands = parser.add_subparsers(required=True, metavar="pack|unpack", dest="command")
+    commands = parser.add_subparsers(required=True, metavar="pack|unpack|verify|manifest", dest="command")
     packing = commands.add_parser("pack", help="write one pack")
     packing.add_argument("--profile", default="", help="only this profile (default: all)")
     packing.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
     packing.add_argument("--add", action="store_true", help="keep the runs that the pack holds and that are not here")
     packing.add_argument("--histories", type=int, metavar="N", help="and histories, thinned to N rows (default: none)")
     unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
+    verifying = commands.add_parser("verify", help="hashes of files and settings, and the tables, are as published")
+    listing = commands.add_parser("manifest", help="list the published evidence with its hashes")
+    for command in (verifying, listing):
+        command.add_argument("--results", type=Path, default=paths.published(paths.RESULTS), help="published results")
     for command in (packing, unpacking):
         command.add_argument("file", type=Path, help="results/published/evidence/NAME.jsonl or .jsonl.gz")
         command.add_argument("--records", type=Path, default=Path("results/records"), help="records folder")
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
-            said = (_pack if chosen.command == "pack" else _unpack)(chosen, left_out.add)
+            said = _COMMANDS[chosen.command](chosen, left_out.add)
+    except NotVerified as problems:
+        sys.stdout.write(f"{problems}\n")
+        return 1
+
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -75,6 +92,34 @@ def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
 
 def _unpack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     return f"{unpack(chosen.file, chosen.records, on_bad)} records written to {chosen.records}"
+
+
+class NotVerified(Exception):
+    """The published results are not what they say; a line for each problem."""
+
+
+def _manifest(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    return f"{evidence_manifest.write(chosen.results)}: written"
+
+
+def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    published = chosen.results
+    found = evidence_manifest.problems(published)
+    packs = [path for path in sorted(published.rglob("*")) if is_pack(path) and "evidence" in path.parts]
+    records = {pack_file: read_pack(pack_file, on_bad) for pack_file in packs}
+    for pack_file, packed in records.items():
+        wrong = [one.run_id for one in packed if hash_config(without_neutral(one.config)) != one.config_hash]
+        found += [f"{pack_file}: {run}: its hash is not that of its settings" for run in wrong]
+    folder = paths.tables(published)
+    for name, text in texts_of(TableSet.load(published, on_bad)).items():
+        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode():
+            found.append(f"{folder / name}: is not what the evidence gives; make publish writes it")
+    if found:
+        raise NotVerified("\n".join(found))
+    return f"{published}: {sum(map(len, records.values()))} records in {len(packs)} packs and their tables are verified"
+
+
+_COMMANDS = {"pack": _pack, "unpack": _unpack, "verify": _verify, "manifest": _manifest}
 
 
 def _thinned(records: list[Record], folder: Path, rows: int | None, on_bad: OnBad) -> Mapping[str, History]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.records import paths
+from benchmarks.records import evidence_manifest, paths
 from benchmarks.records.packs import ended, pack, read_entries, select
 from benchmarks.records.record import Record, iterate_records
 from benchmarks.records.run_history import History, local_histories, thin
@@ -38,6 +38,7 @@ def publish(study: Study, profile: str, results: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
         written.append(target)
+    written.append(evidence_manifest.write(public))
     conclusion = study.conclude(findings_of(study, profile, public))
     return [*written, *write(study, conclusion, profile, public)]
 

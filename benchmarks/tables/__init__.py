@@ -48,15 +48,7 @@ def rebuild(tables: TableSet) -> list[Path]:
     if results.left_out and not results.cells:
         raise ValueError(f"{results.folder}: no record can be read; the tables stay as they are")
     folder = paths.tables(results.folder)
-    texts = {
-        folder / "all_results.csv": all_results(results.cells),
-        folder / "variants.csv": variants_csv(results.cells),
-        folder / "README.md": index(tables.tables, results.found.stale, tables.headline is not None),
-    }
-    if tables.matrix_table:
-        texts[folder / f"{METHODS}.csv"] = comma_separated(COLUMNS, methods_rows(tables.gaps, tables.matrix))
-    for table in [*filter(None, (tables.headline, tables.matrix_table)), *tables.tables]:
-        texts |= {folder / table.profile / f"{table.name}{suffix}": text for suffix, text in _texts(table)}
+    texts = {folder / name: text for name, text in texts_of(tables).items()}
     for path in texts:
         inside(results.folder, path)
     for path, text in texts.items():
@@ -64,6 +56,22 @@ def rebuild(tables: TableSet) -> list[Path]:
             write_atomically(path, text)
     _remove_former(folder, set(texts), {part.source for part in results.slices})
     return sorted(texts)
+
+
+def texts_of(tables: TableSet) -> dict[str, str]:
+    """The content of every file of ``tables/``, by its path there."""
+    results = tables.results
+    texts = {
+        "all_results.csv": all_results(results.cells),
+        "variants.csv": variants_csv(results.cells),
+        "README.md": index(tables.tables, results.found.stale, tables.headline is not None),
+    }
+    if tables.matrix_table:
+        texts[f"{METHODS}.csv"] = comma_separated(COLUMNS, methods_rows(tables.gaps, tables.matrix))
+    for table in [*filter(None, (tables.headline, tables.matrix_table)), *tables.tables]:
+        stem = f"{table.profile}/{table.name}" if table.profile else table.name
+        texts |= {f"{stem}{suffix}": text for suffix, text in _texts(table)}
+    return texts
 
 
 def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> str:

@@ -1,0 +1,54 @@
+"""The manifest of the published evidence: a SHA-256 for each file that published numbers rest on.
+
+`results/published/SHA256SUMS` is in the format of ``sha256sum``. It covers the packs, those of searches and studies
+too, and what studies computed; tables and figures follow from these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.records.inputs import read_bytes
+from benchmarks.records.record import write_atomically
+
+NAME = "SHA256SUMS"
+_FOLDERS = ("evidence", "studies/*/evidence", "studies/*/computed")
+_FIX_HINT = "python -m benchmarks.evidence manifest writes it"
+
+
+def write(published: Path) -> Path:
+    """Write the manifest of a folder of published results; returns it."""
+    path = published / NAME
+    write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in _digests(published).items()))
+    return path
+
+
+def problems(published: Path) -> list[str]:
+    """All that is not as the manifest says, a line each.
+
+    Raises:
+        BadInput: there is no manifest, or it cannot be read; one line.
+    """
+    said = dict(_lines(published / NAME))
+    there = _digests(published)
+    changed = [name for name in there if name in said and said[name] != there[name]]
+    return [
+        *(f"{published / name}: is missing" for name in sorted(said.keys() - there.keys())),
+        *(f"{published / name}: is not in {NAME}" for name in sorted(there.keys() - said.keys())),
+        *(f"{published / name}: is not what {NAME} says" for name in changed),
+    ]
+
+
+def _digests(published: Path) -> dict[str, str]:
+    files = [path for folder in _FOLDERS for top in published.glob(folder) for path in top.rglob("*") if path.is_file()]
+    return {
+        path.relative_to(published).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
+    }
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    for line in read_bytes(path, _FIX_HINT).decode("utf-8", "replace").splitlines():
+        digest, _, name = line.partition("  ")
+        yield name, digest

@@ -1,0 +1,86 @@
+"""`python -m benchmarks.evidence verify`: whether published numbers are those of the records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from benchmarks import evidence
+from tests import REPOSITORY
+
+PUBLISHED = REPOSITORY / "results" / "published"
+PACK = "evidence/citation_paper.jsonl"
+STUDY = "studies/optics/evidence/long.jsonl.gz"
+
+
+@pytest.fixture
+def copy(folder):
+    """Two packs and one file of what a study computed, their tables and manifest, in a folder of their own."""
+    published = folder / "results" / "published"
+    computed = next((PUBLISHED / "studies").glob("*/computed/*.json")).relative_to(PUBLISHED).as_posix()
+    for name in (PACK, STUDY, computed):
+        (published / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PUBLISHED / name, published / name)
+    evidence.main(["manifest"])
+    from benchmarks.tables.__main__ import main as tables
+
+    assert tables(["--results", str(published)]) == 0
+    return published
+
+
+def changed(path, change):
+    """The first line of a pack, changed."""
+    lines = path.read_text().splitlines()
+    values = json.loads(lines[0])
+    change(values)
+    path.write_text("\n".join([json.dumps(values), *lines[1:]]) + "\n")
+
+
+def test_what_is_committed_is_verified(capsys):
+    """A pack, or a table, that was changed by hand would be published as what was measured."""
+    assert evidence.main(["verify", "--results", str(PUBLISHED)]) == 0, capsys.readouterr().out
+    assert "records in" in capsys.readouterr().out
+
+
+def test_what_was_just_written_is_verified(copy, capsys):
+    assert evidence.main(["verify"]) == 0, capsys.readouterr().out
+    assert "in 2 packs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda at: (at / STUDY).unlink(), f"{STUDY}: is missing"),
+        (lambda at: shutil.copy(at / STUDY, at / "evidence" / "more.jsonl.gz"), "more.jsonl.gz: is not in SHA256SUMS"),
+        (lambda at: (at / STUDY).write_bytes((PUBLISHED / STUDY).read_bytes() + b"\0"), "is not what SHA256SUMS says"),
+    ],
+)
+def test_files_are_those_of_the_manifest(copy, capsys, break_it, said):
+    """Without it evidence could vanish, or arrive, in a commit about something else."""
+    break_it(copy)
+    evidence.main(["verify"])
+    assert said in capsys.readouterr().out
+
+
+def test_a_number_changed_with_its_manifest_shows_in_the_tables(copy, capsys):
+    """The manifest is as easily rewritten as a pack."""
+    changed(copy / PACK, lambda values: values["metrics"].update({"accuracy": 99.0}))
+    evidence.main(["manifest"])
+    assert evidence.main(["verify"]) == 1
+    assert "is not what the evidence gives" in capsys.readouterr().out
+
+
+def test_a_setting_changed_with_its_manifest_shows_in_the_hash(copy, capsys):
+    """A run of other settings must not pass for one of these."""
+    changed(copy / PACK, lambda values: values["config"]["task"]["optim"].update({"lr": 123.0}))
+    evidence.main(["manifest"])
+    assert evidence.main(["verify"]) == 1
+    assert "its hash is not that of its settings" in capsys.readouterr().out
+
+
+def test_without_a_manifest_it_is_one_line(copy, capsys):
+    (copy / "SHA256SUMS").unlink()
+    assert evidence.main(["verify"]) == 2
+    assert "python -m benchmarks.evidence manifest" in capsys.readouterr().err
