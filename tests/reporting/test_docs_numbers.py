@@ -1,0 +1,108 @@
+"""Numbers in prose are those of the published tables: where evidence changes, this says what the sentence should be."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pandas as pd
+import pytest
+from scipy.stats import gmean
+
+from tests import REPOSITORY
+
+TABLES = REPOSITORY / "results" / "published" / "tables"
+
+
+@cache
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(TABLES / name)
+
+
+def gap(method: str, network: str) -> str:
+    """A cell of the matrix, in percent."""
+    row = table("matrix.csv").set_index("method").loc[method, network.replace("_", " ")]
+    return f"{100 * row:.1f}".replace("-", "−")
+
+
+def whole(method: str, network: str) -> str:
+    """The same without decimals."""
+    return f"{100 * table('matrix.csv').set_index('method').loc[method, network]:.0f}"
+
+
+def score(method: str, network: str, dataset: str, profile: str) -> str:
+    """The mean of a run's metric."""
+    rows = table("methods.csv")
+    (value,) = rows[
+        (rows.method == method) & (rows.architecture == network) & (rows.dataset == dataset) & (rows.profile == profile)
+    ]["mean"]
+    return f"{value:.1f}"
+
+
+def _steps(size: str) -> pd.DataFrame:
+    rows = table("speed.csv")
+    return rows[(rows["size"] == size) & (rows.method == "dfa") & ~rows.compiled]
+
+
+def without_zero(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
+
+
+def mean_ratio(size: str) -> str:
+    """The geometric mean of dfa ÷ bp over all architectures."""
+    return without_zero(gmean(_steps(size).ratio_to_bp))
+
+
+def mean_limit(size: str) -> str:
+    """That of the limits which the products set."""
+    return without_zero(gmean(_steps(size).product_limit))
+
+
+def ratio(task: str) -> str:
+    """dfa ÷ bp of one task at published size."""
+    rows = _steps("published")
+    (value,) = rows[rows.task == task].ratio_to_bp
+    return without_zero(value)
+
+
+#: By document: sentences, with the numbers as {function argument …}.
+SENTENCES = [
+    ("README.md", "A step under DFA takes {mean_ratio published} of backprop's on average, from {ratio criteo/afn}"
+     " (AFN) to {ratio citation/gcn_cora} (GCN on Cora), where the products alone would allow {mean_limit published}"),
+    ("docs/speed.md", "The geometric mean over the seventeen is {mean_ratio published} where the products would allow"
+     " {mean_limit published}; at laptop sizes it is {mean_ratio laptop} and {mean_limit laptop}."),
+    ("docs/methods.md", "GCN on three graphs, published settings, ten seeds, **{gap structural GCN}**"),
+    ("docs/methods.md", "where `dfa` closes {gap dfa GCN}; the Transformer"),
+    ("docs/methods.md", "**{gap structural Transformer}** [89.5, 90.0] (perplexity"
+     " {score structural transformer wikitext2 long} with backprop's recipe, `bp`"
+     " {score bp transformer wikitext2 long}, `dfa` {score dfa transformer wikitext2 long}) where `dfa` closes {gap dfa Transformer}."),
+    ("docs/methods.md", "the best are Kolen-Pollack on ChebConv ({gap kolen_pollack ChebConv}) and SplineConv"
+     " ({gap kolen_pollack SplineConv}), `structural` on GCN ({gap structural GCN}), DNA ({gap structural DNAConv};"
+     " Kolen-Pollack {gap kolen_pollack DNAConv}) and the Transformer ({gap structural Transformer}), `fa` on GATConv"
+     " ({gap fa GATConv}), `directional` on the autoencoder ({gap directional GAE})"),
+    ("docs/methods.md", "`predictive_coding` fails on GATConv ({gap predictive_coding GATConv})"),
+    ("docs/methods.md", "`sign_symmetry` closes {whole sign_symmetry DeepFM}, {whole sign_symmetry DCN} and"
+     " {whole sign_symmetry AFN}%, `kolen_pollack` {whole kolen_pollack DeepFM}, {whole kolen_pollack DCN} and"
+     " {whole kolen_pollack AFN}%, `fa`, whose weights stay random, {whole fa DeepFM}, {whole fa DCN} and"
+     " {whole fa AFN}%"),
+]  # fmt: skip
+
+
+def filled(sentence: str) -> str:
+    def number(match: re.Match[str]) -> str:
+        name, *arguments = match[1].split()
+        return str(globals()[name](*arguments))
+
+    return re.sub(r"\{([^}]+)\}", number, sentence)
+
+
+@pytest.mark.parametrize(("document", "sentence"), SENTENCES, ids=[f"{d}: {s[:30]}" for d, s in SENTENCES])
+def test_the_sentence_has_the_numbers_of_the_tables(document, sentence):
+    """Prose is what is forgotten when evidence is renewed."""
+    text = " ".join((REPOSITORY / document).read_text(encoding="utf-8").split())
+    assert filled(sentence) in text, f"{document} should say: {filled(sentence)}"
+
+
+def test_another_number_would_be_seen():
+    """The check itself can fail."""
+    assert filled("{gap dfa GCN}") != filled("{gap dfa GATConv}") and "{" not in filled(SENTENCES[0][1])
