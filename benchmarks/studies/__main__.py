@@ -1,7 +1,7 @@
 """Companion studies, with a verdict for each claim: ``python -m benchmarks.studies bottleneck profile=quick``.
 
     NAME …           studies (default: all): best_practices, bottleneck, shallow_theory, deep_nets, convolutions,
-                     carry_over, scaling, optics
+                     carry_over, scaling, optics, click_anchors
     profile=NAME     smoke, quick, long or paper (default quick)
     jobs=N           processes (default: as many as the cores have room for)
     data=CHOICE      auto, real or standin (default: what the profile says)

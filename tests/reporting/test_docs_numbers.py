@@ -75,7 +75,8 @@ SENTENCES = [
     ("docs/methods.md", "where `dfa` closes {gap dfa GCN}; the Transformer"),
     ("docs/methods.md", "**{gap structural Transformer}** [89.5, 90.0] (perplexity"
      " {score structural transformer wikitext2 long} with backprop's recipe, `bp`"
-     " {score bp transformer wikitext2 long}, `dfa` {score dfa transformer wikitext2 long}) where `dfa` closes {gap dfa Transformer}."),
+     " {score bp transformer wikitext2 long}, `dfa` {score dfa transformer wikitext2 long}) where `dfa` closes"
+     " {gap dfa Transformer}."),
     ("docs/methods.md", "the best are Kolen-Pollack on ChebConv ({gap kolen_pollack ChebConv}) and SplineConv"
      " ({gap kolen_pollack SplineConv}), `structural` on GCN ({gap structural GCN}), DNA ({gap structural DNAConv};"
      " Kolen-Pollack {gap kolen_pollack DNAConv}) and the Transformer ({gap structural Transformer}), `fa` on GATConv"

@@ -28,6 +28,7 @@ NAMES = (
     "carry_over",
     "scaling",
     "optics",
+    "click_anchors",
 )
 
 
