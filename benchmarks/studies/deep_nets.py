@@ -12,17 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.curves.chart import Chart, Panel
-from benchmarks.studies.stacked_runs import at_epoch, last, line_of
-from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Sheet, Study, measured
-from benchmarks.studies.tell import above, below, rank_correlation, single, text
+from benchmarks.studies.deep_nets_figures import SEEDS, SIGNALS, WEIGHTS, charts, noise_charts, sheets
+from benchmarks.studies.stacked_runs import at_epoch, last
+from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Study, measured
+from benchmarks.studies.tell import above, below, rank_correlation, single
 from benchmarks.studies.theory.alignment_matrices import linear_grid, structure_grid
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 
 ACTIVATIONS = ("relu", "tanh")
 NOISES = (0.0, 0.1, 0.2, 0.5, 0.9)
-_WEIGHTS, _SIGNALS, _SEEDS = "feedback_weight_cosine", "preactivation_cosine", "seed_cosine"
 #: Cosine between seeds in the end that DFA is held to: after 300 epochs, as an independent run measured, and before.
 _SHARED = {"long": {"relu": 0.55, "tanh": 0.70}, "paper": {"relu": 0.55, "tanh": 0.70}}
 _SHARED_EARLY = {"relu": 0.2, "tanh": 0.2}
@@ -99,7 +98,7 @@ def _conclude(findings: Findings) -> Conclusion:
         *_linear_claims(findings),
         *_structure_claims(findings),
     ]
-    return Conclusion(claims, list(_sheets(findings, two_layers)), [*_charts(two_layers), *_noise_charts(noisy)])
+    return Conclusion(claims, list(sheets(findings, two_layers)), [*charts(two_layers), *noise_charts(noisy)])
 
 
 def _only(findings: Findings, **settings: object) -> Done | None:
@@ -119,7 +118,7 @@ def _seeds_claims(runs: Findings) -> Iterator[Claim]:
             dfa, bp = (_only(of_one, method__name=method) for method in ("dfa", "bp"))
             if dfa is None or bp is None:
                 continue
-            found, other = last(dfa, _SEEDS), last(bp, _SEEDS)
+            found, other = last(dfa, SEEDS), last(bp, SEEDS)
             yield of_one.claim(
                 f"{dataset}, {activation}: DFA leads all seeds to one solution", "cosine between seeds, dfa", found,
                 f"≥ {bound:g}", above(found, bound),
@@ -134,7 +133,7 @@ def _decline_claims(runs: Findings) -> Iterator[Claim]:
     """Alignment rises, peaks and declines: its largest value lies within the training, and the last one below it."""
     for activation in ACTIVATIONS:
         run = _only(runs.of_task("mnist/mlp_seeds"), task__model__activation=activation, method__name="dfa")
-        for name, title in ((_WEIGHTS, "weight"), (_SIGNALS, "gradient")):
+        for name, title in ((WEIGHTS, "weight"), (SIGNALS, "gradient")):
             values = np.empty(0) if run is None else run.column(name)
             values = values[np.isfinite(values)]
             fall = single(float(values.max() - values[-1]) if len(values) > 2 else math.nan)
@@ -158,7 +157,7 @@ def _noise_claims(noisy: Findings) -> Iterator[Claim]:
         (1, 0.1, "label noise delays alignment", True),
         (epochs, 0.9, "and does not lower it in the end", False),
     ):
-        ratio = single(at_epoch(worst, _SIGNALS, epoch) / at_epoch(clean, _SIGNALS, epoch))
+        ratio = single(at_epoch(worst, SIGNALS, epoch) / at_epoch(clean, SIGNALS, epoch))
         quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"
         late = above(ratio, bound) if epochs >= _NOISE_LATE else None
         shown = below(ratio, bound) if early else late
@@ -206,63 +205,6 @@ def _structure_claims(findings: Findings) -> Iterator[Claim]:
             f"{activation}: correlated inputs hinder alignment", "gradient alignment at α = β = 1 minus at α = β = .2",
             gap, "> 0", above(gap, 0),
         )  # fmt: skip
-
-
-# Tables and figures -------------------------------------------------------------------------------------------------
-
-
-def _sheets(findings: Findings, dynamics: Findings) -> Iterator[Sheet]:
-    rows = []
-    for run in dynamics:
-        values = [text(last(run, name), 3) for name in (_SEEDS, _WEIGHTS, _SIGNALS)]
-        rows.append([
-            run.record.dataset, str(run.setting("task.model.activation")), run.record.method,
-            f"{run.metric('train_accuracy'):.1f}", f"{run.metric('accuracy'):.1f}", *values,
-        ])  # fmt: skip
-    header = ("data", "activation", "training", "train %", "test %", "seeds' cosine", "weights", "gradients")
-    yield Sheet("degeneracy", "Several seeds with the same feedback: what they share in the end", header, rows)
-    if nets := findings.computed.get("linear"):
-        rows = [
-            [f"{net['alpha']:g}", f"{net['beta']:g}", *(f"{c:.2f}" for c in net["conditions"]),
-             f"{net['weights']:.3f}", f"{net['gradients']:.3f}", f"{net['error']:.1e}"]
-            for net in nets
-        ]  # fmt: skip
-        columns = ("α", "β", "cond A₂", "cond A₃", "weights", "gradients", "off the recursion")
-        yield Sheet("linear", "Linear nets from zero weights: conditioning and alignment", columns, rows)
-
-
-def _charts(runs: Findings) -> Iterator[Chart]:
-    titles = {_SEEDS: "cosine between seeds", _SIGNALS: "gradient alignment", _WEIGHTS: "weight alignment"}
-    panels = []
-    for name, title in titles.items():
-        lines = [line_of(run, name, f"{run.setting('task.model.activation')}, {run.record.method}") for run in runs
-                 if run.record.dataset == "mnist"]  # fmt: skip
-        if known := tuple(line for line in lines if line is not None):
-            panels.append(Panel(name, title, "cosine", known))
-    if panels:
-        yield _chart("dynamics", "Align, then memorise: several seeds, one feedback", panels, runs)
-
-
-def _noise_charts(noisy: Findings) -> Iterator[Chart]:
-    panels = []
-    for name, title in ((_SIGNALS, "gradient alignment"), (_WEIGHTS, "weight alignment")):
-        lines = [line_of(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]
-        if known := tuple(line for line in lines if line is not None):
-            panels.append(Panel(name, title, "cosine", known))
-    if panels:
-        yield _chart("noise", "Label noise delays alignment", panels, noisy)
-
-
-def _chart(name: str, title: str, panels: Sequence[Panel], runs: Findings) -> Chart:
-    return Chart(
-        name=name,
-        title=title,
-        subtitle=f"MNIST at 14 × 14 ({runs.data}), 2 hidden layers of 64, profile {runs.profile}; bands: 95%, seeds",
-        x_label="epochs",
-        panels=tuple(panels),
-        logarithmic=True,
-        shaded=True,
-    )
 
 
 STUDY = Study(

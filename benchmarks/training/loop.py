@@ -11,20 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.catalogue.metric import HIGHER
-from benchmarks.records import metrics
 from benchmarks.records.run_history import Row
 from benchmarks.settings.schema import HardwareConfig, TaskConfig
 from benchmarks.tasks.task import Task
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.machine import in_eager_mode
-from benchmarks.training.optim import Schedule, build_optimizer, clip_gradients
 from benchmarks.training.processes import ALONE, Processes
 from benchmarks.training.progress import Progress
+from benchmarks.training.updates import Updates
 from dfa_core import Method
 
 
-class Loop:
+class Loop(Updates):
     """Trains one task with one method.
 
     Args:
@@ -48,16 +46,11 @@ class Loop:
         probe: Callable[[int], Row] = lambda evaluation: {},
         processes: Processes = ALONE,
     ) -> None:
-        self.task, self.method, self.config = task, method, config
-        self.higher_is_better = metrics.lookup(task.selection).better == HIGHER
-        self.optimizer = build_optimizer(task, method, config.optim)
-        self.schedule = Schedule(self.optimizer, config.optim, self.higher_is_better)
+        super().__init__(task, method, config.optim, hardware, processes, stop_requested)
+        self.config = config
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
-        self._device = torch.device(hardware.device)
-        self._autocast = {"fp32": None, "bf16": torch.bfloat16}[hardware.precision]
-        self._on_evaluation, self._stop_requested, self._probe = on_evaluation, stop_requested, probe
-        self._processes, self._stopped = processes, False
+        self._on_evaluation, self._probe = on_evaluation, probe
         self._loss_sum: Tensor | None = None  # since the last evaluation; on the device, so a step never waits
         self._loss_count = 0
         self._compiles = hardware.compile
@@ -140,7 +133,7 @@ class Loop:
                 self._evaluate_if_due(progress.step, self.config.steps)
             if progress.finished:
                 return
-            if self._stopped or (self._processes.world == 1 and self._stop_requested()):
+            if self.stopped or (self._processes.world == 1 and self._stop_requested()):
                 raise Interrupted
             after_step()
         if progress.batch == 0:
@@ -168,44 +161,6 @@ class Loop:
         self._loss_sum = loss if self._loss_sum is None else self._loss_sum + loss
         self._loss_count += 1
         self.progress.step += 1
-
-    def gradients(self, batch: Any) -> Tensor:
-        """The first half of a step: gradients of all parameters from ``batch``; returns the loss, detached."""
-        if not self.task.model.training:  # asking first saves a walk over all modules, which small graphs feel
-            self.task.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        part, share = self._processes.part(self.task, batch)
-        supervision = self.task.supervision(part) if self.method.needs - {"replay"} else None
-
-        def loss() -> Tensor:
-            with self.forward_context():
-                found = self.task.loss(part)
-            return found if share == 1 else share * found
-
-        with self._processes.in_step(self.task.model):
-            found = self.method.step(loss, supervision)
-        return self._added_up(found)
-
-    def _added_up(self, loss: Tensor) -> Tensor:
-        """The loss of the whole batch; the parameters have its gradients."""
-        if self._processes.world == 1:
-            return loss
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        loss, self._stopped = self._processes.add_up(parameters, loss, self._stop_requested())
-        return loss
-
-    def update(self) -> None:
-        """The second half of a step: clipping, the optimizer, the schedule."""
-        if self.config.optim.clip_norm is not None:
-            clip_gradients(self.task.model.parameters(), self.config.optim.clip_norm)
-        self.optimizer.step()
-        self.schedule.after_step()
-
-    def forward_context(self) -> contextlib.AbstractContextManager[None]:
-        """The context of a forward pass: autocast, where the settings ask for it."""
-        if self._autocast is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self._device.type, self._autocast)
 
     def _evaluate_if_due(self, done: int, total: int) -> None:
         if done % self.config.eval_every == 0 or done >= total:
