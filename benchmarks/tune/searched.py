@@ -17,6 +17,7 @@ from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings import searched
+from benchmarks.settings.compose import compose
 from benchmarks.terminal.errors import UsageError
 from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.report import text_of
@@ -24,8 +25,10 @@ from benchmarks.tune.search import Search, Trial
 
 #: As in ``write=searched``.
 NAME = "searched"
-#: What a search may set for itself: a good rate shows before a run ends.
-_LENGTHS = ("task.epochs", "task.steps")
+#: What a search may set for itself: a good rate shows before a run ends. A trial is the beginning of a run, so the
+#: schedule keeps its length. With one that was shortened as well, rates won that were too high for a whole run.
+_SCHEDULE = "task.optim.schedule_steps"
+_LENGTHS = ("task.epochs", "task.steps", _SCHEDULE)
 _HEADER = """\
 # Settings of methods, found by searches on the stand-ins: python -m benchmarks.tune … space=methods write=searched
 # Each method of a task had the same number of trials, judged by validation. What a comment says: best value (with the
@@ -39,6 +42,14 @@ def check(search: Search) -> None:
     for override in search.overrides:
         if override.partition("=")[0] not in _LENGTHS:
             raise UsageError(f"write={NAME}: '{override}' would hold for the search alone; leave it out")
+    for method in search.methods:
+        run = [f"task={search.task}", f"method={method}", f"profile={search.profile}"]
+        whole, trial = (compose(one).task.optim.schedule_steps for one in (run, [*run, *search.overrides]))
+        if whole != trial:
+            raise UsageError(
+                f"write={NAME}: trials of {method} would have a schedule of {trial} steps, and its runs one of "
+                f"{whole}; give {_SCHEDULE}={whole} as well"
+            )
 
 
 def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Ranking], results: Path) -> tuple[Path, Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from benchmarks.terminal.errors import UsageError
@@ -14,9 +16,9 @@ def _search(*overrides):
     return Search("citation/gcn_cora", ("fa",), load("methods"), 1, 0, "quick", (0,), overrides)
 
 
-@pytest.mark.parametrize("override", ["task.epochs=2", "task.steps=100"])
-def test_it_may_train_less(override):
-    check(_search(override))
+@pytest.mark.parametrize("overrides", [["task.epochs=2"], ["task.epochs=null", "task.steps=100"]])
+def test_it_may_train_less(overrides):
+    check(_search(*overrides))
 
 
 @pytest.mark.parametrize("override", ["task.model.hidden=8", "task.epochs_per_day=2"])
@@ -24,3 +26,11 @@ def test_no_other_setting_may_hold_for_it_alone(override):
     """Else a rate that was found for another network would ship."""
     with pytest.raises(UsageError, match=f"'{override}' would hold for the search alone"):
         check(_search("task.epochs=2", override))
+
+
+def test_a_trial_is_the_beginning_of_a_run():
+    """With a schedule that ends with the trial, rates won at which whole runs of radiance fields break down."""
+    short = Search("nerf_synthetic/lego", ("fa",), load("fields"), 1, 0, "quick", (0,), ("task.steps=300",))
+    with pytest.raises(UsageError, match="a schedule of 300 steps, and its runs one of 600"):
+        check(short)
+    check(dataclasses.replace(short, overrides=("task.steps=300", "task.optim.schedule_steps=600")))
