@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.records.inputs import read_bytes
 from benchmarks.records.record import write_atomically
+from benchmarks.terminal.names import one_line
 
 NAME = "SHA256SUMS"
 _FOLDERS = ("evidence", "studies/*/evidence", "studies/*/computed")
@@ -19,9 +20,16 @@ _FIX_HINT = "python -m benchmarks.evidence manifest writes it"
 
 
 def write(published: Path) -> Path:
-    """Write the manifest of a folder of published results; returns it."""
+    """Write the manifest of a folder of published results; returns it.
+
+    Raises:
+        ValueError: there is no evidence in the folder; one line.
+    """
+    digests = _digests(published)
+    if not digests:
+        raise ValueError(f"{published}: holds no evidence; name the folder of published results")
     path = published / NAME
-    write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in _digests(published).items()))
+    write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
     return path
 
 
@@ -51,4 +59,4 @@ def _digests(published: Path) -> dict[str, str]:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     for line in read_bytes(path, _FIX_HINT).decode("utf-8", "replace").splitlines():
         digest, _, name = line.partition("  ")
-        yield name, digest
+        yield one_line(name), digest

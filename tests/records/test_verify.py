@@ -84,3 +84,17 @@ def test_without_a_manifest_it_is_one_line(copy, capsys):
     (copy / "SHA256SUMS").unlink()
     assert evidence.main(["verify"]) == 2
     assert "python -m benchmarks.evidence manifest" in capsys.readouterr().err
+
+
+def test_a_folder_without_evidence_gets_no_manifest(folder, capsys):
+    """A mistyped folder would be made, and verified."""
+    assert evidence.main(["manifest", "--results", "nowhere"]) == 2
+    assert "nowhere: holds no evidence" in capsys.readouterr().err and not (folder / "nowhere").exists()
+
+
+def test_a_manifest_of_another_kind_is_told_line_by_line(copy, capsys):
+    """What somebody sends may be no manifest, and hold characters that a terminal obeys."""
+    (copy / "SHA256SUMS").write_bytes(b"\xff\x00 nonsense\n0  ../x\x1b[2J\n")
+    assert evidence.main(["verify"]) == 1
+    out = capsys.readouterr().out
+    assert "is missing" in out and "is not in SHA256SUMS" in out and "\x1b" not in out
