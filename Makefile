@@ -116,7 +116,7 @@ publish: setup  ## the published results anew, after packing: make publish NAME=
 	$(if $(NAME),$(PY) -m benchmarks.evidence pack --add --profile '$(PROFILE)' --tasks '$(or $(TASKS),*)' $(ARGS) $(PUBLISHED)/evidence/$(NAME))
 	$(PY) -m benchmarks.tables --results $(PUBLISHED)
 	$(PY) -m benchmarks.curves --results $(PUBLISHED)
-		$(PY) -m benchmarks.report --results $(PUBLISHED)
+	$(PY) -m benchmarks.report --results $(PUBLISHED)
 	$(PY) -m benchmarks.evidence manifest
 
 trend: setup  ## how results moved over the landed baselines

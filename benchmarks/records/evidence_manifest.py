@@ -49,10 +49,16 @@ def problems(published: Path) -> list[str]:
     ]
 
 
+def files(published: Path) -> list[Path]:
+    """The files of evidence that there are, sorted."""
+    tops = [top for folder in _FOLDERS for top in published.glob(folder)]
+    return sorted(path for top in tops for path in top.rglob("*") if path.is_file())
+
+
 def _digests(published: Path) -> dict[str, str]:
-    files = [path for folder in _FOLDERS for top in published.glob(folder) for path in top.rglob("*") if path.is_file()]
     return {
-        path.relative_to(published).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
+        path.relative_to(published).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files(published)
     }
 
 

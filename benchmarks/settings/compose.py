@@ -30,7 +30,7 @@ from benchmarks.terminal.errors import UsageError, nearest
 
 GROUPS = ("task", "method", "profile", "hardware", "logger")
 #: Groups whose choices no other choice builds on, so that each can be exchanged in a configuration that is there.
-_PUT_IN = ("method", "profile")
+_EXCHANGED = ("method", "profile")
 #: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
 FIXED = {
     "task.architecture": "task",
@@ -132,27 +132,27 @@ def _has_schema(config: DictConfig) -> bool:
 def _unresolved(overrides: Overrides) -> DictConfig:
     """The configuration before its choices (``${by_method:…}``) are made.
 
-    Hydra takes a tenth of a second for it. What the runs of a task differ in is put in here, as Hydra does it, so that
-    a sweep or a search asks Hydra once a task. What cannot be put in goes to Hydra, which says what is wrong with it.
+    Hydra takes a tenth of a second for it. What the runs of a task differ in is applied here, as Hydra does it, so that
+    a sweep or a search asks Hydra once a task. What cannot be applied goes to Hydra, which says what is wrong with it.
     """
-    put_in = [setting for setting in overrides.settings if _can_be_put_in(setting)]
-    others = tuple(setting.text for setting in overrides.settings if setting not in put_in)
+    later = [setting for setting in overrides.settings if _can_wait(setting)]
+    others = tuple(setting.text for setting in overrides.settings if setting not in later)
     try:
         config = copy.deepcopy(_by_hydra(others))
-        for setting in sorted(put_in, key=lambda one: one.key not in GROUPS):  # a choice would undo its own values
-            _put_in(config, setting)
+        for setting in sorted(later, key=lambda one: one.key not in GROUPS):  # a choice would undo its own values
+            _apply(config, setting)
     except (UsageError, OmegaConfBaseException):  # a broken file perhaps of a default that these overrides replace
         return copy.deepcopy(_by_hydra(tuple(overrides)))
     return config
 
 
-def _can_be_put_in(setting: Setting) -> bool:
+def _can_wait(setting: Setting) -> bool:
     if not setting.is_plain or setting.parsed.is_hydra_override():
         return False
-    return setting.key not in GROUPS or (setting.key in _PUT_IN and setting.typed in options(setting.key))
+    return setting.key not in GROUPS or (setting.key in _EXCHANGED and setting.typed in options(setting.key))
 
 
-def _put_in(config: DictConfig, setting: Setting) -> None:
+def _apply(config: DictConfig, setting: Setting) -> None:
     if setting.key not in GROUPS:
         OmegaConf.update(config, setting.key, setting.parsed.value(), merge=True)
         return

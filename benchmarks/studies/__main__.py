@@ -4,7 +4,7 @@
                      carry_over, scaling, optics, click_anchors
     profile=NAME     smoke, quick, long or paper (default quick)
     jobs=N           processes (default: as many as the cores have room for)
-    data=CHOICE      auto, real or standin (default: what the profile says)
+    data=CHOICE      of the runs: auto, real or standin (default: what the profile says)
     results=DIR      where records, tables and figures go (default: results); records in DIR/studies/NAME
     run=false        conclude from what is recorded, and train nothing
     publish=true     pack the records into results/published as well, with tables and figures

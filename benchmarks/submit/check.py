@@ -50,7 +50,7 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
 def _altered(records: Sequence[Record]) -> Iterator[str]:
     """Each record against its own hash, and against what this checkout would run."""
     for record in records:
-        if _own_hash(record) != record.config_hash:
+        if own_hash(record) != record.config_hash:
             yield f"{record.run_id}: its settings are not those that its hash was made of"
         elif record.variant:
             yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
@@ -60,7 +60,7 @@ def _altered(records: Sequence[Record]) -> Iterator[str]:
             yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
 
 
-def _own_hash(record: Record) -> str | None:
+def own_hash(record: Record) -> str | None:
     """The hash of the settings that a record holds; None where they are no settings of a run."""
     try:
         return hash_config(without_neutral(record.config))

@@ -80,7 +80,7 @@ def execute(
         record.peak_memory_mb = round(memory.megabytes(), 1)
         _keep_artefacts(record, task, run.records / run.id)
         write_record(record, run.records)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: a logger's run must not stay open
         loggers.finish(None)
         raise
     checkpoint.remove()

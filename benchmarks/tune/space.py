@@ -10,6 +10,8 @@ method has in addition:
     by_method:
       dfa: {method.scale: {log: [0.1, 10.0]}}
 
+With ``like: <name>`` what single methods have is that of another space, unless the file says otherwise.
+
 The points are a scrambled Sobol sequence over all settings of the file, whichever methods are searched. So trial k is
 the same in every search with the same space and seed, all methods try the same values of what they share, more trials
 go on where fewer ended, and no trial waits for another's result, as those of an adaptive sampler would.
@@ -30,6 +32,7 @@ from yaml import YAMLError
 from benchmarks.settings.compose import options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.terminal.errors import UsageError, nearest
+from benchmarks.terminal.names import shortened
 
 Value = float | int | str | bool | None
 
@@ -115,8 +118,8 @@ def _sobol(dimensions: int, count: int, seed: int) -> np.ndarray:
     return sequence.random_base2((count - 1).bit_length())[:count]
 
 
-def load(name: str) -> Space:
-    """The space declared in `conf/tune/<name>.yaml`.
+def load(name: str, may_be_like: bool = True) -> Space:
+    """The space declared in `conf/tune/<name>.yaml`; ``may_be_like`` false refuses one that rests on another.
 
     Raises:
         UsageError: no such space, or one that is not declared as it must be; one line naming the file and the setting.
@@ -130,10 +133,17 @@ def load(name: str) -> Space:
     except (YAMLError, OmegaConfBaseException, ValueError) as error:
         raise UsageError(f"{where}: not readable as YAML ({str(error).splitlines()[0]})") from error
     parts = _mapping(declared, where)
-    if unknown := set(parts) - {"settings", "by_method"}:
-        raise UsageError(f"{where}: unknown part '{min(map(str, unknown))}'; write settings and by_method")
+    if unknown := set(parts) - {"settings", "by_method", "like"}:
+        raise UsageError(f"{where}: unknown part '{min(map(str, unknown))}'; write settings, by_method and like")
     shared = _settings(parts.get("settings", {}), where)
     own = {m: _settings(part, f"{where}: {m}") for m, part in _mapping(parts.get("by_method", {}), where).items()}
+    if "like" in parts:
+        if not may_be_like:
+            raise UsageError(f"{where}: is like another space, so no space can be like it")
+        if (other := str(parts["like"])) not in known:
+            meant = nearest(other, known)
+            raise UsageError(f"{where}: like: unknown space '{shortened(other)}': did you mean {meant}?")
+        own = dict(load(other, may_be_like=False).own) | own
     if not shared:
         raise UsageError(f"{where}: declare under settings what every method searches")
     for method, part in own.items():
@@ -144,7 +154,7 @@ def load(name: str) -> Space:
     return Space(name, shared, own)
 
 
-def _settings(declared: Any, where: str) -> dict[str, Dimension]:
+def _settings(declared: Any, where: str) -> Mapping[str, Dimension]:
     return {key: _dimension(how, f"{where}: {key}") for key, how in _mapping(declared, where).items()}
 
 

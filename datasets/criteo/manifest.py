@@ -36,7 +36,6 @@ _SAMPLE = RemoteFile(
     content=Content(33_340_442, "9e95900eb5be9d32b7d68b5dbfcae80364243a7243d109333ec039e40bf33383"),
 )
 
-
 MANIFESTS = {
     "criteo": Manifest("criteo", "criteo", _LICENCE, "Criteo AI Lab", (_FULL,)),
     "criteo_10k": Manifest(

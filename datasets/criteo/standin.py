@@ -175,5 +175,8 @@ STANDINS = {
         {"smoke": CriteoSettings(4_000), "quick": CriteoSettings(60_000), "default": CriteoSettings(200_000)},
     ),
     "criteo_10k": _standin("criteo_10k", {"smoke": CriteoSettings(4_000), "default": CriteoSettings(10_000)}),
-    "criteo_137k": _standin("criteo_137k", {"smoke": CriteoSettings(4_000), "default": CriteoSettings(137_139)}),
+    "criteo_137k": _standin(
+        "criteo_137k",
+        {"smoke": CriteoSettings(4_000), "quick": CriteoSettings(20_000), "default": CriteoSettings(137_139)},
+    ),
 }

@@ -40,7 +40,7 @@ def main() -> int:
         try:
             with prepared(name) as suite:
                 report = run(suite, chosen.count, chosen.seed, progress)
-        except BaseException:
+        except BaseException:  # whatever ended it, how to see it again
             again = "" if chosen.seed is None else f" --seed {chosen.seed}"
             log.error("%s FAILED: python -m tests.hostile --suite %s --count %d%s", name, name, chosen.count, again)
             raise

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from benchmarks import evidence
+from benchmarks.tables.__main__ import main as tables
 from tests import REPOSITORY
 
 PUBLISHED = REPOSITORY / "results" / "published"
@@ -24,8 +25,6 @@ def copy(folder):
         (published / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PUBLISHED / name, published / name)
     evidence.main(["manifest"])
-    from benchmarks.tables.__main__ import main as tables
-
     assert tables(["--results", str(published)]) == 0
     return published
 
@@ -60,7 +59,7 @@ def test_what_was_just_written_is_verified(copy, capsys):
 def test_files_are_those_of_the_manifest(copy, capsys, break_it, said):
     """Without it evidence could vanish, or arrive, in a commit about something else."""
     break_it(copy)
-    evidence.main(["verify"])
+    assert evidence.main(["verify"]) == 1
     assert said in capsys.readouterr().out
 
 
@@ -78,6 +77,14 @@ def test_a_setting_changed_with_its_manifest_shows_in_the_hash(copy, capsys):
     evidence.main(["manifest"])
     assert evidence.main(["verify"]) == 1
     assert "its hash is not that of its settings" in capsys.readouterr().out
+
+
+def test_a_pack_that_cannot_be_read_is_told_once(copy, capsys):
+    """And settings that are none have no hash; neither is a traceback."""
+    (copy / PACK).write_text('{"half a line\n')
+    assert evidence.main(["manifest"]) == 0 and evidence.main(["verify"]) == 1
+    said = capsys.readouterr()
+    assert said.err.count(f"{PACK}:1") == 1 and "is not what the evidence gives" in said.out
 
 
 def test_without_a_manifest_it_is_one_line(copy, capsys):

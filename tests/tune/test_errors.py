@@ -23,6 +23,8 @@ SPACES = {
     "{task.optim.lr: {log: [1e-3, 0.1]}}\nby_method: {dafa: {}}": "unknown method 'dafa': did you mean dfa",
     "{method.scale: {log: [1, 2]}}\nby_method: {dfa: {method.scale: {log: [1, 3]}}}": "declared for every method and",
     "{task.optim.lr: {log: [1e-3, 0.1]}}\nother: 1": "unknown part 'other'",
+    "{task.optim.lr: {log: [1e-3, 0.1]}}\nlike: mine": "is like another space",
+    "{task.optim.lr: {log: [1e-3, 0.1]}}\nlike: methds": "like: unknown space 'methds'",
     "{task.optim.lr: {log: [1e-3": "not readable as YAML",
 }
 MISFITS = {

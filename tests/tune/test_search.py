@@ -88,6 +88,12 @@ def test_shipped_spaces_compose_at_their_ends():
                 assert all(OmegaConf.select(config, key) == value for key, value in point.items())
 
 
+def test_a_space_like_another_has_what_its_methods_have():
+    """Two lists of what single methods search would drift apart."""
+    fields, methods = space.load("fields"), space.load("methods")
+    assert fields.own == methods.own and fields.own and fields.shared != methods.shared
+
+
 def test_a_search_gives_each_method_the_same_budget_and_runs_nothing_twice(tune):
     """A search that was stopped, or is to go on, must not train for hours what is recorded; nor favour a method."""
     first = tune(*GCN, "methods=bp,dfa,shallow", "trials=2", "space=rate")
