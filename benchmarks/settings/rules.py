@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.settings import capacity
@@ -27,16 +27,17 @@ _BYTES_OF_MODULE = 2_000
 
 def problem(config: DictConfig) -> str | None:
     """The first thing wrong with the values of a resolved configuration, in one line; ``None`` if all is well."""
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        return f"{missing[0]}: needs a value; give {missing[0]}=..."
-    checks = (_number_problem, _limit_problem, _fit_problem, _compile_problem, _budget_problem, _thread_problem,
+    checks = (_value_problem, _limit_problem, _fit_problem, _compile_problem, _budget_problem, _thread_problem,
               _size_problem, _logger_problem)  # fmt: skip
     return next(filter(None, (check(config) for check in checks)), None)
 
 
-def _number_problem(config: DictConfig) -> str | None:
-    numbers = _numbers(OmegaConf.to_container(config))
-    return next(filter(None, (number_problem(key, value) for key, value in numbers)), None)
+def _value_problem(config: DictConfig) -> str | None:
+    values = dict(_leaves(OmegaConf.to_container(config)))
+    if missing := sorted(key for key, value in values.items() if value == MISSING):
+        return f"{missing[0]}: needs a value; give {missing[0]}=..."
+    numbers = {key: value for key, value in values.items() if is_count(value) or isinstance(value, float)}
+    return next(filter(None, (number_problem(key, value) for key, value in numbers.items())), None)
 
 
 def _limit_problem(config: DictConfig) -> str | None:
@@ -130,12 +131,12 @@ def _logger_problem(config: DictConfig) -> str | None:
     return None
 
 
-def _numbers(value: Any, key: str = "") -> Iterable[tuple[str, int | float]]:
+def _leaves(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _numbers(inner, f"{key}.{name}" if key else str(name))
+            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
-        for inner in value:
-            yield from _numbers(inner, key)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{key}[{number}]")
+    else:
         yield key, value

@@ -44,7 +44,8 @@ class LocalLosses(nn.Module):
         for name, point in layout.points.items():
             error = layout.taps[layout.tap_of[name]].width
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seeded_generator(feedback_seed, name).initial_seed())
+                # `torch.manual_seed` would seed the devices' generators too, and nothing would put them back
+                torch.default_generator.manual_seed(seeded_generator(feedback_seed, name).initial_seed())
                 self.decoders[module_key(name)] = DECODERS[decoder](point.width, error)
                 if similarity:
                     self.maps[module_key(name)] = nn.Linear(point.width, projection, bias=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dfa_core import FeedbackError, Supervision, make_method
+from dfa_core import FeedbackError, Supervision, make_method, registered_methods
 from tests.engine.methods.nets import (
     classification,
     closure_of,
@@ -96,6 +96,15 @@ def test_decoders_are_learned_and_saved():
     [group] = method.parameter_groups()
     assert group["lr"] == 0.01 and len(group["params"]) == len(names)
     assert "lr" not in make_method("local", net()).parameter_groups()[0]
+
+
+@pytest.mark.parametrize("name", sorted({*registered_methods()} - {"bp_recompute", "structural"}))  # of other networks
+def test_making_a_method_seeds_no_device(name, monkeypatch):
+    """Without it dropout on an accelerator would depend on the method: seeding one generator there seeds them all."""
+    model, seeded = net(), []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    make_method(name, model)
+    assert seeded == []
 
 
 @pytest.mark.parametrize("name", ["drtp", "local"])
