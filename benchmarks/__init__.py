@@ -9,7 +9,7 @@ _CHECKOUT = Path(__file__).parents[1]
 def _check_datasets() -> None:
     """ImportError if `import datasets` means another package, such as Hugging Face's, or none.
 
-    It bears this package's name: so `python -m benchmarks.run` ends with the line, not with a traceback.
+    The error carries this package's name, so that `python -m benchmarks.run` ends with the line, not with a traceback.
     """
     found = find_spec("datasets")
     if found is None or found.origin is None or Path(found.origin).parent != _CHECKOUT / "datasets":

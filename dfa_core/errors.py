@@ -1,11 +1,19 @@
-"""The one error this library raises for wrong use."""
+"""The errors that this library raises for wrong use."""
 
 from __future__ import annotations
 
+import math
+
 
 class FeedbackError(ValueError):
-    """A mark, a method or a step was used wrongly; the message names the mark and the fix_hint."""
+    """A mark, a method or a step was used wrongly; the message names the mark and says how to fix it."""
 
 
 class UnsuitableError(FeedbackError):
-    """The method cannot train a model of this make: not a mistake, but a place in the table that stays empty."""
+    """The method cannot train this kind of model: not a mistake, but a place in the table that stays empty."""
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise :class:`FeedbackError` unless the setting is a finite number above 0."""
+    if not 0 < value < math.inf:
+        raise FeedbackError(f"{name}={value}: must be a finite number, more than 0")

@@ -65,7 +65,7 @@ class FeedbackMatrices(nn.Module):
 
     Args:
         tap: name of the tap; seeds a shared matrix.
-        error: width of the error.
+        error_width: width of the error.
         widths: width of each point by name.
         feedback_seed: see :func:`seeded_generator`.
         kind: one of :data:`KINDS`. ``shared_uniform`` is the paper's (arXiv:2006.12878, section 2): entries
@@ -77,7 +77,8 @@ class FeedbackMatrices(nn.Module):
         density: share of each row that is not zero (at least one entry), of the same mean square as without.
 
     Attributes:
-        weight: buffer ``(rows, error)`` in fp32; a point's block is ``B_i`` transposed.
+        weight: buffer ``(rows, error_width)``, or ``(rows, rank)``, in fp32; a point's block is B_i, or U_i.
+        common: V of low rank, ``(rank, error_width)``; otherwise None.
         rows: per point, the rows of its block. Points of a shared matrix overlap.
     """
 
@@ -168,7 +169,7 @@ class FeedbackMatrices(nn.Module):
         return self
 
     def matrix(self, point: str) -> Tensor:
-        """B_i of ``point``, ``(error, width)``: a view to write to, unless it is of low rank."""
+        """B_iᵀ of ``point``, ``(error_width, width)``: a view to write to, unless it is of low rank."""
         rows = self.weight[self.rows[point]]
         return rows.T if self.common is None else (rows @ self.common).T
 
@@ -194,8 +195,9 @@ class FeedbackMatrices(nn.Module):
 def _sparse_pattern(shape: torch.Size, density: float, generator: torch.Generator) -> Tensor:
     """A factor for each entry: 0, or what keeps the mean square of a row of which a share ``density`` is left."""
     kept = max(1, round(density * shape[1]))
-    chosen = torch.rand(shape, generator=generator).topk(kept, dim=1).indices
-    return torch.zeros(shape).scatter_(1, chosen, math.sqrt(shape[1] / kept))
+    drawn = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+    chosen = drawn.topk(kept, dim=1).indices
+    return torch.zeros_like(drawn).scatter_(1, chosen, math.sqrt(shape[1] / kept))
 
 
 def _consecutive(widths: Mapping[str, int]) -> dict[str, slice]:

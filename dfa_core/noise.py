@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,11 @@ def seeded_generator(feedback_seed: int, name: str, device: torch.device | str =
     """A generator that depends on the seed and the name alone: not on order or global state."""
     digest = hashlib.sha256(f"{feedback_seed}/{name}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Uniform on [-1, 1), in fp32 on the CPU, whatever the process's default type and device."""
+    return torch.empty(tuple(shape), dtype=torch.float32, device="cpu").uniform_(-1, 1, generator=generator)
 
 
 class Noise(nn.Module):

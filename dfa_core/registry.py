@@ -19,6 +19,8 @@ class Registration(NamedTuple):
     title: str
     colour: str
     order: int
+    standard: bool
+    like: str
 
 
 #: All that a method may need of a task.
@@ -41,12 +43,13 @@ def register(
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
-        standard: whether sweeps that name no methods have it; `bp`, `dfa` and `shallow` are.
-        like: the method whose settings a task uses where it has none for this one.
-        needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
+        name: letters, digits and underscores: what `make_method` and ``method=`` take.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.
         order: methods are listed in this order, and by name where it is the same.
+        needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
+        standard: whether sweeps that name no methods have it; `bp`, `dfa`, `shallow` and methods of a plugin are.
+        like: the method whose settings a task uses where it has none for this one.
     """
 
     def add(method: M) -> M:
@@ -57,7 +60,7 @@ def register(
             raise FeedbackError(f"method '{name}' needs {', '.join(unknown)}: choose of {', '.join(sorted(NEEDS))}")
         method.needs = method.needs | frozenset(needs)
         method.compiles = method.compiles and "replay" not in method.needs
-        _METHODS[name] = Registration(method, title or name, colour, order)
+        _METHODS[name] = Registration(method, title or name, colour, order, standard, like)
         return method
 
     return add

@@ -11,24 +11,27 @@ Its settings are the keywords of the constructor: method.scale=0.5.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from dfa_core import FeedbackMethod, register
+from dfa_core.noise import Noise
 
 
-@register("random_direction", colour="#56B4E9", order=50)
+@register("random_direction", title="random direction")
 class RandomDirection(FeedbackMethod):
     """For each sample a direction drawn anew, with the norm of the sample's error."""
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
-        self.scale = scale
+        self.scale, self.noise = scale, Noise(feedback_seed)  # its own: the network's dropout stays as it is
+
+    def advance(self) -> None:
+        self.noise.advance()
 
     def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor:
         """Shapes: activation ``(samples, features)``, error ``(samples, classes)``, signal as the activation."""
         batch_dims = self.layout.points[point].batch_dims
-        direction = torch.randn_like(activation).flatten(batch_dims)
+        direction = self.noise.normal_like(point, activation).flatten(batch_dims)
         size = error.flatten(batch_dims).norm(dim=-1, keepdim=True)
         signal = self.scale * size * direction / direction.norm(dim=-1, keepdim=True)
         return signal.reshape(activation.shape)

@@ -2,8 +2,8 @@
 
 Quality is judged as in ``benchmarks.compare``, in both directions: an improvement nobody intended may be a leaked
 label, and one that was intended deserves a new baseline. Changed settings or data make old numbers incomparable and
-fail with the fix_hint. So does a run that no longer repeats itself: same settings, same data and same seed, but another
-training loss (``benchmarks.compare.reproduction``). Speed only warns.
+fail with a line that says what to do. So does a run that no longer repeats itself: same settings, same data and same
+seed, but another training loss (``benchmarks.compare.reproduction``). Speed only warns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Charts as SVG: the same numbers give the same bytes, whatever the day and the user's matplotlib settings.
 
 Text stays text (small files, searchable), in a sans-serif font of the viewer's. Methods differ in colour and in
-dash pattern; the colours are Okabe and Ito's, told apart with any colour vision.
+dash pattern, so that they can be told apart with any colour vision; the first colours are Okabe and Ito's.
 """
 
 from __future__ import annotations

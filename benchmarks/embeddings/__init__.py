@@ -3,8 +3,9 @@
     python -m benchmarks.embeddings                                     rewrite results/figures/…/gcn_*_embedding.png
     python -m benchmarks.embeddings --tasks 'citation/*_cora' --profile quick --seed 1
 
-A run's test measures how well the classes lie apart in its hidden layer (`separation`) and keeps the vectors beside its
-record (`files`), before and after training. The command shows them side by side, as t-SNE and PCA place them.
+A run's test measures how well the classes lie apart in its hidden layer, and keeps the vectors of before and after
+training beside its record (`benchmarks.tasks.hidden_layer`). The command shows them side by side, as t-SNE and PCA
+place them.
 """
 
 from __future__ import annotations

@@ -110,6 +110,3 @@ for _quantile in ("05", "50", "95"):
     _cosine(
         f"weight_alignment_cosine_q{_quantile}", f"weight-gradient alignment, rows' {int(_quantile)}% quantile", NEITHER
     )
-_cosine("cosine_bottleneck", "cosine at the bottleneck")
-_cosine("cosine_tanh1", "cosine at the first hidden layer")
-_cosine("cosine_tanh3", "cosine at the third hidden layer")

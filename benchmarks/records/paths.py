@@ -19,11 +19,6 @@ def published(results: Path) -> Path:
     return results / _PUBLISHED
 
 
-def is_published(results: Path) -> bool:
-    """Whether a results folder is that of the published results."""
-    return results.name == _PUBLISHED
-
-
 def records(results: Path) -> Path:
     """A JSON for each run, below profile, task and method, with its history and artefacts beside it."""
     return results / "records"

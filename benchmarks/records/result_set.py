@@ -1,7 +1,6 @@
 """A results folder, read once: what tables, report, curves, comparisons and notebooks are made of.
 
-    from benchmarks.records import paths
-from benchmarks.records.result_set import ResultSet
+    from benchmarks.records.result_set import ResultSet
 
     results = ResultSet.load("results")
     results.frame      # pandas, a row per run and metric

@@ -9,7 +9,7 @@ from benchmarks.records.record import Record
 
 
 class Timing(NamedTuple):
-    """One run's."""
+    """The time of one run's steps, and what it depends on."""
 
     step_seconds: float  # mean over the run, training alone
     hardware: str  # in words
@@ -21,7 +21,7 @@ def timing_of(record: Record) -> Timing | None:
     steps = record.budget.get("steps")
     if not steps:
         return None
-    return Timing(record.train_seconds / steps, hardware_in_words(record.hardware), str(record.code.get("commit", "")))
+    return Timing(record.train_seconds / steps, hardware_in_words(record.hardware), record.code.get("commit") or "")
 
 
 def hardware_in_words(hardware: Mapping[str, object]) -> str:

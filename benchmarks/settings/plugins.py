@@ -8,13 +8,15 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from omegaconf import MISSING
 
-from benchmarks.catalogue.methods import MethodEntry, add_method
+from benchmarks.catalogue.methods import MethodEntry, add_method, known_methods
+from benchmarks.terminal.errors import nearest
 from benchmarks.terminal.names import problem_of_name
 
 _loaded: set[str] = set()
@@ -44,14 +46,22 @@ def load(specification: str) -> None:
     if not new:
         raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
     for name in new:
-        if wrong := problem_of_name("method", name):
+        if wrong := problem_of_name("method", name) or _problem_of_like(registration(name).like, new):
             raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
     code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
     for name in new:
         settings = {**_keywords(dfa_core.method_class(name)), "code": code}
-        method, title, colour, order = registration(name)
-        add_method(MethodEntry(name, settings, title, colour, order, tuple(sorted(method.needs))))
+        found = registration(name)
+        needs = tuple(sorted(found.method.needs))
+        add_method(
+            MethodEntry(name, settings, found.title, found.colour, found.order, needs, found.standard, found.like)
+        )
     _loaded.add(key)
+
+
+def _problem_of_like(like: str, new: Sequence[str]) -> str | None:
+    known = [*known_methods(), *new]
+    return None if like in known else f"like={like!r}: no such method; did you mean {nearest(like, known)}?"
 
 
 def _import(specification: str) -> ModuleType:

@@ -27,7 +27,7 @@ _BYTES_OF_MODULE = 2_000
 
 def problem(config: DictConfig) -> str | None:
     """The first thing wrong with the values of a resolved configuration, in one line; ``None`` if all is well."""
-    checks = (_value_problem, _limit_problem, _fit_problem, _compile_problem, _budget_problem, _thread_problem,
+    checks = (_value_problem, _limit_problem, _fit_problem, _compile_problem, _training_problem, _thread_problem,
               _size_problem, _logger_problem)  # fmt: skip
     return next(filter(None, (check(config) for check in checks)), None)
 
@@ -90,10 +90,12 @@ def _compile_problem(config: DictConfig) -> str | None:
     return None
 
 
-def _budget_problem(config: DictConfig) -> str | None:
+def _training_problem(config: DictConfig) -> str | None:
     task, optim = config.task, config.task.optim
     if (task.epochs is None) == (task.steps is None):
         return "set exactly one of task.epochs and task.steps, the other to null"
+    if optim.momentum and optim.kind != "sgd":
+        return f"task.optim.momentum={optim.momentum}: is of sgd; give task.optim.kind=sgd, or betas of adam"
     if optim.schedule in ("exponential", "noam") and optim.schedule_steps < 1:
         return f"task.optim.schedule={optim.schedule}: needs task.optim.schedule_steps, 1 or more"
     if optim.schedule == "plateau" and optim.schedule_factor >= 1:
@@ -117,8 +119,8 @@ def _size_problem(config: DictConfig) -> str | None:
     except ValueError as error:  # of `ModelConfig`
         return str(error)
     model = task.model
-    needed = _BYTES_OF_PARAMETER * model.least_parameters() + _BYTES_OF_MODULE * model.least_modules()
-    needed += _BYTES_OF_NUMBER * task.least_activations()
+    needed = _BYTES_OF_PARAMETER * model.min_parameters() + _BYTES_OF_MODULE * model.min_modules()
+    needed += _BYTES_OF_NUMBER * task.min_activations()
     if needed > (there := capacity.memory()):
         sizes = ", ".join(f"{key}={value}" for key, value in vars(model).items() if is_count(value))
         return f"task.model ({sizes}): needs {needed / 2**30:,.0f} GB at least; this machine has {there / 2**30:,.0f}"

@@ -98,7 +98,7 @@ class TaskConfig:
     cost: float = limited(POSITIVE, 1.0)  # relative length of a run, for planning only
     published: Any = "${published:}"  # the paper's numbers: metric, method, value; no setting, only shown
 
-    def least_activations(self) -> int:
+    def min_activations(self) -> int:
         """How many numbers a training step holds at once at least, whatever the data."""
         return 0
 
@@ -111,11 +111,11 @@ def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
 class ModelConfig:
     """Base of the networks' settings: every whole number among them is a size, 1 or more where it has no limit."""
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         """A number of parameters that the network has at least, from its sizes alone: absurd ones are refused."""
         return 0
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         """A number of layers that the network has at least."""
         return 1
 

@@ -69,8 +69,16 @@ def _chosen(choices: DictConfig, key: str, what: str, fallback: str | None) -> A
 
 def by_method(choices: DictConfig, *, _root_: DictConfig) -> Any:
     """The entry for the run's method; one without settings of its own takes those of the method that it is like."""
-    method = known_methods().get(_root_.method.name, MethodEntry(""))
-    return _chosen(choices, _root_.method.name, "method", method.like if method.like in choices else "dfa")
+    return _chosen(choices, _root_.method.name, "method", _method_with_settings(_root_.method.name, choices))
+
+
+def _method_with_settings(name: str, choices: DictConfig) -> str:
+    """The method itself, or the one that it is like, or the one that this one is like, … whichever has an entry."""
+    known, seen = known_methods(), set[str]()
+    while name not in choices and name not in seen:
+        seen.add(name)
+        name = known.get(name, MethodEntry(name)).like
+    return name
 
 
 def by_profile(choices: DictConfig, *, _root_: DictConfig) -> Any:

@@ -6,11 +6,11 @@ is 1 for a method as good as backprop and 0 for one that gains nothing from trai
 differences are means over the seeds that all three have; the bootstrap draws seeds, and a seed brings its three
 runs, because methods of one seed share initial weights, data order and split.
 
-The gap exists where bp is clearly better than shallow: by the metric's ``effect`` at least, and by Student's t
+The gap exists where bp is clearly better than shallow: by the metric's ``min_effect`` at least, and by Student's t
 interval over the paired seeds, whose lower end must be above 0. That is the condition under which a ratio of means
 has a bounded confidence set at all (E. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16,
 1954), and for two or three seeds it is stricter than the bootstrap. Elsewhere there is a reason and no number.
-A single seed has no interval; then only the ``effect`` is asked for.
+A single seed has no interval; then only the ``min_effect`` is asked for.
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ def _runs(profile: str) -> Iterator[Selection]:
 
 
 def _computations(profile: str) -> Sequence[Computation]:
+    """The grids of arXiv:2011.12428: its printed runs have 16 inputs, its released jobs 9; `structure` here has 10."""
     size = _SIZES[profile]
     grid = [list(pair) for pair in size.grid]
     linear = {"grid": grid, "dims": 16, "width": 100, "layers": 3, "lr": 1e-4, "epochs": size.linear_epochs,

@@ -7,16 +7,16 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.catalogue.methods import known_methods, shipped_methods
+from benchmarks.catalogue.methods import entry_behind, known_methods, shipped_methods
 from benchmarks.records import paths
 from benchmarks.records.packs import pack
-from benchmarks.records.record import iterate_records
+from benchmarks.records.record import Record, iterate_records
 from benchmarks.settings.compose import load_plugins
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.submit.check import SEEDS, check_file, problems_of, rerun, unknown_methods
+from benchmarks.submit.check import SEEDS, check_file, is_of_this_checkout, problems_of, rerun, unknown_methods
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.errors import UsageError
@@ -60,9 +60,16 @@ def _make(chosen: argparse.Namespace) -> int:
             sys.stderr.write(f"benchmarks.{command[0]} ended with {status}; nothing was packed\n")
             return 1
     file = chosen.results / f"{own[0]}.jsonl.gz"
-    count = pack(iterate_records(paths.records(chosen.results)), file)
+    count = pack(submitted(chosen.results, own), file)
     sys.stdout.write(f"{file}: {count} records\n")
     return _reported(file, problems_of(file)[1])
+
+
+def submitted(results: Path, own: Sequence[str]) -> Iterator[Record]:
+    """The records of the methods ``own`` and of those that they are compared with, without earlier versions'."""
+    for record in iterate_records(paths.records(results)):
+        if entry_behind(record.method).name in (REFERENCE, CONTROL, *own) and is_of_this_checkout(record):
+            yield record
 
 
 def _check(chosen: argparse.Namespace) -> int:

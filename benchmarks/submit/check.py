@@ -60,6 +60,11 @@ def _altered(records: Sequence[Record]) -> Iterator[str]:
             yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
 
 
+def is_of_this_checkout(record: Record) -> bool:
+    """Whether the same run would have the same settings here: an edited plugin's would not."""
+    return _planned_hash(record) == record.config_hash
+
+
 def own_hash(record: Record) -> str | None:
     """The hash of the settings that a record holds; None where they are no settings of a run."""
     try:

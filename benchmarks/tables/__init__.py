@@ -22,12 +22,11 @@ from benchmarks.records.record import iterate_records, write_atomically
 from benchmarks.tables.build import text_of
 from benchmarks.tables.cost import NAME as COST
 from benchmarks.tables.data_source import SOURCES, suffix_of
-from benchmarks.tables.files import VARIANTS, all_results, index, variants_csv
+from benchmarks.tables.files import VARIANTS, all_results, index, paper_beside, variants_csv
 from benchmarks.tables.gap import NAME as GAP
 from benchmarks.tables.headline import NAME as HEADLINE
 from benchmarks.tables.matrix import COLUMNS, methods_rows
 from benchmarks.tables.matrix import NAME as MATRIX
-from benchmarks.tables.reference import beside
 from benchmarks.tables.table import Table
 from benchmarks.tables.table_set import TableSet
 from benchmarks.tables.text import comma_separated, latex, markdown
@@ -97,7 +96,7 @@ def row_for(cells: Iterable[ResultCell], task: str) -> str:
 
 
 def _method_text(cell: ResultCell, metric: Metric) -> str:
-    paper = beside(cell)
+    paper = paper_beside(cell)
     return f"{cell.key.method} {text_of(cell, cell.n)}" + (f" (paper {metric.format(paper.value)})" if paper else "")
 
 

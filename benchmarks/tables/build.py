@@ -1,38 +1,21 @@
-"""From cells to a table: which rows and columns it has, and what stands in each place."""
+"""From cells to a table: what stands in each place of its grid."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.catalogue.domain import TableSpec
-from benchmarks.catalogue.methods import method_order
 from benchmarks.catalogue.names import title
-from benchmarks.catalogue.reference import Key, published
 from benchmarks.catalogue.tables import is_quoted, lacks_method
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell, Slice
 from benchmarks.tables.data_source import REAL, suffix_of
+from benchmarks.tables.grid import Grid, grid_of, with_published
 from benchmarks.tables.places import Measure, TableCell, places_of
-from benchmarks.tables.scenes import scenes_of
 from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table, TableKind, labels
 
 _LABELS = ("dataset", "architecture")
-
-
-class Grid(NamedTuple):
-    """A table before it becomes text: rows are (dataset, architecture)."""
-
-    rows: list[tuple[str, str]]
-    measures: list[Measure]
-    places: dict[tuple[tuple[str, str], Measure], TableCell]
-    published: frozenset[str]  # metrics that the paper's numbers stand beside
-
-    @property
-    def compared(self) -> set[Measure]:
-        """Measures that published runs stand beside, in some row."""
-        return {measure for (_, measure), place in self.places.items() if place.published}
 
 
 def build(spec: TableSpec, part: Slice, theirs: Slice | None = None) -> Table | None:
@@ -43,9 +26,10 @@ def build(spec: TableSpec, part: Slice, theirs: Slice | None = None) -> Table | 
     chosen = [cell for cell in part.cells if _belongs(spec, cell)]
     if not chosen:
         return None
-    grid = _grid(spec, chosen, real=part.source == REAL)
+    grid = grid_of(spec, chosen, real=part.source == REAL)
     if theirs is not None:
-        grid = _beside(grid, places_of(spec, [cell for cell in theirs.cells if _belongs(spec, cell)], real=False))
+        belonging = [cell for cell in theirs.cells if _belongs(spec, cell)]
+        grid = with_published(grid, places_of(spec, belonging, real=False))
     ours = [place.cell for place in grid.places.values() if place.cell]
     seeds = usual_n(ours)
     return Table(
@@ -91,48 +75,6 @@ def _number_columns(grid: Grid) -> Iterator[Column]:
 def _belongs(spec: TableSpec, cell: ResultCell) -> bool:
     key = cell.key
     return cell.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method) and not key.variant
-
-
-def _grid(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
-    """Rows and columns: the paper's in its order, then everything else that was run."""
-    wanted = [key for key in published() if _in_paper(spec, key)]
-    places = places_of(spec, cells, real)
-    datasets = list(dict.fromkeys([key.dataset for key in wanted] + sorted(row[0] for row, _ in places)))
-    names = list(dict.fromkeys([key.architecture for key in wanted] + sorted(row[1] for row, _ in places)))
-    run = {row for row, _ in places}
-    # Stand-in tables show the datasets that were run; tables of real data show all that could be.
-    paper_rows = {
-        (key.dataset, key.architecture)
-        for key in wanted
-        if real or (key.dataset in {dataset for dataset, _ in run} and not is_quoted(key.architecture))
-    }
-    rows = sorted(run | paper_rows, key=lambda row: (datasets.index(row[0]), names.index(row[1])))
-    methods = {key.method for key in wanted} | {measure.method for _, measure in places}
-    in_paper = {key.metric for key in wanted}
-    shown = [name for name in spec.metrics if name in in_paper | {measure.metric for _, measure in places}]
-    measures = [Measure(metric, method) for metric in shown for method in sorted(methods, key=method_order)]
-    papers = {((key.dataset, key.architecture), Measure(key.metric, key.method)): published()[key] for key in wanted}
-    full = {
-        (row, measure): places.get((row, measure), TableCell(None, papers.get((row, measure)) if real else None))
-        for row in rows
-        for measure in measures
-    }
-    return Grid(rows, measures, full, frozenset(in_paper if real else ()))
-
-
-def _beside(grid: Grid, theirs: Mapping[tuple[tuple[str, str], Measure], TableCell]) -> Grid:
-    """The grid with the published cell at each place whose runs read the same data."""
-    places = dict(grid.places)
-    for where, place in grid.places.items():
-        other = theirs.get(where)
-        if place.cell and other and other.cell and other.cell.fingerprint == place.cell.fingerprint:
-            places[where] = place._replace(published=other.cell)
-    return grid._replace(places=places)
-
-
-def _in_paper(spec: TableSpec, key: Key) -> bool:
-    in_table = key.domain == spec.domain and key.metric in spec.metrics and spec.takes(key.method)
-    return in_table and ("/" in key.dataset) == (spec.scenes == "each" and bool(scenes_of(key.dataset)))
 
 
 def usual_n(cells: Sequence[ResultCell]) -> int:

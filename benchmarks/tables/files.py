@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from benchmarks.catalogue.names import network, title
+from benchmarks.catalogue.reference import Key, Published, published
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell, Slice, Stale
 from benchmarks.tables.build import exact, text_of
 from benchmarks.tables.data_source import suffix_of
-from benchmarks.tables.reference import beside
 from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table, TableKind, labels
 from benchmarks.tables.text import comma_separated, subtitle_markdown
 
@@ -40,12 +40,20 @@ def variants_csv(cells: Iterable[ResultCell]) -> str:
     return comma_separated([*COLUMNS, "variant"], rows)
 
 
+def paper_beside(cell: ResultCell) -> Published | None:
+    """The paper's number that may stand beside ``cell``: none but for real data and the settings as shipped."""
+    if cell.key.data_source != "real" or cell.key.variant:
+        return None
+    key = Key(cell.domain, cell.architecture, cell.dataset, cell.key.method, cell.key.metric)
+    return published().get(key)
+
+
 def _ordered(cells: Iterable[ResultCell]) -> list[ResultCell]:
     return sorted(cells, key=lambda cell: (cell.key.profile, cell.domain, *cell.key[1:]))
 
 
 def _tidy(cell: ResultCell) -> list[str]:
-    paper = beside(cell)
+    paper = paper_beside(cell)
     return [
         cell.domain,
         cell.key.task,

@@ -96,6 +96,8 @@ def headline_table(picks: Sequence[Pick]) -> Table | None:
         return None
     shown = [SHOWN[name] for name in _SHOWN]
     notes = [f"{pick.name} ({pick.row.comparison.method}; {pick.data}): {pick.reason}" for pick in picks if pick.reason]
+    papers = [(pick.name, text) for pick in picks for text in dict.fromkeys(pick.row.paper_notes)]
+    notes += [f"{name}: the paper's number: {text}" for name, text in papers]
     return Table(
         kind=TableKind.HEADLINE,
         name=NAME,

@@ -68,13 +68,13 @@ class Task(ABC):
         """Files to keep beside the record, by name: pictures, samples, weights. Called once, after `test`."""
         return {}
 
-    def alignment_loss(self) -> Tensor:
-        """The loss on which alignment is measured; by default that of the first batch."""
-        return self.loss(next(iter(self.batches(0))))
+    def alignment_batch(self) -> Any:
+        """What `loss` and `supervision` get where alignment is measured: the first batch by default."""
+        return next(iter(self.batches(0)))
 
-    def alignment_supervision(self) -> Supervision:
-        """The supervision that belongs to `alignment_loss`."""
-        return self.supervision(next(iter(self.batches(0))))
+    def alignment_loss(self, batch: Any) -> Tensor:
+        """The loss of that batch, with gradients that can be compared with one another."""
+        return self.loss(batch)
 
     def prepare(self, method: Method) -> None:  # noqa: B027  most tasks have nothing to do
         """Called once before training, with the method that will train the model: for initial values that follow it."""

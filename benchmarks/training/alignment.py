@@ -104,7 +104,7 @@ def _weights(found: WeightAlignment) -> WeightsSummary:
 
 
 def _metrics(measured: Alignment) -> dict[str, float]:
-    """The deepest point's, in double precision."""
+    """The cosines of the deepest point, in double precision."""
     found = _moments(ALIGNMENT, measured.deepest) if measured.points else {}
     weights = measured.weights.get(measured.deepest_point)
     if weights is not None and math.isfinite(weights.cosine):
@@ -121,9 +121,9 @@ def _moments(level: str, cosines: Tensor) -> dict[str, float]:
 def measured_alignment(task: Task, method: Method) -> Alignment:
     with undisturbed(task):
         task.model.train()
-        return measure_alignment(
-            method, task.alignment_loss, task.alignment_supervision() if method.needs - {"replay"} else None
-        )
+        batch = task.alignment_batch()
+        supervision = task.supervision(batch) if method.needs - {"replay"} else None
+        return measure_alignment(method, lambda: task.alignment_loss(batch), supervision)
 
 
 @contextlib.contextmanager

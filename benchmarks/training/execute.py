@@ -58,7 +58,7 @@ def execute(
     try:
         task, method = build(run, device)
     except UnsuitableError as error:
-        return _skipped(record, one_line(error), run, processes)
+        return _skipped(record, str(error), run, processes)
     processes.check(task, method, config.hardware)
     processes.draw_apart(config.seed + 1, 0)
     if task.about_data:

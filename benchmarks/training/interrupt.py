@@ -45,5 +45,5 @@ class StopSignal:
 
     @property
     def exit_code(self) -> int:
-        """That of a process which the signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+        """The exit code of a process that the signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + (self.number or signal.SIGINT)

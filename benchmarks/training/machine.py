@@ -38,11 +38,9 @@ def hardware(device: str = "cuda") -> dict[str, str | int]:
 
 @cache
 def code() -> Code:
-    """The commit of the working tree, and whether anything but results differs from it."""
-    commit = _git("rev-parse", "HEAD")
-    if commit is None:
-        return {"commit": "unknown", "dirty": False}
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", ".", ":!results"))}
+    """The working tree's commit, and whether anything but results differs from it; None where git does not tell."""
+    changes = _git("status", "--porcelain", "--", ".", ":!results")
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
 
 
 @cache

@@ -49,10 +49,6 @@ def build_optimizer(task: Task, method: Method, config: OptimConfig) -> torch.op
     groups += method.parameter_groups()
     if config.kind == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
-    if config.momentum:
-        raise ValueError(
-            f"task.optim.momentum={config.momentum}: is of sgd; give task.optim.kind=sgd, or betas of adam"
-        )
     if config.kind != "adam":
         raise ValueError(f"task.optim.kind='{config.kind}': choose adam or sgd")
     # Fused: one pass over each parameter in place of a dozen, three to four times as fast on a CPU (docs/speed.md).

@@ -59,7 +59,7 @@ class WandbLogger:
         self._connection.close(ok=record is not None)
 
     def _wandb_id(self, record: Record, continued: bool) -> str:
-        """That of the run which left the checkpoint, else a new one: a repeated run must not mix with the former."""
+        """The id of the run that left the checkpoint, else a new one: a repeated run must not mix with the former."""
         if not continued or not self._identity.exists():
             write_atomically(self._identity, f"{record.config_hash}-seed{record.seed}-{secrets.token_hex(4)}")
         return self._identity.read_text()

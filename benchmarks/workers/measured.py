@@ -91,7 +91,7 @@ def _measurements(records: Iterable[Record]) -> dict[tuple[str, str, str], Measu
 
 
 def _median(found: list[Measurement]) -> Measurement:
-    """That of the largest budget: settings that are shipped no more may have had another."""
+    """The measurement with the largest budget; earlier settings may have had another."""
     budget = max(each.budget for each in found)
     return Measurement(median(each.seconds for each in found if each.budget == budget), budget)
 

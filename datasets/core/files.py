@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from datasets.core.errors import DataError
 
@@ -20,6 +21,12 @@ def is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False
+
+
+def flush(stream: IO[bytes]) -> None:
+    """To the disk: what a folder promises once it has its name must survive a power failure, too."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def obstacle(path: Path) -> str | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from datasets.core.content import Content, read_content
 from datasets.core.errors import DataError
 from datasets.core.files import is_file, obstacle, reading
-from datasets.core.files import read_file as read_file
 
 _CHUNK = 1 << 20  # bytes hashed at a time, so that memory stays flat whatever the file
 _READABLE = "check that it is a file that you may read"

@@ -56,7 +56,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The dataset's."""
+        """The dataset's name."""
         return self.dataset.name
 
 

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from datasets.core.errors import DataError
+from datasets.core.files import flush
 from datasets.core.manifest import sampled_digest
 from datasets.criteo.format import FIELD_NAMES, FIELDS
 from datasets.criteo.text import Block, TextFile, parse, read_blocks
@@ -87,14 +88,14 @@ def preprocess(file: TextFile, folder: Path, settings: Preprocessing, about: dic
         _encode(stream, start, gathered)
         stream.seek(0)
         _write_header(stream, len(labels))
-        _flush(stream)
+        flush(stream)
     with (folder / LABELS).open("wb") as stream:
         np.save(stream, labels)
-        _flush(stream)
+        flush(stream)
     with (folder / ABOUT).open("wb") as stream:
         digests = {name: sampled_digest(folder / name, "keep others from writing there") for name in (ROWS, LABELS)}
         stream.write(_about(settings, gathered, labels, about | {"digests": digests}))
-        _flush(stream)
+        flush(stream)
 
 
 def _gather(file: TextFile, settings: Preprocessing, stream: BinaryIO) -> _Gathered:
@@ -195,9 +196,3 @@ def _about(settings: Preprocessing, gathered: _Gathered, labels: np.ndarray, abo
         "field_sizes": sizes,
     }
     return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def _flush(stream: BinaryIO) -> None:
-    """To the disk: what the renamed folder promises must survive a power failure, too."""
-    stream.flush()
-    os.fsync(stream.fileno())

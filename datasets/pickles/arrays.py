@@ -1,6 +1,6 @@
 """Reading pickles of arrays, sparse matrices and adjacency lists without running anything they name.
 
-Published files are read only once they agree with their checksum. What is left to read here without one is little: the
+A published file is read only after its checksum has been verified. What is left to read here without one is little: the
 stand-ins, and files that somebody wrote in their place. So the list of what is admitted is short: three kinds of
 content, the few names that they need (`_ADMITTED`), and the instructions for these (`pickles.program`). The
 arrays are built here, once the program has ended, from checked shapes, types and lengths: neither numpy nor scipy ever

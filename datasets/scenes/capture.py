@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.core.files import is_file
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.frames import Frame, Transforms, read_transforms, shown
-from datasets.scenes.images import ImageFormat, inspect_images, is_file
+from datasets.scenes.images import ImageFormat, inspect_images
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.poses import focus_point
 from datasets.scenes.types import SceneOptions

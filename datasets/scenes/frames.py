@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from datasets.core.errors import DataError
-from datasets.core.files import read_file
-from datasets.scenes.images import SUFFIXES, check_inside, is_file
+from datasets.core.files import is_file, read_file
+from datasets.scenes.images import SUFFIXES, check_inside
 from datasets.scenes.plan import Shots
 from datasets.scenes.poses import LEAST, MOST, RIGID, focus_of, rigid_fault
 

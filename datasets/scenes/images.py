@@ -112,14 +112,6 @@ def check_inside(path: Path, folder: Path, fix_hint: str) -> None:
         )
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there; one that cannot be looked at is none."""
-    try:
-        return path.is_file()
-    except OSError:  # in a folder that may not be entered, for example
-        return False
-
-
 def _check_orientation(path: Path, header: _Header, stated: tuple[float, float] | None) -> None:
     """Pixels are taken as stored, since poses are estimated on those. Is it certain that these were?
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.core.errors import DataError
-from datasets.core.files import read_file
+from datasets.core.files import is_file, read_file
 from datasets.core.manifest import Manifest, RemoteFile
-from datasets.scenes.images import SUFFIXES, is_file
+from datasets.scenes.images import SUFFIXES
 
 if TYPE_CHECKING:
     from datasets.scenes.plan import ScenePlan

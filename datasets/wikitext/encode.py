@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets.core.files import read_json, reading
+from datasets.core.files import flush, read_json, reading
 from datasets.wikitext.corpus import WikiText
 from datasets.wikitext.format import LINE_END, SPLITS
 from datasets.wikitext.text import TextFile, read_words
@@ -114,7 +113,7 @@ def _encode_split(
             stream.write(b"".join(map(ids_by_word.__getitem__, words)))
             n_words += len(words) - (0 if LINE_END in tokenizer.special else words.count(LINE_END))
         n_tokens = stream.tell() // dtype.itemsize
-        _flush(stream)
+        flush(stream)
     log.info("%s: %d words are %d tokens", text.path, n_words, n_tokens)
     return n_tokens, n_words
 
@@ -139,10 +138,4 @@ def _digest_of(content: dict[str, Any]) -> str:
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as stream:
         stream.write(content)
-        _flush(stream)
-
-
-def _flush(stream: Any) -> None:
-    """To the disk: what the renamed folder promises must survive a power failure, too."""
-    stream.flush()
-    os.fsync(stream.fileno())
+        flush(stream)

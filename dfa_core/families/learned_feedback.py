@@ -16,6 +16,8 @@ from dfa_core.layout import module_key
 class LearnedFeedback(FeedbackMethod):
     """Base: the signal at h_i is B_iᵀ e, and the matrices B_i ``(error, width)`` get gradients of their own.
 
+    B_i follows a map from the point to the error, a readout or a Jacobian; `dfa`'s B_i is what the transpose is here.
+
     Args:
         model, feedback_seed: see :class:`~dfa_core.Method`.
         initial: the matrices at the start: "zero", or a distribution as of `dfa` (``shared_uniform``, …).

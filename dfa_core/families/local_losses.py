@@ -15,9 +15,14 @@ from dfa_core.supervision import Classes, Supervision
 
 #: Decoders by name, from (width of the point, width of the error).
 DECODERS: dict[str, Callable[[int, int], nn.Module]] = {
-    "linear": lambda width, error: nn.Linear(width, error),
-    "mlp": lambda width, error: nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, error)),
+    "linear": lambda width, error: _linear(width, error),
+    "mlp": lambda width, error: nn.Sequential(_linear(width, width), nn.ReLU(), _linear(width, error)),
 }
+
+
+def _linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """The same initial values whatever the process's default type and device."""
+    return nn.Linear(inputs, outputs, bias=bias, dtype=torch.float32, device="cpu")
 
 
 class LocalLosses(nn.Module):
@@ -48,7 +53,7 @@ class LocalLosses(nn.Module):
                 torch.default_generator.manual_seed(seeded_generator(feedback_seed, name).initial_seed())
                 self.decoders[module_key(name)] = DECODERS[decoder](point.width, error)
                 if similarity:
-                    self.maps[module_key(name)] = nn.Linear(point.width, projection, bias=False)
+                    self.maps[module_key(name)] = _linear(point.width, projection, bias=False)
 
     @torch.enable_grad()
     def gradient(self, point: str, activation: Tensor, supervision: Supervision, learn: bool) -> Tensor:

@@ -158,6 +158,10 @@ def _is_compiled(module: nn.Module) -> bool:
 
 
 def sample_count(error: Tensor, batch_dims: int) -> Tensor:
-    """The number of samples that have an error, at least 1, as a tensor: a mean loss is a sum of so many parts."""
+    """The number of samples that have an error, at least 1, as a tensor: a mean loss is a sum of so many parts.
+
+    A sample is what the tap's ``batch_dims`` count: of a radiance field a point on a ray, though the loss is a mean
+    over rays. A sample whose error is 0 to the last bit, as that of one without label is, does not count.
+    """
     rows = error.reshape(*error.shape[:batch_dims], -1)
     return rows.count_nonzero(dim=-1).count_nonzero().clamp(min=1)

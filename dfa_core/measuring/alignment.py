@@ -44,7 +44,8 @@ class WeightAlignment:
         g_sent = (∂h/∂θ)ᵀ δ        g_true = (∂h/∂θ)ᵀ dL/dh
 
     are what θ learns from through this point. Of a parameter that is also used elsewhere (a tied embedding) only
-    this part counts; `Alignment.parameters` has the whole.
+    this part counts; `Alignment.parameters` has the whole. Methods without cuts send no δ: there, the whole gradients
+    of the same parameters are compared.
 
     Attributes:
         cosine: of g_sent and g_true, the parameters' entries all in one vector.
@@ -193,7 +194,8 @@ def _at_points(
             if signal is not None and visit.leaf in true:
                 width = method.layout.points[name].width
                 cosines.setdefault(name, []).append(row_cosines(true[visit.leaf], signal, width))
-                statistics.setdefault(name, point_statistics(visit.leaf, true[visit.leaf], signal, width))
+                if name not in statistics:
+                    statistics[name] = point_statistics(visit.leaf, true[visit.leaf], signal, width)
     return {name: torch.cat(parts) for name, parts in cosines.items()}, statistics
 
 

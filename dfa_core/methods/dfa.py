@@ -112,6 +112,8 @@ class DFA(ErrorFeedback):
             raise FeedbackError(f"unknown error '{error}': choose one of {', '.join(ERRORS)}")
         if noise < 0 or bits == 1 or not 0 <= bits <= _MOST_BITS:
             raise FeedbackError(f"noise={noise}, bits={bits}: noise must be 0 or more, bits 0 or 2 to {_MOST_BITS}")
+        if not 0 <= threshold < 1:  # at 1 nothing would be sent
+            raise FeedbackError(f"threshold={threshold}: must be 0 or more, and below 1")
         self.error, self.threshold, self.center = error, threshold, center
         self.noise, self.bits = noise, bits
         if noise:
@@ -134,7 +136,7 @@ class DFA(ErrorFeedback):
             self.to(parameter.device)
 
     def matrix(self, point: str) -> Tensor:
-        """B_i of a feedback point as a view ``(error, width)``."""
+        """B_iᵀ of a feedback point as a view ``(error, width)``."""
         return self._matrices(self.layout.tap_of[point]).matrix(point)
 
     def signals(self, forward_pass: Pass) -> Signals:

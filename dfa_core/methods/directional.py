@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.learned_feedback import LearnedFeedback
 from dfa_core.families.perturbation import output_changes, visits
 from dfa_core.information import Information
@@ -101,6 +101,7 @@ class Directional(LearnedFeedback):
             raise FeedbackError(f"unknown target '{target}': choose one of {', '.join(TARGETS)}")
         if target == "cosine" and initial == "zero":
             raise FeedbackError("target=cosine keeps the matrices' size, which must not be 0: choose another initial")
+        check_positive("epsilon", epsilon)
         self.target, self.epsilon = target, epsilon
         self.noise = Noise(feedback_seed)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.information import Information
-from dfa_core.noise import seeded_generator
+from dfa_core.noise import seeded_generator, uniform
 from dfa_core.registry import register
 from dfa_core.supervision import Classes
 
@@ -47,11 +47,11 @@ class DirectRandomTargetProjection(FeedbackMethod):
         self._matrices: dict[tuple[str, int, torch.device], Tensor] = {}
 
     def matrix(self, point: str, classes: int, device: torch.device | str = "cpu") -> Tensor:
-        """B_i transposed, ``(classes, width)``."""
+        """B_iᵀ, ``(classes, width)``."""
         key = (point, classes, torch.device(device))
         if key not in self._matrices:
             width = self.layout.points[point].width
-            drawn = torch.empty(classes, width).uniform_(-1, 1, generator=seeded_generator(self.feedback_seed, point))
+            drawn = uniform((classes, width), seeded_generator(self.feedback_seed, point))
             self._matrices[key] = (drawn * self.scale / width**0.5).to(device)
         return self._matrices[key]
 
@@ -64,7 +64,7 @@ class DirectRandomTargetProjection(FeedbackMethod):
             )
         labelled = classes.indices >= 0
         rows = self.matrix(point, classes.number, activation.device)[classes.indices.clamp(min=0)]
-        rows = rows * (labelled.unsqueeze(-1) / labelled.sum().clamp(min=1))
+        rows = rows * (labelled.unsqueeze(-1) / labelled.sum().clamp(min=1)).to(rows.dtype)
         return rows.reshape(activation.shape).to(activation.dtype)
 
     def _classes(self, tap: str) -> Classes:

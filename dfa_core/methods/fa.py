@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from dfa_core.errors import FeedbackError
 from dfa_core.families.weight_transport import WeightTransport
 from dfa_core.information import Information
 from dfa_core.layout import module_key
-from dfa_core.noise import seeded_generator
+from dfa_core.noise import seeded_generator, uniform
 from dfa_core.registry import register
 
 
@@ -39,7 +40,7 @@ class RandomWeights(WeightTransport):
         if drawn is None or drawn.device != weight.device or drawn.dtype != weight.dtype:
             bound = 3**0.5 * self.size(name)
             generator = seeded_generator(self.feedback_seed, name)
-            drawn = torch.empty(weight.shape, dtype=torch.float32, device="cpu").uniform_(-1, 1, generator=generator)
+            drawn = uniform(weight.shape, generator)
             self._drawn[name] = drawn = (bound * drawn).to(weight)
         return drawn
 
@@ -75,7 +76,7 @@ class FeedbackAlignment(RandomWeights):
         super().__init__(model, feedback_seed=feedback_seed)
         self.alignment = alignment
         if not 0 <= alignment <= 1:
-            raise ValueError(f"alignment={alignment}: must lie between 0 and 1")
+            raise FeedbackError(f"alignment={alignment}: must lie between 0 and 1")
         initial = {module_key(n): p.detach().clone() for n, p in self.weights().items()} if alignment else {}
         self.initial = nn.ParameterDict({k: nn.Parameter(w, requires_grad=False) for k, w in initial.items()})
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.local_losses import LocalLosses
 from dfa_core.families.perturbation import output_changes, visits
@@ -56,6 +56,7 @@ class ForwardGradient(FeedbackMethod):
         super().__init__(model, feedback_seed=feedback_seed)
         if guess not in GUESSES:
             raise FeedbackError(f"unknown guess '{guess}': choose one of {', '.join(GUESSES)}")
+        check_positive("epsilon", epsilon)
         self.guess, self.epsilon = guess, epsilon
         self.noise = Noise(feedback_seed)
         self.losses = LocalLosses(self.layout, feedback_seed) if guess == "local" else None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.local_losses import LocalLosses
 from dfa_core.information import Information
@@ -78,6 +78,8 @@ class Local(FeedbackMethod):
         eager: bool = True,
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        if decoder_lr is not None:
+            check_positive("decoder_lr", decoder_lr)
         if spread():
             raise FeedbackError("local losses have decoders, which nothing keeps equal between processes")
         self.recorder = _EagerRecorder(self.layout.tap_of)
@@ -104,7 +106,7 @@ class Local(FeedbackMethod):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
-        return [{**group, **({"lr": self.decoder_lr} if self.decoder_lr else {})} for group in groups]
+        return groups if self.decoder_lr is None else [{**group, "lr": self.decoder_lr} for group in groups]
 
     def _finish(self, point: str, activation: Tensor) -> None:
         if torch._C._current_graph_task_id() != -1:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import check_positive
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.information import Information
 from dfa_core.method import Method
@@ -23,8 +23,8 @@ class MeZO(Method):
 
         g = (L(θ + ε z) − L(θ − ε z)) / (2 ε) · z        z ~ N(0, I) over all trainable parameters
 
-    No graph is made: a step has the memory of inference and one gradient. Both passes see the same dropout masks and
-    samples. The noise is drawn anew from its seed wherever it is needed, and never kept.
+    No graph is made: a step has the memory of inference, one gradient and a copy of the weights. Both passes see the
+    same dropout masks and samples. The noise is drawn anew from its seed wherever it is needed, and never kept.
 
     Args:
         model, feedback_seed: see :class:`~dfa_core.Method`.
@@ -41,14 +41,13 @@ class MeZO(Method):
         time="after the second forward pass, all at once",
         passes="2 forward",
         products="2 F",
-        memory="none: that of inference",
+        memory="that of inference, and a copy of the weights",
     )
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, epsilon: float = 1e-3) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         check_replayable(model, type(self).__name__)
-        if epsilon <= 0:
-            raise FeedbackError(f"epsilon={epsilon}: must be more than 0")
+        check_positive("epsilon", epsilon)
         self.epsilon = epsilon
         self.noise = Noise(feedback_seed)
 

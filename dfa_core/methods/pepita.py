@@ -12,7 +12,7 @@ from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.perturbation import visits
 from dfa_core.families.replay import ChangingRecorder, sample_count
 from dfa_core.information import Information
-from dfa_core.noise import seeded_generator
+from dfa_core.noise import seeded_generator, uniform
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
 from dfa_core.recording.step import Signals, feedback_step
@@ -110,7 +110,7 @@ class Pepita(FeedbackMethod):
         matrix = self._matrices.get(point)
         if matrix is None or matrix.device != error.device or matrix.dtype != error.dtype:
             width, tap = self.layout.points[point].width, self.layout.taps[self.layout.tap_of[point]].width
-            drawn = torch.empty(tap, width).uniform_(-1, 1, generator=seeded_generator(self.feedback_seed, point))
+            drawn = uniform((tap, width), seeded_generator(self.feedback_seed, point))
             self._matrices[point] = matrix = (drawn * self.scale * (6 / width) ** 0.5).to(error)
         return matrix
 

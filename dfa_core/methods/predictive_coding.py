@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.information import Information
@@ -64,6 +64,7 @@ class PredictiveCoding(FeedbackMethod):
             raise FeedbackError(
                 f"steps={steps}, states='{states}': steps must be 1 or more, states inferred or feedforward"
             )
+        check_positive("rate", rate)
         self.recorder = ChangingRecorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
         self.steps, self.rate, self.states = steps, rate, states

@@ -11,7 +11,9 @@ from dfa_core.registry import register
 
 @register("shallow", colour="#009E73", order=20, standard=True)
 class Shallow(FeedbackMethod):
-    """The control: the same cuts and no feedback, so that only what lies above the last cut learns.
+    """The control: the same cuts and no feedback.
+
+    Only what is behind no cut learns: the top layer, and branches without feedback points.
 
     The other parameters keep ``.grad`` as it was; behind a compiled region they get zeros, because one
     backward function serves the whole region. An optimizer with weight decay skips the former and

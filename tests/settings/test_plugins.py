@@ -45,7 +45,9 @@ def test_the_example_does_what_it_says(example):
     net = Net(4, 9, 7, 3)
     method = make_method("random_direction", net, scale=2.0)
     activation, error = torch.randn(20, 9), torch.randn(20, 3)
-    first, second = (method.signal("points.0", activation, error) for _ in range(2))
+    first = method.signal("points.0", activation, error)
+    method.advance()
+    second = method.signal("points.0", activation, error)
     torch.testing.assert_close(first.norm(dim=1), 2 * error.norm(dim=1))
     assert first.shape == activation.shape and not torch.allclose(first, second)
     found = measure_alignment(method, lambda: net(torch.randn(4000, 4)).square().mean())
@@ -123,6 +125,16 @@ def test_an_edited_plugin_is_another_configuration(folder, own_methods, monkeypa
     assert ids[0] == ids[2] != ids[1]
 
 
+def test_a_plugin_has_the_settings_of_the_method_that_it_is_like(folder, own_methods):
+    """Without it every plugin would train with dfa's rates, whatever its decorator says."""
+    for name, like in (("through_the_graph", "bp"), ("like_fa", "fa")):  # fa is like bp
+        text = TINY.replace('"tiny"', f'"{name}", like="{like}"').replace("Tiny", name).format(comment="", default="=3")
+        Path(f"{name}.py").write_text(text)
+        load_plugins([f"{name}.py"])
+        found, backprop = (compose([f"method={method}", "task=citation/dna_cora"]).task for method in (name, "bp"))
+        assert found == backprop != compose(["method=dfa", "task=citation/dna_cora"]).task
+
+
 def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
     """It must neither be lost nor reach the constructor as OmegaConf's `???`; unsuitable defaults stay in the class."""
     Path("tiny.py").write_text(TINY.format(comment="", default=""))
@@ -144,6 +156,10 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
         (
             TINY.replace('"tiny"', '"../x"').format(comment="", default=""),
             "plugin mine.py: @dfa_core.register('../x'): '../x' is no name",
+        ),
+        (
+            TINY.replace('"tiny"', '"tiny", like="bq"').format(comment="", default=""),
+            "plugin mine.py: @dfa_core.register('tiny'): like='bq': no such method; did you mean bp",
         ),
         (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
     ],

@@ -105,12 +105,12 @@ def test_every_setting_has_a_limit(name):
 def test_every_network_says_how_large_it_is(name):
     """The estimate must never refuse what fits: it is a lower bound, checked against the networks' own count."""
     model = architectures()[name].model_config()
-    assert model.least_parameters() > 0
+    assert model.min_parameters() > 0
     counted = {record.architecture: record.parameters for record in evidence() if not record.variant}
     for record in evidence():
         if record.architecture == name and record.parameters:
             sized = architectures()[name].model_config(**record.config["task"]["model"])
-            assert sized.least_parameters() <= record.parameters, record.run_id
+            assert sized.min_parameters() <= record.parameters, record.run_id
     assert counted
 
 

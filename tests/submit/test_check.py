@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from benchmarks.records.packs import pack
-from benchmarks.records.record import iterate_records
+from benchmarks.records.record import iterate_records, write_record
 from benchmarks.settings.compose import load_plugins
-from benchmarks.submit.__main__ import main
+from benchmarks.submit.__main__ import main, submitted
 from benchmarks.submit.check import problems_of, rerun
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
@@ -44,6 +44,16 @@ def test_other_settings_are_seen(runs, tmp_path):
     """Two epochs where the task has more: the hash is right, and not the one of the shipped settings."""
     problems = found(tmp_path, runs)
     assert len(problems) == len(runs) and all("would run it with other settings" in one for one in problems)
+
+
+def test_a_pack_has_the_methods_of_the_plugin_as_it_is_now(runs, tmp_path, monkeypatch):
+    """Else runs of an earlier version of the file, or of another method, would have the submission rejected."""
+    other, earlier = dataclasses.replace(runs[0], method="dfa"), dataclasses.replace(runs[-1], config_hash="0" * 12)
+    for record in [*runs, other, earlier]:
+        write_record(record, tmp_path / "records")
+    of_now = {one.run_id: one.config_hash for one in runs}
+    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: of_now.get(record.run_id))
+    assert {one.run_id for one in submitted(tmp_path, ["random_direction"])} == set(of_now)
 
 
 @pytest.fixture

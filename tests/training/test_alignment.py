@@ -12,12 +12,13 @@ from torch import nn
 
 from benchmarks.records.record import Record, record_from
 from benchmarks.settings.schema import HardwareConfig
-from benchmarks.training import finish
+from benchmarks.training import alignment, finish
 from benchmarks.training import loop as loop_module
 from benchmarks.training.alignment import alignment_row, undisturbed
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import seed_everything
 from dfa_core import ErrorTap, FeedbackPoint, make_method, measure_alignment
+from tests.helpers.runs import build
 from tests.helpers.toy_task import BATCHES, Toy, settings, without_time
 
 POINTS = ("2", "5")
@@ -45,6 +46,25 @@ def trained(every: int, method: str = "dfa") -> Loop:
     found = Loop(task, attached, settings(), HardwareConfig(precision="fp32"), probe=more)
     found.run()
     return found
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "task", ["mnist/mlp_seeds", "mnist/mlp", "citation/gcn_cora", "criteo/deepfm", "wikitext2/micro"]
+)
+def test_losses_of_points_are_measured_on_the_samples_of_the_loss(task, monkeypatch):
+    """Else `local` and `drtp` would be compared with the gradients of other samples; here, the loss is the head's."""
+    asked = []
+    monkeypatch.setattr(alignment, "measure_alignment", lambda *arguments: asked.append(arguments))
+    run = build(task, "local")
+    alignment.measured_alignment(run.task, run.method)
+    [(_, closure, supervision)] = asked
+    outputs = {}
+    for module in run.task.model.modules():
+        if isinstance(module, ErrorTap):
+            module.register_forward_hook(lambda tap, arguments, output: outputs.setdefault("tap", output))
+    loss = closure()
+    torch.testing.assert_close(supervision.head("tap", outputs["tap"]), loss)
 
 
 def record() -> Record:
@@ -128,7 +148,7 @@ def test_statistics_are_those_of_the_probe():
     row = alignment_row(task, method)
     seed_everything(1)
     task.model.train()
-    found = measure_alignment(method, task.alignment_loss)
+    found = measure_alignment(method, lambda: task.loss(task.alignment_batch()))
     for point in POINTS:
         samples, rows = found.points[point].numpy(), found.weights[point].rows.numpy()
         assert row[f"alignment_cosine_std/{point}"] == pytest.approx(samples.std(ddof=1), abs=1e-6)

@@ -45,11 +45,18 @@ class NodeClassification(Task):
         # A tap that wraps log-softmax hands out log-probabilities: a second log-softmax would restore the error.
         self._loss = F.nll_loss if getattr(self.model, "log_softmax_tap", False) else F.cross_entropy
 
-    def loss(self, batch: Any) -> Tensor:
-        return self._loss(self.model(self.graph)[self.train], self.graph.y[self.train])
+    def loss(self, batch: Tensor | None) -> Tensor:
+        nodes = self.train if batch is None else batch
+        return self._loss(self.model(self.graph)[nodes], self.graph.y[nodes])
 
-    def supervision(self, batch: Any) -> Supervision:
-        return self._supervised(self.train)
+    def supervision(self, batch: Tensor | None) -> Supervision:
+        """The loss of any class scores on the batch's nodes, and the classes of these nodes."""
+        nodes, y = self.train if batch is None else batch, self.graph.y
+        known = torch.full_like(y, -1).index_copy_(0, nodes, y[nodes])
+        return Supervision(
+            head=lambda tap, scores: F.cross_entropy(scores[nodes], y[nodes]),
+            targets=lambda tap: Classes(known, self.graph.classes),
+        )
 
     def samples(self, batch: Any) -> int:
         return self.train.numel()
@@ -69,21 +76,9 @@ class NodeClassification(Task):
         embedding = file.Embedding.of(self._shown, self.graph.y[self._shown], trained, initial)
         return {file.SUFFIX: file.packed(embedding)}
 
-    def alignment_loss(self) -> Tensor:
-        """The paper measures alignment over all nodes, so that every node has an error."""
-        return self._loss(self.model(self.graph), self.graph.y)
-
-    def alignment_supervision(self) -> Supervision:
-        return self._supervised(torch.arange(self.graph.nodes))
-
-    def _supervised(self, nodes: Tensor) -> Supervision:
-        """The loss of any class scores on ``nodes``, and the classes of these nodes."""
-        y = self.graph.y
-        known = torch.full_like(y, -1).index_copy_(0, nodes, y[nodes])
-        return Supervision(
-            head=lambda tap, scores: F.cross_entropy(scores[nodes], y[nodes]),
-            targets=lambda tap: Classes(known, self.graph.classes),
-        )
+    def alignment_batch(self) -> Tensor:
+        """All nodes, as in the paper: every node has an error."""
+        return torch.arange(self.graph.nodes)
 
     def first_layer(self) -> list[nn.Module]:
         layers: list[nn.Module] = self.model.first_layer()

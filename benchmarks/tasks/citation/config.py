@@ -35,7 +35,7 @@ class GCNConfig(ModelConfig):
     hidden: int = 16
     dropout: float = limited(PROBABILITY, 0.5)
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return FEATURES * self.hidden
 
 
@@ -47,10 +47,10 @@ class ChebConfig(ModelConfig):
     order: int = 2  # K: polynomials T_0 … T_{K−1}
     dropout: float = limited(PROBABILITY, 0.5)
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return FEATURES * self.hidden * self.order
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.order
 
 
@@ -62,7 +62,7 @@ class SplineConfig(ModelConfig):
     kernel_size: int = limited(at_least(2), 2)
     dropout: float = limited(PROBABILITY, 0.5)  # on the input and on the hidden layer
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return FEATURES * self.hidden * self.kernel_size
 
 
@@ -76,7 +76,7 @@ class GATConfig(ModelConfig):
     attention_dropout: float = limited(PROBABILITY, 0.6)  # first layer
     attention_dropout_out: float = limited(PROBABILITY, 0.6)  # second layer
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return FEATURES * self.hidden * self.heads
 
 
@@ -93,10 +93,10 @@ class DNAConfig(ModelConfig):
     #: log_softmax repeats the released code, whose "error" is the constant −onehot/n
     tap: str = limited(one_of("scores", "log_softmax"), "scores")
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.hidden * (FEATURES + self.layers * self.hidden // self.groups)
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers * self.groups
 
     def __post_init__(self) -> None:
@@ -115,5 +115,5 @@ class GAEConfig(ModelConfig):
     hidden: int = 32
     embedding: int = 16
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.hidden * (FEATURES + self.embedding)

@@ -71,12 +71,12 @@ class ClickPrediction(Task):
     def test(self) -> dict[str, float]:
         return self._scores(self.split.test)
 
-    def alignment_loss(self) -> Tensor:
-        with dense_gradients(self.model):
-            return self.loss(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
+    def alignment_batch(self) -> Batch:
+        return next(self._training_batches(0, ALIGNMENT_SAMPLES))
 
-    def alignment_supervision(self) -> Supervision:
-        return self.supervision(next(self._training_batches(0, ALIGNMENT_SAMPLES)))
+    def alignment_loss(self, batch: Batch) -> Tensor:
+        with dense_gradients(self.model):
+            return self.loss(batch)
 
     def first_layer(self) -> list[nn.Module]:
         return list(tables(self.model))

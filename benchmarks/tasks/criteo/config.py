@@ -36,7 +36,7 @@ class TableConfig(ModelConfig):
 
     embedding: int = 10  # width
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return FIELDS * self.embedding
 
 
@@ -57,10 +57,10 @@ class MLPConfig:
     layers: int = 3
     dropout: float = limited(PROBABILITY, 0.0)
 
-    def least_parameters(self) -> int:
-        return super().least_parameters() + (self.layers - 1) * self.hidden**2  # type: ignore[misc]
+    def min_parameters(self) -> int:
+        return super().min_parameters() + (self.layers - 1) * self.hidden**2  # type: ignore[misc]
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers
 
 
@@ -82,11 +82,11 @@ class DCNConfig(MLPConfig, TableConfig):
 
     cross_layers: int = 6
 
-    def least_parameters(self) -> int:
-        return super().least_parameters() + 2 * self.cross_layers * FIELDS * self.embedding
+    def min_parameters(self) -> int:
+        return super().min_parameters() + 2 * self.cross_layers * FIELDS * self.embedding
 
-    def least_modules(self) -> int:
-        return super().least_modules() + self.cross_layers
+    def min_modules(self) -> int:
+        return super().min_modules() + self.cross_layers
 
 
 @dataclass
@@ -97,11 +97,11 @@ class AutoIntConfig(MLPConfig, LinearConfig, TableConfig):
     attention_layers: int = 3
     heads: int = 2
 
-    def least_parameters(self) -> int:
-        return super().least_parameters() + (self.attention_layers - 1) * self.attention**2
+    def min_parameters(self) -> int:
+        return super().min_parameters() + (self.attention_layers - 1) * self.attention**2
 
-    def least_modules(self) -> int:
-        return super().least_modules() + self.attention_layers
+    def min_modules(self) -> int:
+        return super().min_modules() + self.attention_layers
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,5 +116,5 @@ class AFNConfig(MLPConfig, LinearConfig, TableConfig):
     neurons: int = 1500  # logarithmic ones
     frozen_embeddings: bool = False  # true repeats the released code
 
-    def least_parameters(self) -> int:
-        return super().least_parameters() + self.neurons * (FIELDS + self.embedding * self.hidden)
+    def min_parameters(self) -> int:
+        return super().min_parameters() + self.neurons * (FIELDS + self.embedding * self.hidden)

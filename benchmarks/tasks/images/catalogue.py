@@ -43,6 +43,12 @@ def _tasks() -> Iterator[Task]:
             yield Task(f"{dataset}/{one.name}", one.name, dataset, settings=profiles)
 
 
+def _cosines(**layers: str) -> Iterator[Metric]:
+    """The angle of a layer's signals to backprop's, as the studies of arXiv:1906.04554 report it."""
+    for name, place in layers.items():
+        yield Metric(f"cosine_{name}", f"cosine at {place}", decimals=2, min_effect=0.02, rerun_tolerance=0.1)
+
+
 DOMAIN = Domain(
     name="images",
     title="images",
@@ -55,6 +61,7 @@ DOMAIN = Domain(
         Metric("feedback_weight_cosine", "cosine of weights and feedback", NEITHER, 2, rerun_tolerance=0.1),
         Metric("preactivation_cosine", "alignment before the activation", NEITHER, 2, rerun_tolerance=0.1),
         Metric("seed_cosine", "cosine of the weights of two seeds", NEITHER, 2, rerun_tolerance=0.1),
+        *_cosines(bottleneck="the bottleneck", tanh1="the first hidden layer", tanh3="the third hidden layer"),
         Metric("bottom_first", "share of seeds whose lower layers align first", NEITHER, 2, rerun_tolerance=0.3),
     ),
     tasks=tuple(_tasks()),

@@ -66,11 +66,8 @@ class ImageClassification(Task):
     def test(self) -> dict[str, float]:
         return {"accuracy": self._accuracy(self.data.test), "train_accuracy": self._accuracy(self.data.train)}
 
-    def alignment_loss(self) -> Tensor:
-        return self.loss(self._alignment_batch())
-
-    def alignment_supervision(self) -> Supervision:
-        return self.supervision(self._alignment_batch())
+    def alignment_batch(self) -> Batch:
+        return self.data.ready(self.data.valid, slice(self.config.alignment_samples))
 
     def prepare(self, method: Method) -> None:
         if self.config.model.get("initial") == "prealigned":
@@ -85,9 +82,6 @@ class ImageClassification(Task):
             return {}
         factor = float(self.config.batch_size)
         return {p: factor for name, p in self.model.named_parameters() if not name.startswith("output.")}
-
-    def _alignment_batch(self) -> Batch:
-        return self.data.ready(self.data.valid, slice(self.config.alignment_samples))
 
     @property
     def _device(self) -> torch.device:

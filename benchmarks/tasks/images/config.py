@@ -71,10 +71,10 @@ class PerceptronConfig(ModelConfig):
     #: share of the middle layer's gradients (weights, bias, input) that a fixed random mask lets through
     kept_gradient: float = limited(POSITIVE, 1.0)
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return (self.layers - 1) * self.width**2 + self.width * _CLASSES
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers
 
     def __post_init__(self) -> None:
@@ -94,10 +94,10 @@ class StackConfig(ModelConfig):
     layers: int = 2  # hidden ones
     activation: str = limited(one_of("relu", "tanh", "none"), "relu")
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.copies * ((self.layers - 1) * self.width**2 + self.width * _CLASSES)
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers
 
 
@@ -119,11 +119,11 @@ class CNNConfig(ModelConfig):
     conv_dropout: float = limited(PROBABILITY, 0.0)
     dropout: float = limited(PROBABILITY, 0.0)
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         convolutions = zip(self.channels[:-1], self.channels[1:], strict=True)
         return sum(a * b for a, b in convolutions) * self.kernel**2 + self.hidden * _CLASSES
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return len(self.channels)
 
 
@@ -134,11 +134,11 @@ class ResNetConfig(ModelConfig):
     width: int = 16  # channels of the first stage; the next ones have twice as many
     blocks: int = 1  # of each stage
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         first, others = 2 + (2 + 4) + (8 + 16), 2 * (1 + 4 + 16)  # a stage's first block comes from half its channels
         return 9 * (first + others * (self.blocks - 1)) * self.width**2
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return 3 * self.blocks
 
 
@@ -153,10 +153,10 @@ class ViTConfig(ModelConfig):
     hidden: int = 128  # of the feed-forward networks
     dropout: float = limited(PROBABILITY, 0.0)
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.layers * self.width * (4 * self.width + 2 * self.hidden)
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers
 
     def __post_init__(self) -> None:

@@ -103,11 +103,11 @@ class SeedsSideBySide(Task):
     def test(self) -> dict[str, float]:
         return {"accuracy": self._accuracy(self.data.test), "train_accuracy": self._accuracy(self.data.train)}
 
-    def alignment_loss(self) -> Tensor:
-        return self.loss(self._first(self.data.train, self.config.alignment_samples))
+    def alignment_batch(self) -> Batch:
+        return self._first(self.data.train, self.config.alignment_samples)
 
     def dynamics(self, method: Method) -> dict[str, float]:
-        batch = self._first(self.data.train, self.config.alignment_samples).to(self._device)
+        batch = self.alignment_batch().to(self._device)
         return stack_dynamics(list(self.model.weights), self.model, method, batch)
 
     @property

@@ -26,7 +26,7 @@ class LanguageConfig(TaskConfig):
     #: tokens between windows; none: windows do not overlap, as published
     eval_stride: Optional[int] = limited(COUNT, None)  # noqa: UP045
 
-    def least_activations(self) -> int:
+    def min_activations(self) -> int:
         return self.model.layers * self.streams * self.model.context * (self.model.width + self.model.hidden)
 
 
@@ -55,10 +55,10 @@ class TransformerConfig(ModelConfig):
     #: what trains the part below the topmost point: feedback, as published, or the gradient of the error
     top: str = limited(one_of("feedback", "error"), "feedback")
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.layers * (4 * self.width**2 + 2 * self.width * self.hidden)
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.layers
 
     def __post_init__(self) -> None:

@@ -32,7 +32,7 @@ class ViewSynthesisConfig(TaskConfig):
     valid_views: int = limited(COUNT, 2)  # rendered at an evaluation during training
     chunk: int = limited(COUNT, 4096)  # rays rendered at once, outside training
 
-    def least_activations(self) -> int:
+    def min_activations(self) -> int:
         return self.rays * (2 * self.coarse_samples + self.fine_samples) * self.model.depth * self.model.width
 
 
@@ -60,10 +60,10 @@ class NeRFConfig(ModelConfig):
     density_bias: float = 0.0  # added to PyTorch's initial value
     feature_relu: bool = False  # a ReLU between the feature layer and its feedback point
 
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         return self.width * ((self.depth - 1) * self.width + 6 * self.position_frequencies)
 
-    def least_modules(self) -> int:
+    def min_modules(self) -> int:
         return self.depth + self.position_frequencies + self.direction_frequencies
 
     def __post_init__(self) -> None:

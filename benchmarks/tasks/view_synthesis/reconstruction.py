@@ -142,11 +142,8 @@ class Reconstruction(Task):
         contact_sheet(self._sheet, self.scene.near, self.scene.far).save(sheet, "PNG", optimize=True)
         return {WEIGHTS: weights.getvalue(), "sheet.png": sheet.getvalue()}
 
-    def alignment_loss(self) -> Tensor:
-        return self.loss(next(self.batches(0))[:ALIGNMENT_RAYS])
-
-    def alignment_supervision(self) -> Supervision:
-        return self.supervision(next(self.batches(0))[:ALIGNMENT_RAYS])
+    def alignment_batch(self) -> Tensor:
+        return next(self.batches(0))[:ALIGNMENT_RAYS]
 
     @property
     def _device(self) -> torch.device:

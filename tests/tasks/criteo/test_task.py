@@ -98,7 +98,7 @@ def test_a_model_that_is_not_finite_has_diverged():
 def test_alignment_takes_512_samples_and_leaves_the_tables_sparse(architecture):
     """Without it cosines of sparse gradients would end a run after all its training."""
     run = build(f"criteo/{architecture}", "dfa")
-    measured = measure_alignment(run.method, run.task.alignment_loss)
+    measured = measure_alignment(run.method, lambda: run.task.alignment_loss(run.task.alignment_batch()))
     assert len(measured.deepest) <= ALIGNMENT_SAMPLES and "embedding.weight" in measured.parameters
     assert max(len(cosines) for cosines in measured.points.values()) == ALIGNMENT_SAMPLES
     run.method.backward(run.task.loss(next(run.task.batches(0))))

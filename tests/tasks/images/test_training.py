@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmarks.settings.compose import compose
 from benchmarks.training.loop import Loop
 from tests.helpers.runs import build
 
@@ -47,9 +48,8 @@ def test_sgd_with_momentum_is_pytorchs():
 
 def test_momentum_without_sgd_is_refused():
     """It would have no effect, and nobody would know."""
-    run = build("mnist/mlp", "bp", "task.optim.momentum=0.9")
     with pytest.raises(ValueError, match=r"task\.optim\.momentum=0\.9: is of sgd"):
-        loop_of(run)
+        compose(["task=mnist/mlp", "method=bp", "task.optim.momentum=0.9"])
 
 
 def test_the_rate_itself_is_what_the_history_says():
