@@ -101,8 +101,13 @@ def _with_output(modules: Mapping[str, nn.Module], path: str) -> nn.Module:
         hint = f": did you mean {', '.join(repr(known) for known in near)}?" if near else ""
         raise FeedbackError(f"the model has no submodule '{path}'{hint}")
     module = modules[path]
-    while isinstance(module, nn.Sequential) and len(module):
+    while isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and len(module):
         module = module[-1]
+    if isinstance(module, nn.Sequential) and type(module).forward is not nn.Sequential.forward:
+        raise FeedbackError(
+            f"'{path}' is a {type(module).__name__}, a sequence with a forward pass of its own, which may run a mark "
+            "that it holds: put the mark into its source, or behind a module that contains it"
+        )
     if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
         raise FeedbackError(f"'{path}' is a {type(module).__name__}, which computes nothing: name the modules within")
     return module

@@ -88,16 +88,22 @@ class Layout:
         return all(mark.recorder is recorder for mark in (*self.points.values(), *self.taps.values()))
 
     def check_attached(self, model: nn.Module, recorder: Recording | None) -> None:
-        """Raise :class:`FeedbackError` unless all marks that ``model`` has by now report to ``recorder``."""
-        if all(mark.recorder is recorder for mark in _marks_now_in(model)):
+        """Raise :class:`FeedbackError` unless ``model`` has its marks still, and all of them report to ``recorder``."""
+        present = {id(mark): mark for mark in _marks_now_in(model)}
+        known = {id(mark): name for name, mark in {**self.points, **self.taps}.items()}
+        if len(present) == len(known) and all(mark.recorder is recorder for mark in present.values()):
             return
-        known = {id(mark) for mark in (*self.points.values(), *self.taps.values())}
         for path, mark in plain_modules(model):
             if isinstance(mark, Mark) and id(mark) not in known:
                 raise FeedbackError(
                     f"{mark.kind} '{path}' was put into the model after its method was made, which does not see it: "
                     "make the method anew"
                 )
+        if gone := [name for mark, name in known.items() if mark not in present]:
+            raise FeedbackError(
+                f"mark '{gone[0]}' was taken out of the model after its method was made, which counts on it: make the "
+                "method anew"
+            )
         raise FeedbackError(
             "another method was attached to the model after this one, or it was detached: make the method anew before "
             "training with it"

@@ -144,6 +144,14 @@ class Method(nn.Module):
         """Names of the trainable parameters that the last :meth:`backward` left without gradient."""
         return [name for name, p in self.trainable_parameters().items() if p.grad is None]
 
+    def _check_materialised(self) -> None:
+        """Raise :class:`FeedbackError` if the model is on the meta device: there is nothing that can be drawn there."""
+        if any(p.is_meta for p in self.model.parameters()):
+            raise FeedbackError(
+                f"{type(self).__name__} learns or follows the weights, which the meta device does not have: make it "
+                "after model.to_empty(device=...), once the weights have their values"
+            )
+
     def _report_untrained(self) -> None:
         if self._reported:
             return

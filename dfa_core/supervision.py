@@ -30,6 +30,9 @@ class Supervision:
         offset: what a decoder's guess at this tap is added to, ``(*error,)``: where the network's own last layer starts
             from a bias that the task has chosen. Zero without it.
         targets: the classes of the samples at the error tap of this name.
+        scale: how many times the task's mean loss the closure returns: 1/k for each of k micro-batches whose gradients
+            are accumulated, the factor of a `torch.amp.GradScaler`. Methods whose signals do not come from the loss
+            alone take it from here.
 
     A task leaves out what it does not have.
     """
@@ -37,6 +40,7 @@ class Supervision:
     head: Callable[[str, Tensor], Tensor] | None = None
     targets: Callable[[str], Classes] | None = None
     offset: Callable[[str], Tensor] | None = None
+    scale: float = 1.0
 
     @property
     def offered(self) -> frozenset[str]:

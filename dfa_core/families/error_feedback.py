@@ -20,7 +20,7 @@ from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.recording.step import check_signals
+from dfa_core.recording.step import check_scalar, check_signals
 from dfa_core.supervision import Supervision
 
 
@@ -62,8 +62,7 @@ class ErrorFeedback(FeedbackMethod):
         first = _Errors(self.layout)
         with self.layout.lent(first):
             loss = closure()
-        if loss.numel() != 1:
-            raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
+        check_scalar(loss)
         if loss.requires_grad:
             torch.autograd.backward(loss)
         signals = self._signals_by_visit(first.passes())
@@ -165,10 +164,12 @@ class _Segments:
         self._ran: Counter[str] = Counter()
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
+        _check_eager(name)
         self._send(Visited(self._tap_of[name], self._ran[self._tap_of[name]], name), x)
         return x.detach()
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
+        _check_eager(name)
         self._send(Visited(name, self._ran[name], name), x)
         self._ran[name] += 1
         self._taps_left -= 1

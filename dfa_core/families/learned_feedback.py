@@ -36,6 +36,7 @@ class LearnedFeedback(FeedbackMethod):
         decay: float = 0.0,
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        self._check_materialised()
         if spread():
             raise FeedbackError("learned feedback is a parameter that nothing keeps equal between processes")
         self.lr, self.decay = lr, decay

@@ -59,7 +59,7 @@ class LocalLosses(nn.Module):
     def gradient(self, point: str, activation: Tensor, supervision: Supervision, learn: bool) -> Tensor:
         """dL_i/dh_i, of the activation's shape; with ``learn`` the decoder's parameters get their gradients."""
         h = activation.detach().requires_grad_()
-        loss = self.loss(point, h, supervision)
+        loss = supervision.scale * self.loss(point, h, supervision)
         key = module_key(point)
         own = [p for part in (self.decoders, self.maps) if key in part for p in part[key].parameters()]
         found = torch.autograd.grad(loss, [h, *own], allow_unused=True)
@@ -77,7 +77,8 @@ class LocalLosses(nn.Module):
         """L_i of an activation ``(*batch, *features)``, a scalar."""
         mark, tap = self._layout.points[point], self._layout.tap_of[point]
         assert supervision.head is not None
-        flat = activation.flatten(mark.batch_dims)
+        own = next(self.decoders[module_key(point)].parameters())
+        flat = activation.flatten(mark.batch_dims).to(own.dtype)
         batch, features = flat.shape[: mark.batch_dims], self._layout.taps[tap].features
         guess = self.decoders[module_key(point)](flat).reshape(*batch, *features)
         if supervision.offset is not None:

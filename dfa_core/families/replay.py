@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,29 @@ from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, UnsuitableError
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.recording.recorder import Recorder
+from dfa_core.recording.recorder import Recorder, in_backward
 
 #: What a feedback point passes on in place of its activation.
 Change = Callable[[Visited, Tensor], Tensor]
 #: Values by pass: the tap's name, and the pass's number among those through this tap.
 Outputs = dict[tuple[str, int], Tensor]
+
+
+class _Buffer(NamedTuple):
+    """A buffer of a module, and the values that it had."""
+
+    module: nn.Module
+    name: str
+    tensor: Tensor
+    value: Tensor
+
+
+class _State(NamedTuple):
+    """Random generators and buffers at one moment."""
+
+    cpu: Tensor
+    gpus: list[Tensor]
+    buffers: list[_Buffer]
 
 
 class Rewind:
@@ -42,20 +60,25 @@ class Rewind:
         finally:
             self._restore(now)
 
-    def _state(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    def _state(self) -> _State:
         on_gpu = any(p.is_cuda for p in self._model.parameters())
-        buffers = [buffer.clone() for buffer in self._model.buffers()]
-        return torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else [], buffers
+        buffers = [
+            _Buffer(module, name, buffer, buffer.clone())
+            for module in self._model.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+        return _State(torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else [], buffers)
 
     @torch.no_grad()
-    def _restore(self, state: tuple[Tensor, list[Tensor], list[Tensor]]) -> None:
-        cpu, gpus, buffers = state
-        torch.set_rng_state(cpu)
-        if gpus:
-            torch.cuda.set_rng_state_all(gpus)
-        for buffer, value in zip(self._model.buffers(), buffers, strict=True):
+    def _restore(self, state: _State) -> None:
+        torch.set_rng_state(state.cpu)
+        if state.gpus:
+            torch.cuda.set_rng_state_all(state.gpus)
+        for one in state.buffers:
+            one.module._buffers[one.name] = one.tensor  # a forward pass may have made a longer one (positions)
             # Past autograd's count of changes: batch norm saves its running statistics and does not read them again.
-            buffer.data.copy_(value)
+            one.tensor.data.copy_(one.value)
 
 
 class Replay:
@@ -102,6 +125,14 @@ class ChangingRecorder(Recorder):
             yield
         finally:
             self._change = None
+
+    def at_point(self, name: str, x: Tensor) -> Tensor:
+        if in_backward():
+            raise FeedbackError(
+                f"feedback point '{name}' ran again in a backward pass, where it cannot pass on what it did before: "
+                "with this method, put no activation checkpointing around feedback points"
+            )
+        return super().at_point(name, x)
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         output = super().at_tap(name, x)
@@ -163,5 +194,4 @@ def sample_count(error: Tensor, batch_dims: int) -> Tensor:
     A sample is what the tap's ``batch_dims`` count: of a radiance field a point on a ray, though the loss is a mean
     over rays. A sample whose error is 0 to the last bit, as that of one without label is, does not count.
     """
-    rows = error.reshape(*error.shape[:batch_dims], -1)
-    return rows.count_nonzero(dim=-1).count_nonzero().clamp(min=1)
+    return error.flatten(batch_dims).count_nonzero(dim=-1).count_nonzero().clamp(min=1)

@@ -40,7 +40,10 @@ class SavedWeights:
     def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
         self.weights = weights
         self.derived_ones: list[Derived] = []
-        self._by_address = {p.untyped_storage().data_ptr(): name for name, p in weights.items()}
+        # Several may lie in one memory, as parts of a flat vector.
+        self._by_address: dict[int, list[tuple[range, str]]] = {}
+        for name, p in weights.items():
+            self._by_address.setdefault(p.untyped_storage().data_ptr(), []).append((_places(p), name))
         self._by_identity = {id(p): name for name, p in weights.items()}
 
     def derived(self, result: Tensor, function: Function, parameters: tuple[Tensor, ...]) -> None:
@@ -53,9 +56,9 @@ class SavedWeights:
     def recognised(self, tensor: Tensor) -> Saved | None:
         """Which weight a saved tensor is: by its memory, or as a copy in autocast's type; None for anything else."""
         address = tensor.untyped_storage().data_ptr()
-        if address in self._by_address:
-            name = self._by_address[address]
-            return Saved(tensor, name, _view_like(tensor, self.weights[name]))
+        for places, name in self._by_address.get(address, ()):
+            if tensor.storage_offset() in places:
+                return Saved(tensor, name, _view_like(tensor, self.weights[name]))
         for number, one in enumerate(self.derived_ones):
             if one.result.untyped_storage().data_ptr() == address:
                 return Saved(tensor, number, _view_like(tensor, one.result))
@@ -87,6 +90,12 @@ class SavedWeights:
             source, before = below
             return source, lambda twin: before(twin).t()
         return None
+
+
+def _places(tensor: Tensor) -> range:
+    """From its first entry to its last, in the memory that it is a part of."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return range(tensor.storage_offset(), tensor.storage_offset() + last + 1)
 
 
 def _view_like(tensor: Tensor, base: Tensor) -> Callable[[Tensor], Tensor]:

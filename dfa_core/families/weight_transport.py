@@ -17,11 +17,15 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
 from dfa_core.families.saved_weights import Saved, SavedWeights, Source
 from dfa_core.families.used_weights import used_for_input_gradients
+from dfa_core.layout import parameters_of
 from dfa_core.method import Method
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass
@@ -33,12 +37,12 @@ from dfa_core.weights import listening
 log = logging.getLogger(__name__)
 
 
-class _TapRecorder(Recorder):
-    """Cuts at the taps alone, and keeps what they were given."""
+#: Hooks that compute a module's weight before each forward pass, as `nn.utils.parametrize` does by properties.
+_COMPUTING_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
-    def __init__(self, tap_of: dict[str, str]) -> None:
-        super().__init__(tap_of)
-        self.below: list[Tensor] = []
+
+class _TapRecorder(Recorder):
+    """Cuts at the taps alone."""
 
     def __reduce__(self) -> tuple[type[Recorder], tuple[dict[str, str]]]:
         return _TapRecorder, (dict(self._tap_of),)
@@ -46,18 +50,15 @@ class _TapRecorder(Recorder):
     def at_point(self, name: str, x: Tensor) -> Tensor:
         return x
 
-    def at_tap(self, name: str, x: Tensor) -> Tensor:
-        self.below.append(x)
-        return super().at_tap(name, x)
-
 
 class WeightTransport(Method):
     """Base of the methods of this family; a subclass defines :meth:`backward_weight`.
 
-    A weight is a parameter of two or more dims. It is replaced where a layer below an error tap needs it for the
-    gradient of its input: not in the first layer, and not in an embedding. It is found through views and through
-    autocast; a compiled model runs in eager mode. One that a layer uses through a copy must be declared by
-    :func:`~dfa_core.derived_weight`.
+    A weight is a parameter of two or more dims, a frozen one included. It is replaced where a layer below an error tap
+    needs it for the gradient of its input: not in the first layer, and not in an embedding. It is found through views
+    and through autocast; a compiled model runs in eager mode. One that a layer uses through a copy, or computes from
+    parameters (a mask, a norm), must be declared by :func:`~dfa_core.derived_weight`. A product of two parameters
+    counts as an activation.
 
     Attributes:
         replaced: the weights that the last step replaced.
@@ -73,10 +74,13 @@ class WeightTransport(Method):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         for path, module in model.named_modules():
-            if is_parametrized(module):
+            if is_parametrized(module) or any(
+                isinstance(hook, _COMPUTING_HOOKS) for hook in module._forward_pre_hooks.values()
+            ):
                 raise FeedbackError(
-                    f"{type(self).__name__}: '{path}' computes its weight from parameters (nn.utils.parametrize), "
-                    "whose own gradients need them as they are: remove the parametrization, or train by another method"
+                    f"{type(self).__name__}: '{path}' computes its weight from parameters (nn.utils.parametrize, "
+                    "weight_norm, spectral_norm or prune), whose own gradients need them as they are: make the weight "
+                    "a parameter again, or train by another method"
                 )
         self.recorder = _TapRecorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
@@ -84,7 +88,8 @@ class WeightTransport(Method):
         self.replaced: set[str] = set()
         self._replacing = False
         self._saved = SavedWeights({})  # of this step
-        self._checked: dict[frozenset[str], set[str]] = {}  # by what was asked for, what of it was needed
+        # By what was asked for, and what was frozen: what was needed.
+        self._checked: dict[tuple[frozenset[str], frozenset[str]], set[str]] = {}
         self._twins: dict[Source, Tensor] = {}  # of this step
 
     def backward_weight(self, name: str, weight: Tensor) -> Tensor:
@@ -107,7 +112,7 @@ class WeightTransport(Method):
         return {name: p for name, p in self._matrices().items() if id(p) in elsewhere}
 
     def _matrices(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in self.trainable_parameters().items() if p.ndim > 1}
+        return {name: p for name, p in parameters_of(self.model) if p.ndim > 1}
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, self.recorder)
@@ -115,17 +120,19 @@ class WeightTransport(Method):
         try:
             with _eagerly(), listening(self._saved), torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack):
                 loss = closure()
-            if Above.of(loss, self.recorder).meets_below():
+            above = Above.of(loss, self.recorder)
+            if above.meets_below():
                 raise FeedbackError(
-                    f"the loss reads an activation below an error tap, which {type(self).__name__} cannot tell from "
-                    "the path through the tap: leave that term out, or train by another method"
+                    "the loss reads an activation below an error tap, or a parameter with hooks is used on both sides "
+                    f"of it, which {type(self).__name__} cannot tell from the path through the tap: leave that term or "
+                    "these hooks out, or train by another method"
                 )
+            below = [tap.trace.attached for tap in above.taps if tap.trace.attached is not None]
             self.replaced.clear()
             feedback_step(loss, self.recorder, self._from_here_on, self._wrappers)
-            self._check_replaced()
+            self._check_replaced(below)
         finally:
             self._replacing = False
-            self.recorder.below.clear()
             self._saved = SavedWeights({})
             self._twins.clear()
         self._report_untrained()
@@ -133,7 +140,6 @@ class WeightTransport(Method):
 
     def reset(self) -> None:
         self.recorder.clear()
-        self.recorder.below.clear()
 
     def _from_here_on(self, passes: Sequence[Pass]) -> list[Signals]:
         """The errors are known: what lies above the taps is done, and the weights below are replaced."""
@@ -141,7 +147,8 @@ class WeightTransport(Method):
         return [{} for _ in passes]
 
     def _pack(self, tensor: Tensor) -> Tensor | Saved:
-        return self._saved.recognised(tensor) or tensor
+        # Detached: a node that saves its own output would hold itself, for good.
+        return self._saved.recognised(tensor) or tensor.detach()
 
     def _unpack(self, saved: Tensor | Saved) -> Tensor:
         if isinstance(saved, Tensor):
@@ -164,7 +171,12 @@ class WeightTransport(Method):
                         f"shape {tuple(twin.shape)}"
                     )
                 # With the weight's own strides: views of it are taken by stride.
-                self._twins[source] = torch.empty_like(weight).copy_(twin)
+                placed = torch.empty_like(weight)
+                if placed.stride() != weight.stride():  # a part of a larger tensor
+                    placed = torch.empty_strided(
+                        weight.shape, weight.stride(), dtype=weight.dtype, device=weight.device
+                    )
+                self._twins[source] = placed.copy_(twin)
         elif source not in self._twins:
             one = self._saved.derived_ones[source]
             self._twins[source] = one.function(*(self._twin(name) for name in one.names))
@@ -172,21 +184,21 @@ class WeightTransport(Method):
             self.replaced.update(self._saved.derived_ones[source].names)
         return self._twins[source]
 
-    def _check_replaced(self) -> None:
+    def _check_replaced(self, below: Sequence[Tensor]) -> None:
         """A weight that kept its place in the backward pass would be backprop, unseen."""
-        asked_for = frozenset(self.replaced)
-        if asked_for in self._checked:
-            self.replaced &= self._checked[asked_for]
-            return
-        wanted = used_for_input_gradients(self.recorder.below, self._matrices())
-        if missed := sorted(wanted - self.replaced):
-            raise FeedbackError(
-                f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
-                f"{', '.join(missed)}: the layer uses a copy or an embedding's table, or runs within activation "
-                "checkpointing; declare a copy by dfa_core.derived_weight(function, parameter)"
-            )
-        self._checked[asked_for] = wanted
-        self.replaced &= wanted  # some layers save a weight that they do not use
+        frozen = frozenset(name for name, p in self._saved.weights.items() if not p.requires_grad)  # not in the graph
+        asked_for = (frozenset(self.replaced), frozen)
+        if asked_for not in self._checked:
+            declared = {made.result.grad_fn: made.names for made in self._saved.derived_ones if made.result.grad_fn}
+            wanted, computed = used_for_input_gradients(below, self._matrices(), declared)
+            if missed := sorted((wanted - self.replaced) | computed):
+                raise FeedbackError(
+                    f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
+                    f"{', '.join(missed)}: the layer uses a copy, computes with it, uses an embedding's table, or runs "
+                    "within activation checkpointing; declare it by dfa_core.derived_weight(function, parameter)"
+                )
+            self._checked[asked_for] = wanted | frozen
+        self.replaced &= self._checked[asked_for]  # some layers save a weight that they do not use
 
 
 def _eagerly() -> AbstractContextManager[object]:

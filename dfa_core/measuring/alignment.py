@@ -24,6 +24,7 @@ from dfa_core.measuring.probe import (
     ProbedPass,
     ProbedVisit,
     chained,
+    dense,
     gradients_of,
     passes_of_visits,
     starts,
@@ -116,7 +117,8 @@ def measure_alignment(
     if not isinstance(method, FeedbackMethod) or not method.sends_signals:
         return _of_gradients(method, closure, supervision)
     with method.in_step(closure, supervision, learning=False):
-        loss, visits = uncut_forward(method, closure)
+        with Rewind(method.model).again():  # a training that is measured stays the training that it was
+            loss, visits = uncut_forward(method, closure)
         probed = passes_of_visits(visits, method.layout.tap_of)
         above, true, true_below = _backprop(method, loss, visits)
         for found in probed:
@@ -157,7 +159,7 @@ def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Su
     _, true, true_below = _backprop(method, loss, visits)
     with _gradients_set_aside([*parameters.values(), *method.parameters()]), rewind.again():
         method.gradients(closure, supervision)
-        sent: Gradients = {p: p.grad.detach() for p in parameters.values() if p.grad is not None}
+        sent: Gradients = {p: dense(p.grad.detach()) for p in parameters.values() if p.grad is not None}
     segments = {visit.name: true_below[visit.name] for visit in visits if visit.name in true_below}
     weights = {
         name: _weight_alignment(parameters, {p: true[p] for p in segment if p in true}, sent)

@@ -124,7 +124,12 @@ def gradients_of(
 ) -> Gradients:
     # `grad`, not `backward`: it leaves .grad alone and fires no hook that is meant for a training step.
     found = torch.autograd.grad(roots, inputs, root_gradients, retain_graph=True, allow_unused=True)
-    return {x: gradient for x, gradient in zip(inputs, found, strict=True) if gradient is not None}
+    return {x: dense(gradient) for x, gradient in zip(inputs, found, strict=True) if gradient is not None}
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """A gradient of all entries, where an embedding gives those of its rows in use alone."""
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def _sum(a: Gradients, b: Gradients) -> Gradients:

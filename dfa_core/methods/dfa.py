@@ -32,7 +32,7 @@ def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
     (Launay et al. 2020, arXiv:2006.01475: an optical co-processor takes such inputs.) A sample without error, or whose
     entries all lie below the threshold, stays zero.
     """
-    if kind == "exact":
+    if kind == "exact" or not error.numel():
         return error
     levels = error.sign()
     if kind == "ternary":
@@ -43,6 +43,8 @@ def quantised(error: Tensor, kind: str, threshold: float) -> Tensor:
 
 def levelled(projection: Tensor, bits: int) -> Tensor:
     """The projection in 2^bits − 1 levels, evenly spaced from −m to m with m its largest absolute entry."""
+    if not projection.numel():
+        return projection
     largest = projection.abs().max()
     steps = 2 ** (bits - 1) - 1  # on either side of zero
     return torch.where(largest > 0, (projection / largest * steps).round() * (largest / steps), projection)

@@ -120,5 +120,8 @@ class Directional(LearnedFeedback):
         changes = output_changes(self, passes, directions, self.epsilon)
         by_pass = {(one.tap, one.nth): change for one, change in zip(passes, changes, strict=True)}
         for at, direction in directions.items():
-            change, moved = self.flat(at.point, direction, by_pass[at.tap, at.nth])
-            self.learn(at.point, TARGETS[self.target](self.matrix(at.point), change, moved))
+            matrix = self.matrix(at.point)
+            rows = self.flat(at.point, direction, by_pass[at.tap, at.nth])
+            change, moved = (part.to(matrix.dtype) for part in rows)
+            gradient = TARGETS[self.target](matrix, change, moved)
+            self.learn(at.point, self.context.supervision.scale * gradient)

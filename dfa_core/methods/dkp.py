@@ -59,5 +59,5 @@ class DirectKolenPollack(LearnedFeedback):
         return signals
 
     def _learn_from(self, point: str, activation: Tensor, error: Tensor) -> None:
-        errors, activations = self.flat(point, activation, error)
+        errors, activations = (rows.to(self.matrix(point).dtype) for rows in self.flat(point, activation, error))
         self.learn(point, errors.T @ activations)

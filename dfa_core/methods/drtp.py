@@ -64,7 +64,8 @@ class DirectRandomTargetProjection(FeedbackMethod):
             )
         labelled = classes.indices >= 0
         rows = self.matrix(point, classes.number, activation.device)[classes.indices.clamp(min=0)]
-        rows = rows * (labelled.unsqueeze(-1) / labelled.sum().clamp(min=1)).to(rows.dtype)
+        share = self.context.supervision.scale * labelled.unsqueeze(-1) / labelled.sum().clamp(min=1)
+        rows = rows * share.to(rows.dtype)
         return rows.reshape(activation.shape).to(activation.dtype)
 
     def _classes(self, tap: str) -> Classes:

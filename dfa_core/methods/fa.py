@@ -24,11 +24,13 @@ class RandomWeights(WeightTransport):
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        self._check_materialised()
         weights = self.weights()
         self._index = {name: i for i, name in enumerate(weights)}
         self.sizes: Tensor
         self.register_buffer("sizes", torch.tensor([_size(weight) for weight in weights.values()]))
         self._drawn: dict[str, Tensor] = {}
+        self.register_load_state_dict_post_hook(_forget_drawn)  # type: ignore[no-untyped-call]
 
     def size(self, name: str) -> float:
         """The root mean square that a weight had when the method was made."""
@@ -87,6 +89,12 @@ class FeedbackAlignment(RandomWeights):
         initial: Tensor = self.initial[module_key(name)]
         mixed: Tensor = self.alignment * initial + math.sqrt(1 - self.alignment**2) * random
         return mixed
+
+
+def _forget_drawn(method: nn.Module, incompatible_keys: object) -> None:
+    """They were drawn for the sizes of before."""
+    assert isinstance(method, RandomWeights)
+    method._drawn.clear()
 
 
 def _size(weight: Tensor) -> float:

@@ -59,6 +59,8 @@ class ForwardGradient(FeedbackMethod):
         check_positive("epsilon", epsilon)
         self.guess, self.epsilon = guess, epsilon
         self.noise = Noise(feedback_seed)
+        if guess == "local":
+            self._check_materialised()
         self.losses = LocalLosses(self.layout, feedback_seed) if guess == "local" else None
         if guess == "local":
             self.needs |= {"heads"}

@@ -59,6 +59,6 @@ class KolenPollack(RandomWeights):
     @torch.no_grad()
     def advance(self) -> None:
         for name, weight in self.weights().items():
-            if name in self.replaced:  # a weight that needs no B has none to follow it
+            if name in self.replaced and weight.requires_grad:  # a weight that needs no B has none to follow it
                 weight.mul_(1 - self.decay)
                 getattr(self, self._keys[name]).mul_(1 - self.decay)

@@ -26,7 +26,7 @@ class _EagerRecorder(Recorder):
     finish: Callable[[str, Tensor], None] | None = None
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
-        if self.finish is None or torch.compiler.is_compiling():
+        if self.finish is None or torch.compiler.is_compiling():  # compiled code cannot: `Local.signals_of` does
             return super().at_point(name, x)
         self.finish(name, x)
         self.collect()
@@ -49,7 +49,7 @@ class Local(FeedbackMethod):
         similarity: β; above 0 it needs the task's targets as well.
         decoder_lr: learning rate of the decoders; None: the model's.
         eager: go backward from a point as soon as it runs, so that no more than one segment is in memory. The gradients
-            are the same. In regions of activation checkpointing or under torch.compile use false.
+            are the same. Compiled regions do it at the end of a step; with activation checkpointing use false.
     """
 
     information = Information(
@@ -80,6 +80,7 @@ class Local(FeedbackMethod):
         super().__init__(model, feedback_seed=feedback_seed)
         if decoder_lr is not None:
             check_positive("decoder_lr", decoder_lr)
+        self._check_materialised()
         if spread():
             raise FeedbackError("local losses have decoders, which nothing keeps equal between processes")
         self.recorder = _EagerRecorder(self.layout.tap_of)
@@ -97,9 +98,8 @@ class Local(FeedbackMethod):
             self.recorder.finish = None
 
     def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
-        if self.recorder.finish is not None:  # all done while the points ran
-            return [{} for _ in passes]
-        return super().signals_of(passes)
+        left = iter(super().signals_of([one for one in passes if not _is_finished(one)]))
+        return [{} if _is_finished(one) else next(left) for one in passes]
 
     def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor:
         return self.losses.gradient(point, activation, self.context.supervision, self.learning)
@@ -117,3 +117,8 @@ class Local(FeedbackMethod):
         if activation.requires_grad:
             # Kept, since other segments may share a part of it (an embedding); the rest is freed with its last tensor.
             torch.autograd.backward(activation, signal, retain_graph=True)
+
+
+def _is_finished(one: Pass) -> bool:
+    """Whether the points of a pass went backward while it ran: nothing of their activations is left."""
+    return all(h.shape == (0,) for h in one.activations.values())

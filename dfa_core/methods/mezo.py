@@ -13,6 +13,7 @@ from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.information import Information
 from dfa_core.method import Method
 from dfa_core.noise import Noise
+from dfa_core.recording.step import check_scalar
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -61,6 +62,7 @@ class MeZO(Method):
         rewind = Rewind(self.model)
         with rewind.again(), self._moved(parameters, self.epsilon):
             above = closure()
+        check_scalar(above)
         with self._moved(parameters, -self.epsilon):
             below = closure()
         slope = (above - below) / (2 * self.epsilon)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import UnsuitableError
+from dfa_core.errors import FeedbackError, UnsuitableError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.perturbation import visits
 from dfa_core.families.replay import ChangingRecorder, sample_count
@@ -15,7 +15,7 @@ from dfa_core.information import Information
 from dfa_core.noise import seeded_generator, uniform
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
-from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -74,6 +74,7 @@ class Pepita(FeedbackMethod):
             assert rewind is not None
             with rewind.again():
                 loss = closure()
+            check_scalar(loss)
             first = self._errors_read(loss)
             shifts = {at: self._shift(at, one) for one in first for at in [_deepest(one)]}
             with self.recorder.changing(
@@ -101,8 +102,14 @@ class Pepita(FeedbackMethod):
     @torch.no_grad()
     def _shift(self, at: Visited, one: Pass) -> Tensor:
         """F e of the first pass, for each sample: ``(*batch, width)``."""
-        tap = self.layout.taps[at.tap]
-        error = one.error * sample_count(one.error, tap.batch_dims)
+        mark, tap = self.layout.points[at.point], self.layout.taps[at.tap]
+        own_batch, batch = one.activations[at.point].shape[: mark.batch_dims], one.error.shape[: tap.batch_dims]
+        if own_batch != batch:
+            raise FeedbackError(
+                f"feedback point '{at.point}' has batch shape {tuple(own_batch)}, its error tap {tuple(batch)}: "
+                "declare batch_dims so that both count the same samples"
+            )
+        error = one.error * (sample_count(one.error, tap.batch_dims) / self.context.supervision.scale)
         return error.flatten(tap.batch_dims) @ self._matrix(at.point, error)
 
     def _matrix(self, point: str, error: Tensor) -> Tensor:
@@ -123,7 +130,8 @@ class Pepita(FeedbackMethod):
             samples = sample_count(one.error, self.layout.taps[one.tap].batch_dims)
             two.error = one.error
             after = visits([two])
-            signals.append({at.point: (before[at] - h) / samples for at, h in after.items()})
+            parts = samples / self.context.supervision.scale
+            signals.append({at.point: (before[at] - h) / parts for at, h in after.items()})
         return signals
 
 

@@ -12,7 +12,7 @@ from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -105,11 +105,13 @@ class PredictiveCoding(FeedbackMethod):
         rewind = self.context.rewind
         assert rewind is not None
         loss, outputs = replayed(self.layout, rewind, self.context.closure, shifted)
+        check_scalar(loss)
         found = torch.autograd.grad(loss, [*leaves.values(), *outputs.values()], allow_unused=True)
         if not samples:
             for (key, output), error in zip(outputs.items(), found[len(leaves) :], strict=True):
                 error = torch.zeros_like(output) if error is None else error
-                samples[key] = sample_count(error, self.layout.taps[key[0]].batch_dims)
+                count = sample_count(error, self.layout.taps[key[0]].batch_dims)
+                samples[key] = count / self.context.supervision.scale
         for (at, leaf), gradient in zip(leaves.items(), found, strict=False):
             total = leaf.detach() if gradient is None else leaf.detach() + samples[at.tap, at.nth] * gradient
             errors[at] = leaf.detach() - self.rate * total

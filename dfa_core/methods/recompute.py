@@ -60,9 +60,9 @@ class RecomputingBackprop(Method):
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, None)
-        with _checkpointing(self._segments):
+        with _checkpointing(self._segments):  # the backward pass too: checkpointing around a segment runs it again
             loss = closure()
-        torch.autograd.backward(loss)
+            torch.autograd.backward(loss)
         self._report_untrained()
         return loss.detach()
 
@@ -89,13 +89,16 @@ def _holds_points(module: nn.Module) -> bool:
 @contextmanager
 def _checkpointing(modules: tuple[nn.Module, ...]) -> Iterator[None]:
     """Within, the forward passes of ``modules`` are checkpointed."""
+    own = [vars(module).get("forward") for module in modules]  # where a library has put another in
     for module in modules:
         module.forward = partial(_recomputed, module, module.forward)
     try:
         yield
     finally:
-        for module in modules:
+        for module, forward in zip(modules, own, strict=True):
             del module.forward
+            if forward is not None:
+                module.forward = forward
 
 
 def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

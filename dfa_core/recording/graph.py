@@ -111,15 +111,16 @@ class Above:
         """Must what lies below the taps go backward together with the loss?
 
         That is so if the loss reads an activation below a tap, so that both start in the same part of the graph; and
-        under DistributedDataParallel, which counts on one gradient per parameter, if a parameter is used on both
-        sides.
+        if a parameter that is used on both sides must get its gradient at once: under DistributedDataParallel, and
+        where it has hooks of the user's own.
         """
         if self.around:
             return True
         if not self.leaves:
             return False
         nodes, leaves = reached(place for tap in self.taps for place in _attached(tap.trace))
-        if any(tap.trace.reduced_by for tap in self.taps) and not leaves.isdisjoint(self.leaves):
+        shared = [leaf for key, leaf in self.leaves.items() if key in leaves]
+        if shared and (any(tap.trace.reduced_by for tap in self.taps) or any(map(_is_watched, shared))):
             return True
         return not nodes.isdisjoint(node for node in self.nodes if _leaf(node) is None)
 
@@ -150,6 +151,11 @@ def reached(places: Iterable[Place]) -> tuple[set[Node], set[int]]:
 def _attached(trace: Trace) -> list[Tensor]:
     roots = [trace.attached, *(activation.root for activation in trace.points.values())]
     return [root for root in roots if isinstance(root, Tensor)]
+
+
+def _is_watched(leaf: Tensor) -> bool:
+    """Whether hooks run when the leaf gets its gradient."""
+    return bool(leaf._backward_hooks or getattr(leaf, "_post_accumulate_grad_hooks", None))
 
 
 def _leaf(node: Node | None) -> Tensor | None:

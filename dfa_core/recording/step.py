@@ -117,9 +117,14 @@ class _Roots:
             torch.autograd.backward(cast("list[Tensor]", self.places), self._gradients)
 
 
-def _look_above(loss: Tensor, recorder: Recorder) -> Above:
+def check_scalar(loss: Tensor) -> None:
+    """Raise :class:`FeedbackError` unless the loss is one number."""
     if loss.numel() != 1:
         raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
+
+
+def _look_above(loss: Tensor, recorder: Recorder) -> Above:
+    check_scalar(loss)
     unfinished = recorder.take_unfinished()
     above = Above.of(loss, recorder)
     if unfinished:
