@@ -19,7 +19,8 @@ from benchmarks.compare.judge import of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
 from benchmarks.compare.reproduction import with_mean_losses
 from benchmarks.history.baseline_snapshot import snapshot_of
-from benchmarks.history.file import append
+from benchmarks.history.file import with_snapshot
+from benchmarks.history.file import write as write_history
 from benchmarks.records import paths
 from benchmarks.records.baseline_file import load, write_baseline
 from benchmarks.records.cells import ResultCell
@@ -46,8 +47,10 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
     if bad:
         raise ValueError(f"{results}: runs that are not ok: {', '.join(bad)}; repair them before writing a baseline")
     snapshot = snapshot_of(cells, found.select([profile], variants=False).records)
-    append(history, snapshot)  # first: it reads the former lines and refuses bad ones before anything is written
-    return write_baseline(cells, out)
+    lines = with_snapshot(history, snapshot)  # reads the former lines, and refuses bad ones before anything is written
+    count = write_baseline(cells, out)
+    write_history(history, lines)
+    return count
 
 
 def shipped(cells: Iterable[ResultCell], profile: str) -> list[ResultCell]:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     packing = commands.add_parser("pack", help="write one pack")
     packing.add_argument("--profile", default="", help="only this profile (default: all)")
     packing.add_argument("--tasks", default="*", help="only these, e.g. 'citation/*' (default: all)")
-    packing.add_argument("--add", action="store_true", help="keep the runs that the pack holds and that are not here")
+    packing.add_argument("--add", action="store_true", help="keep what the pack holds and is not here")
     packing.add_argument("--histories", type=int, metavar="N", help="and histories, thinned to N rows (default: none)")
     unpacking = commands.add_parser("unpack", help="restore the records of a pack, so that sweeps skip them")
     verifying = commands.add_parser("verify", help="hashes of files and settings, and the tables, are as published")
@@ -78,10 +78,12 @@ def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
     if chosen.add and chosen.file.exists():
-        here = {record.run_id for record in records}
-        kept = [entry for entry in read_entries(chosen.file, on_bad) if entry.record.run_id not in here]
-        records = [*records, *(entry.record for entry in kept)]
-        histories = {**histories, **{one.record.run_id: one.history for one in kept if one.history is not None}}
+        here = {record.run_id: record for record in records}
+        packed = read_entries(chosen.file)  # what cannot be read would be lost: nothing is written then
+        # Of a run that is here as it is packed, the pack may have the history alone.
+        as_packed = [entry for entry in packed if here.get(entry.record.run_id, entry.record) == entry.record]
+        records = [*records, *(entry.record for entry in packed if entry.record.run_id not in here)]
+        histories = {**{one.record.run_id: one.history for one in as_packed if one.history is not None}, **histories}
     count = pack(records, chosen.file, histories)
     also = "" if chosen.histories is None else f", {len(histories)} histories"
     return f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes"

@@ -35,7 +35,7 @@ def main() -> None:
     given = flags.parse([with_list_of_plugins(argument) for argument in sys.argv[1:]])
     try:
         overrides = _checked(given)
-        settings = OmegaConf.to_yaml(compose(given.overrides)) if given.help else ""
+        settings = _settings(given) if given.help or given.shows_settings else ""
     except UsageError as error:
         if not (given.help and not given.overrides):
             _fail(error)
@@ -44,6 +44,9 @@ def main() -> None:
         _fail(error)
     if given.help:
         sys.stdout.write(_HELP.format(choices=_choices(), settings=settings))
+        return
+    if given.shows_settings:  # Hydra would show them without those that a search has found
+        sys.stdout.write(settings)
         return
     sys.argv[1:] = [*given.for_hydra, *overrides]
     try:
@@ -67,6 +70,17 @@ Override any setting (key=value). Those of the current choice:
 {settings}
 See also: python -m benchmarks.sweep --help (many runs), benchmarks.tables, benchmarks.compare, benchmarks.data
 """
+
+
+def _settings(given: flags.Flags) -> str:
+    """The settings that the run would have, or those of a part (``--package task.model``), as YAML."""
+    config = compose(given.overrides)
+    if not given.package:
+        return OmegaConf.to_yaml(config)
+    part = OmegaConf.select(config, given.package)
+    if not OmegaConf.is_config(part):
+        raise UsageError(f"--package {given.package}: no part of the settings; choose one such as task or task.model")
+    return OmegaConf.to_yaml(part)
 
 
 def _checked(given: flags.Flags) -> Overrides:

@@ -82,6 +82,8 @@ def main() -> None:
 
 def sweep(runs: Sequence[QueuedRun], arguments: Arguments, console: Console) -> Tally:
     """Do all runs that are not recorded, in parallel processes, with a row for each task that is done."""
+    if not all(run.recorded for run in runs):
+        paths.make(arguments.results)
     rows = TaskRows(runs, arguments)
     return work_through(runs, jobs_for(arguments.jobs, runs), arguments.plugins, console, on_recorded=rows.recorded)
 

@@ -41,7 +41,7 @@ def published(path: Path = FILE) -> dict[Key, Published]:
     """
     found: dict[Key, Published] = {}
     try:
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             for number, row in enumerate(csv.DictReader(file), start=2):
                 try:
                     key, one = _key(row), Published(float(row["value"]), _note(row))

@@ -41,8 +41,8 @@ def write(path: Path, snapshots: Sequence[BaselineSnapshot]) -> None:
     write_atomically(path, "".join(f"{text}\n" for text in texts))
 
 
-def append(path: Path, snapshot: BaselineSnapshot) -> None:
-    """Add a snapshot at the end.
+def with_snapshot(path: Path, snapshot: BaselineSnapshot) -> list[BaselineSnapshot]:
+    """The snapshots of the file, and this one at the end.
 
     It replaces the last one if both were made by the same commit: of the baselines that were written on top of a
     commit only the last can have landed. So writing the same baseline again changes nothing.
@@ -51,7 +51,7 @@ def append(path: Path, snapshot: BaselineSnapshot) -> None:
     if before and (snapshot == before[-1] or _commit(snapshot) == _commit(before[-1]) != UNKNOWN):
         before.pop()
     _check(snapshot, before)
-    write(path, [*before, snapshot])
+    return [*before, snapshot]
 
 
 def _commit(snapshot: BaselineSnapshot) -> str:

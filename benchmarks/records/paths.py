@@ -7,6 +7,8 @@ other: `ResultSet.load("results/published")` has the published runs.
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 #: The results folder where no other is named.
@@ -67,6 +69,24 @@ def baseline(results: Path, profile: str) -> Path:
 def history(results: Path, profile: str) -> Path:
     """A line for each baseline that was written."""
     return published(results) / "history" / f"{profile}.jsonl"
+
+
+def make(results: Path) -> None:
+    """Make a results folder that runs can write to.
+
+    Raises:
+        ValueError: it cannot be made or written to; one line.
+    """
+    folder = work(results)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(
+            f"results={results}: no folder that runs can be written to ({reason}); name another"
+        ) from error
 
 
 def work(results: Path) -> Path:

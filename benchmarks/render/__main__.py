@@ -32,6 +32,8 @@ _LARGEST = 4.0  # times the size of the scene's images
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2 for bad input, 130 if interrupted)."""
     chosen = _parser().parse_args(arguments)
+    if not chosen.record.name:  # as an empty variable of the shell gives it
+        guard.fail(f"'{chosen.record}' is no record; name the .json file of a run")
     out = chosen.out or artefact_path(chosen.record, "turn_around.gif")
     try:
         _check(chosen, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +102,9 @@ def _model(config: ViewSynthesisConfig, path: Path, record: Record) -> NeRF:
             raise ValueError(f"{bad[0]}={config.model[bad[0]]}, and no side of them is longer than {largest}")
         model = NeRF(NeRFConfig(**config.model))
         model.load_state_dict(weights)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: not the weights of this run ({reason}); {_again(record)}") from error
     return model.eval()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +54,13 @@ def of_chart(chart: Chart, svg: str, anchor: str, rank: int) -> Picture:
     return _of_svg(svg, describe(chart), chart.title, anchor, rank)
 
 
+#: What Pillow's decoders raise for damaged files.
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error),
+    *(UnidentifiedImageError, Image.DecompressionBombError),
+)
+
+
 def of_file(path: Path, caption: str, anchor: str = "", rank: int = 0) -> Picture:
     """A picture in a file: SVG, or any raster format that Pillow reads.
 
@@ -62,7 +71,7 @@ def of_file(path: Path, caption: str, anchor: str = "", rank: int = 0) -> Pictur
         if path.suffix == ".svg":
             return _of_svg(path.read_text(encoding="utf-8"), caption, caption, anchor, rank)
         content, media, size = _raster(path.read_bytes())
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path}: not a readable picture ({error}); move it away or draw it again") from error
     address = f"data:{media};base64,{base64.b64encode(content).decode()}"
     return Picture(caption, caption, address, *size, anchor, rank)

@@ -21,6 +21,7 @@ from yaml import YAMLError
 from benchmarks.settings import overrides as overrides_module
 from benchmarks.settings import rules
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
+from benchmarks.settings.limits import LARGEST_EXACT, is_count
 from benchmarks.settings.overrides import Overrides, Setting
 from benchmarks.settings.schema import Config, TaskConfig
 from benchmarks.settings.searched import put_in
@@ -115,7 +116,17 @@ def _compose(overrides: Overrides) -> DictConfig:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         raise UsageError(one_line_of(error)) from error
+    _as_declared(config)
     return config
+
+
+def _as_declared(config: DictConfig) -> None:
+    """Whole numbers for a method's fractional settings: ``method.scale=1`` is the run of ``method.scale=1.0``."""
+    if config.method.name in options("method"):
+        shipped = _choice("method", config.method.name)
+        for key, value in list(config.method.items_ex(resolve=False)):
+            if isinstance(shipped.get(key), float) and is_count(value) and abs(value) <= LARGEST_EXACT:
+                config.method[key] = float(value)
 
 
 def _last(overrides: Overrides, group: str) -> str | None:

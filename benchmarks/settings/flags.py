@@ -26,6 +26,8 @@ class Flags:
     overrides: list[str]
     multirun: bool
     help: bool
+    shows_settings: bool  # --cfg job
+    package: str  # the part of them that is shown; "" for all
     runs: bool  # whether something is to be run, and not only shown
 
 
@@ -49,6 +51,8 @@ def parse(arguments: Sequence[str]) -> Flags:
         overrides=chosen.overrides,
         multirun=chosen.multirun,
         help=chosen.help,
+        shows_settings=chosen.cfg == "job",
+        package=(chosen.package or "") if chosen.cfg == "job" else "",
         runs=not (shows_help or chosen.cfg or chosen.info or chosen.shell_completion),
     )
 

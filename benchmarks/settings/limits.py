@@ -114,6 +114,10 @@ def number_problem(key: str, value: float) -> str | None:
     return None
 
 
+#: Whole numbers up to here are exact as a float.
+LARGEST_EXACT = 2**53
+
+
 def is_count(value: Any) -> bool:
     """Whether it is a whole number, which True and False are for Python as well."""
     return isinstance(value, int) and not isinstance(value, bool)

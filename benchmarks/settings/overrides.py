@@ -52,6 +52,14 @@ class Setting:
         """The value as it was typed, quotes included."""
         return self.text.partition("=")[2]
 
+    @property
+    def keys(self) -> list[str]:
+        """The settings that it gives: of ``task.optim={lr: 1}`` that is ``task.optim.lr``."""
+        value = None if self.is_sweep else self.parsed.value()
+        if not isinstance(value, dict) or not value:
+            return [self.key]
+        return [f"{self.key}.{key}" for key in flat(value) if not isinstance(_inner(value, key), dict)]
+
     def values(self, options: Callable[[str], Sequence[str]]) -> list[str]:
         """The values, as text: several if it is a sweep.
 
@@ -99,8 +107,8 @@ class Overrides(Sequence[str]):
 
     @property
     def keys(self) -> list[str]:
-        """The settings that are overridden."""
-        return [setting.key for setting in self.settings]
+        """The settings that are overridden; a mapping counts as the settings in it."""
+        return [key for setting in self.settings for key in setting.keys]
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:
@@ -219,6 +227,13 @@ def _depth(text: str) -> int:
         depth += (character in "([{") - (character in ")]}")
         deepest = max(deepest, depth)
     return deepest
+
+
+def _inner(node: Any, key: str) -> Any:
+    """The value of a dotted name in a nested dictionary."""
+    for part in key.split("."):
+        node = node[part]
+    return node
 
 
 def flat(node: Any, prefix: str = "") -> Iterator[str]:

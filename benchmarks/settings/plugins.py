@@ -26,7 +26,7 @@ def load(specification: str) -> None:
     """Import ``specification`` (a ``.py`` file or a module name) and offer the methods it registers as `method=…`.
 
     A method's settings are its constructor's keywords (numbers, strings, booleans; one without a default must be
-    given on the command line) and a hash of the file, so that an edited plugin is another configuration.
+    given on the command line) and a hash of the plugin's files, so that an edited plugin is another configuration.
 
     Raises:
         ValueError: there is no such file or module, it does not import, or it registers no method.
@@ -48,7 +48,7 @@ def load(specification: str) -> None:
     for name in new:
         if wrong := problem_of_name("method", name) or _problem_of_like(registration(name).like, new):
             raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
-    code = hashlib.sha256(Path(module.__file__ or "").read_bytes()).hexdigest()[:8]
+    code = _code_of(module, [dfa_core.method_class(name) for name in new])
     for name in new:
         settings = {**_keywords(dfa_core.method_class(name)), "code": code}
         found = registration(name)
@@ -62,6 +62,19 @@ def load(specification: str) -> None:
 def _problem_of_like(like: str, new: Sequence[str]) -> str | None:
     known = [*known_methods(), *new]
     return None if like in known else f"like={like!r}: no such method; did you mean {nearest(like, known)}?"
+
+
+def _code_of(module: ModuleType, methods: Sequence[type]) -> str:
+    """A hash of the plugin's files: the module's, all of a package, and those that its classes come from."""
+    main = Path(module.__file__ or "")
+    files = {path for folder in getattr(module, "__path__", ()) for path in Path(folder).rglob("*.py")}
+    for base in (base for method in methods for base in method.__mro__):
+        if base.__module__.partition(".")[0] not in ("dfa_core", "torch", "builtins", "abc", "typing"):
+            files.add(Path(inspect.getsourcefile(base) or main))
+    digest = hashlib.sha256(main.read_bytes())
+    for path in sorted(files - {main}):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _import(specification: str) -> ModuleType:

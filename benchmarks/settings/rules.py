@@ -27,9 +27,19 @@ _BYTES_OF_MODULE = 2_000
 
 def problem(config: DictConfig) -> str | None:
     """The first thing wrong with the values of a resolved configuration, in one line; ``None`` if all is well."""
-    checks = (_value_problem, _limit_problem, _fit_problem, _compile_problem, _training_problem, _thread_problem,
-              _size_problem, _logger_problem)  # fmt: skip
+    checks = (
+        *(_part_problem, _value_problem, _limit_problem, _fit_problem, _compile_problem, _training_problem),
+        *(_thread_problem, _size_problem, _logger_problem),
+    )
     return next(filter(None, (check(config) for check in checks)), None)
+
+
+def _part_problem(config: DictConfig) -> str | None:
+    """Whether each part has settings at all: ``task.model=null`` has none."""
+    for key in ("task", "task.model", "task.optim", "method", "profile", "hardware", "logger"):
+        if not OmegaConf.is_dict(OmegaConf.select(config, key)):
+            return f"{key}: must hold settings, and cannot be one value; leave it out, or give {key}.SETTING=..."
+    return None
 
 
 def _value_problem(config: DictConfig) -> str | None:

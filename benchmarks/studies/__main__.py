@@ -86,6 +86,7 @@ def _study(request: Request, console: Console) -> int:
     for study in request.studies:
         console.print(f"[bold]{study.name}[/bold]: {study.title} ({study.source})", highlight=False)
         if request.runs:
+            paths.make(paths.study(request.results, study.name))
             failed += _run(study, request, console)
             _compute(study, request, console)
         conclusion = study.conclude(files.findings_of(study, request.profile, request.results))

@@ -16,7 +16,15 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import Record, iterate_records
 from benchmarks.settings.compose import load_plugins
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.submit.check import SEEDS, check_file, is_of_this_checkout, problems_of, rerun, unknown_methods
+from benchmarks.submit.check import (
+    SEEDS,
+    check_file,
+    is_of_this_checkout,
+    problems_of,
+    rerun,
+    unknown_methods,
+    unverified,
+)
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, positive
 from benchmarks.terminal.errors import UsageError
@@ -80,6 +88,8 @@ def _check(chosen: argparse.Namespace) -> int:
     if unknown := unknown_methods(records):
         message = f"unknown method {', '.join(unknown)}: give its file with --plugin; without it no run can be verified"
         raise UsageError(message)
+    if left := unverified(records):
+        sys.stdout.write(f"{len(left)} record(s) not verified against the shipped settings: their data are not here\n")
     if not problems and chosen.rerun:
         with tempfile.TemporaryDirectory() as folder:
             problems += rerun(records, chosen.rerun, Path(folder))

@@ -56,13 +56,35 @@ def _altered(records: Sequence[Record]) -> Iterator[str]:
             yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
         elif record.status == "ok" and record.primary_metric not in record.metrics:
             yield f"{record.run_id}: it has no {record.primary_metric or 'metric'}"
-        elif (planned := _planned_hash(record)) is not None and planned != record.config_hash:
-            yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
+        else:
+            try:
+                planned = _planned_hash(record)
+            except UsageError as error:
+                yield f"{record.run_id}: this version of the suite cannot run it ({error})"
+                continue
+            if planned not in (None, record.config_hash):
+                yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
 
 
 def is_of_this_checkout(record: Record) -> bool:
     """Whether the same run would have the same settings here: an edited plugin's would not."""
-    return _planned_hash(record) == record.config_hash
+    try:
+        return _planned_hash(record) == record.config_hash
+    except UsageError:
+        return False
+
+
+def unverified(records: Sequence[Record]) -> list[Record]:
+    """Records whose data are not here, so that nobody can say whether they are those of the shipped task."""
+    return [record for record in records if _is_known(record) and _planned_hash(record) is None]
+
+
+def _is_known(record: Record) -> bool:
+    try:
+        _planned_hash(record)
+    except UsageError:
+        return False
+    return True
 
 
 def own_hash(record: Record) -> str | None:
@@ -74,9 +96,15 @@ def own_hash(record: Record) -> str | None:
 
 
 def _planned_hash(record: Record) -> str | None:
-    """The hash that the same run has here; None where it cannot be planned: its method or its data are not here."""
+    """The hash that the same run has here; None where its data are not here.
+
+    Raises:
+        UsageError: there is no such task, method or profile.
+    """
     try:
         return Run.plan(_choices(record)).config_hash
+    except UsageError:
+        raise
     except ValueError:
         return None
 

@@ -20,6 +20,7 @@ class Console(RichConsole):
 def make_console(**options: Any) -> Console:
     """Rich's console; what goes to a file or a log is as wide as the tables need (or $COLUMNS says)."""
     console = Console(**options)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    columns = os.environ.get("COLUMNS", "")
+    if not console.is_terminal and not (columns.isdecimal() and int(columns)):
         console.width = _WIDTH_OF_FILES
     return console

@@ -22,16 +22,17 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """A run's checkpoint file, replaced atomically, removed once the record is written.
 
-    Its path holds the configuration's hash and the file holds a hash of the suite's code, so a run only ever
+    The file holds the run's id, with the configuration's hash in it, and a hash of the suite's code, so a run only ever
     continues one that computed the same.
 
     Args:
         path: where it lies.
+        run_id: whose it is.
         every_seconds: how much training a `kill -9` may cost. Interrupts cost the step in progress only.
     """
 
-    def __init__(self, path: Path, every_seconds: float = 60.0) -> None:
-        self.path = path
+    def __init__(self, path: Path, run_id: str = "", every_seconds: float = 60.0) -> None:
+        self.path, self._run_id = path, run_id
         self._every = every_seconds
         self._saved = time.monotonic()
 
@@ -45,7 +46,8 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with loop.clock_stopped():
-            state = {"code": machine.source_hash(), "loop": loop.state_dict(), "random": random_state()}
+            of = {"code": machine.source_hash(), "run": self._run_id}
+            state = {**of, "loop": loop.state_dict(), "random": random_state()}
             try:
                 torch.save(state, temporary)
                 temporary.replace(self.path)
@@ -67,6 +69,8 @@ class Checkpoint:
             state = torch.load(file, map_location="cpu", weights_only=True)
             if state["code"] != machine.source_hash():
                 raise ValueError("made by another version of the code")
+            if state["run"] != self._run_id:
+                raise ValueError(f"made by another run, {state['run']}")
             _restore(loop, state["loop"], state["random"])
         except (MemoryError, torch.OutOfMemoryError):
             raise

@@ -67,7 +67,7 @@ def execute(
     task.shows_progress = console and processes.leads
     alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
     loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment, processes)
-    checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt")
+    checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt", run.id)
     if checkpoint.restore(loop):
         processes.draw_apart(config.seed + 1, loop.progress.step)
     loggers.start(record, loop.progress.history)

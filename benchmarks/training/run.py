@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import paths
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
-from benchmarks.settings.compose import GROUPS, compose
+from benchmarks.settings.compose import GROUPS, compose, options
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import entry_for
@@ -154,6 +154,9 @@ def _variant(config: DictConfig, overrides: Overrides) -> str:
     if set(overrides.keys) <= _NOT_A_VARIANT:
         return ""  # saves composing once more, which planning does for every task and method
     shipped = compose(overrides.only(GROUPS))
+    if config.task.name != shipped.task.name and config.task.name in options("task"):  # task.dataset=..., for example
+        others = overrides.only([group for group in GROUPS if group != "task"])
+        shipped = compose(Overrides.of([f"task={config.task.name}"]).and_those(others))
     changes = []
     for part in ("task", "method"):
         old, new = _flat(shipped[part]), _flat(config[part])
@@ -171,9 +174,9 @@ def _variant(config: DictConfig, overrides: Overrides) -> str:
 
 def _flat(node: DictConfig, prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    for key, value in ((str(key), value) for key, value in node.items()):
+    for key, value in ((str(key), value) for key, value in node.items() if key not in _WITHOUT_EFFECT):
         if isinstance(value, DictConfig):
             flat |= _flat(value, f"{prefix}{key}.")
-        elif key not in _WITHOUT_EFFECT:
+        else:
             flat[f"{prefix}{key}"] = value
     return flat

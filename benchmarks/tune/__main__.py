@@ -87,6 +87,7 @@ def _tune(request: Request, console: Console) -> list[str]:
     elif request.own["write"]:
         named.check(search, request.own["write"])
     trials = trials_of(search)
+    paths.make(common.results)
     tally = perform(trials, common.jobs, common.plugins, console)
     if tally.stopped_by:
         console.print(_STOPPED)

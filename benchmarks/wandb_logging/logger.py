@@ -62,7 +62,7 @@ class WandbLogger:
         """The id of the run that left the checkpoint, else a new one: a repeated run must not mix with the former."""
         if not continued or not self._identity.exists():
             write_atomically(self._identity, f"{record.config_hash}-seed{record.seed}-{secrets.token_hex(4)}")
-        return self._identity.read_text()
+        return self._identity.read_text(encoding="utf-8")
 
 
 def _log_row(run: Any, row: Row) -> None:

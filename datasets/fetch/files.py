@@ -10,7 +10,7 @@ from requests.exceptions import RequestException
 
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
-from datasets.fetch.http_body import opened
+from datasets.fetch.http_body import opened, reason_of
 from datasets.fetch.member import download_members
 
 Report = Callable[[str], None]
@@ -70,12 +70,12 @@ def _download(manifest: Manifest, file: RemoteFile, root: Path, retries: int) ->
         store.fetch(file.path, downloader=_BoundedDownloader(file.size))
     except RequestException as error:
         raise DataError(
-            f"{file.url}: download failed ({_reason(error)}); check the connection and repeat "
+            f"{file.url}: download failed ({reason_of(error)}); check the connection and repeat "
             f"{manifest.fetch_command}, or put the file at {file.place(root)} yourself"
         ) from error
     except OSError as error:
         raise DataError(
-            f"{file.place(root)}: cannot be stored ({_reason(error)}); "
+            f"{file.place(root)}: cannot be stored ({reason_of(error)}); "
             f"point DFA_DATA_DIR at a folder that can be written"
         ) from error
     except ValueError as error:  # pooch's word for a wrong hash, and ours for a wrong size
@@ -84,12 +84,6 @@ def _download(manifest: Manifest, file: RemoteFile, root: Path, retries: int) ->
             f"sha256 {(file.sha256 or '')[:12]}…) and was not kept; something between you and the server "
             f"may have altered it, try another connection"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The error's text as one line of bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else f"{text[:157]}…"
 
 
 class _BoundedDownloader:

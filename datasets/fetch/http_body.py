@@ -54,3 +54,11 @@ def opened(url: str, decode: bool) -> Iterator[Body]:
     with requests.get(url, stream=True, timeout=_TIMEOUT) as response:
         response.raise_for_status()
         yield Body(response.raw, decode)
+
+
+def reason_of(error: BaseException) -> str:
+    """The text of what went wrong in the first place, as one line of bearable length."""
+    while isinstance(inner := getattr(error, "reason", None) or next(iter(error.args), None), BaseException):
+        error = inner
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else f"{text[:157]}…"

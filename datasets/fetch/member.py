@@ -12,7 +12,7 @@ from requests.exceptions import RequestException
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
 from datasets.fetch.archive import ArchiveError, extract_members
-from datasets.fetch.http_body import opened
+from datasets.fetch.http_body import opened, reason_of
 
 _REPORTED = 1 << 30  # bytes between two lines of the report
 _SIZE_MARGIN = 2  # sizes without a checksum are approximate
@@ -80,10 +80,9 @@ def _download(
         except (RequestException, ArchiveError) as error:
             if attempts_left:
                 continue
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
             names = ", ".join(file.member or "" for file in files)
             raise DataError(
-                f"{files[0].url}: download failed ({reason}); check the connection and repeat "
+                f"{files[0].url}: download failed ({reason_of(error)}); check the connection and repeat "
                 f"{manifest.fetch_command}, or put {names} into {drafts[0].parent} yourself"
             ) from error
 

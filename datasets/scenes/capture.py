@@ -87,6 +87,12 @@ def _check_one_pinhole_camera(file: Transforms) -> None:
 
 def _frames_with_image(file: Transforms) -> list[Frame]:
     """In order of their paths, which does not depend on the tool that wrote the file."""
+    first: dict[Path, int] = {}
+    for number, frame in enumerate(file.frames):
+        if (
+            other := first.setdefault(frame.path.resolve(), number)
+        ) != number:  # one may be a training, one a test view
+            file.fail(f"frames {other} and {number} are of one image, {frame.path.name}")
     found = sorted((frame for frame in file.frames if is_file(frame.path)), key=lambda frame: frame.path)
     n_absent = len(file.frames) - len(found)
     if len(found) < 2:

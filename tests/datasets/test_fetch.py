@@ -239,7 +239,9 @@ def test_a_passing_fault_is_retried(server: ThreadingHTTPServer, tmp_path: Path)
 
 def test_no_server_names_the_address_and_the_remedy(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     file = RemoteFile("toy/raw/one", "http://127.0.0.1:9/one", "0" * 64, 1)  # port 9 discards: nobody listens
-    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/one: download failed.*fetch toy"):
+    with pytest.raises(
+        DataError, match=r"http://127\.0\.0\.1:9/one: download failed \(.*Connection refused.*fetch toy"
+    ):
         fetch(Manifest("toy", "toy/raw", "MIT", "here", (file,)), tmp_path, retries=0)
 
 

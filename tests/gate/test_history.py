@@ -87,6 +87,14 @@ def test_a_written_baseline_adds_one_line_and_the_same_one_none(tmp_path, capsys
     assert file.read(lines)[0].versions == {"torch": "2.13.0"}
 
 
+def test_a_baseline_that_cannot_be_written_is_in_no_history(tmp_path, capsys):
+    save(tmp_path, [smoke(80.0, seed=seed) for seed in (0, 1)])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        baseline.main(["write", "--results", str(tmp_path), "--out", str(tmp_path / "file" / "x.json")])
+    assert ended.value.code == 2 and not (tmp_path / "published" / "history").exists()
+
+
 def test_what_is_written_is_what_is_read(tmp_path):
     """A number that is lost in the file is lost: the records behind it are local."""
     snapshots = [snapshot(80.1234, 0), snapshot(79.0, 1, settings="t")]

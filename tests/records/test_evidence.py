@@ -126,6 +126,37 @@ def test_a_pack_holds_histories_on_request_only(tmp_path, capsys):
     assert len([*(tmp_path / "back").rglob("*.csv")]) == 1
 
 
+def test_adding_keeps_the_histories_of_a_pack(tmp_path):
+    """Unpacked, one seed added, packed again: the published curves of the others would be gone."""
+    first, second, new = made = records([80.0, 81.0, 82.0])
+    source, file = tmp_path / "source", tmp_path / "p.jsonl"
+    for one in made[:2]:
+        kept(source, one, numbered(3))
+    pack(made[:2], file, run_history.local_histories(made[:2], source))
+    assert evidence.main(["unpack", str(file), "--records", str(tmp_path / "records")]) == 0
+    write_record(new, tmp_path / "records")
+    repeated = replace(second, train_seconds=second.train_seconds + 1)
+    write_record(repeated, tmp_path / "records")
+    assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / "records")]) == 0
+    found = {entry.record.run_id: entry for entry in read_entries(file)}
+    assert set(found) == {one.run_id for one in made} and found[second.run_id].record == repeated
+    assert [found[one.run_id].history is None for one in (first, repeated, new)] == [False, True, True]
+
+
+@pytest.mark.parametrize("damage", ["a torn line", "a torn archive"])
+def test_nothing_is_added_to_a_pack_that_cannot_be_read(tmp_path, capsys, damage):
+    """What could not be read would be lost for good."""
+    made = records([80.0, 81.0, 82.0])
+    file = tmp_path / ("p.jsonl.gz" if damage == "a torn archive" else "p.jsonl")
+    pack(made[:2], file)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2 * 2 - 30])
+    before = file.read_bytes()
+    write_record(made[2], tmp_path / "records")
+    assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / "records")]) == 2
+    assert file.read_bytes() == before and "not " in capsys.readouterr().err
+
+
 def test_a_history_goes_with_its_own_record(tmp_path):
     """Else a curve would show one run under the number of another, or of a run that is still going on."""
     repeated, unfinished, local, unpacked = made = records([80.0, 81.0, 82.0, 83.0])

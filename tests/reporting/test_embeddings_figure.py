@@ -188,6 +188,11 @@ def spoil(results: Path, how: str) -> None:
         path.write_bytes(path.read_bytes()[:99])
     elif how == "other nodes":
         path.write_bytes(packed(replace(embedding(CORNERS), labels=LABELS[::-1])))
+    elif how == "unknown compression":
+        content = bytearray(path.read_bytes())
+        at = content.rindex(b"PK\x01\x02")
+        content[at + 10] = 99
+        path.write_bytes(content)
     elif how == "other start":
         path.write_bytes(packed(replace(embedding(CORNERS), initial=INITIAL + 1)))
     elif how == "all packed":
@@ -198,6 +203,7 @@ def spoil(results: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
+        ("unknown compression", f"seed0-{hash_of(method='dfa')}.embedding.npz: not an embedding"),
         ("damaged", f"seed0-{hash_of(method='dfa')}.embedding.npz: not an embedding"),
         ("other nodes", "other nodes or labels than the other methods' runs"),
         ("other start", "other initial weights than the other methods' runs"),

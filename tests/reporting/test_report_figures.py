@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
 import re
@@ -225,6 +226,16 @@ def test_a_chart_as_data_is_the_same_chart():
         [float(theirs.get(k)[:-2]) * 4 / 3 for k in ("width", "height")], abs=1
     )
     assert "at the end: bp 4" in shown.alt
+
+
+@pytest.mark.parametrize("at", [0, 12, 40, 90])
+def test_a_damaged_picture_is_one_line(tmp_path, at):
+    path = picture(tmp_path / "small.png")
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+    with contextlib.suppress(ValueError):  # some bytes carry nothing
+        of_file(path, "small")
 
 
 def test_small_pictures_go_in_as_they_are_and_large_ones_as_webp(tmp_path):

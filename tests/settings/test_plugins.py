@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,28 @@ def test_a_plugin_has_the_settings_of_the_method_that_it_is_like(folder, own_met
         load_plugins([f"{name}.py"])
         found, backprop = (compose([f"method={method}", "task=citation/dna_cora"]).task for method in (name, "bp"))
         assert found == backprop != compose(["method=dfa", "task=citation/dna_cora"]).task
+
+
+@pytest.mark.parametrize("edited", ["mine/impl.py", "helper.py", "mine/__init__.py"])
+def test_an_edited_package_is_another_configuration(edited, folder, own_methods, monkeypatch):
+    """The class may lie in another file than the one that is named."""
+    Path("mine").mkdir()
+    Path("helper.py").write_text("from dfa_core import DFA\nclass Base(DFA):\n    pass\n")
+    Path("mine/__init__.py").write_text("from mine.impl import Impl\n")
+    text = "from dfa_core import register\nfrom helper import Base\n@register('impl')\nclass Impl(Base):\n    pass\n"
+    Path("mine/impl.py").write_text(text)
+    codes = []
+    for _ in range(2):
+        with monkeypatch.context() as fresh:  # each time as in a new process
+            fresh.syspath_prepend(".")
+            fresh.setattr("dfa_core.registry._METHODS", {})
+            fresh.setattr("benchmarks.settings.plugins._loaded", set())
+            load_plugins(["mine"])
+            codes.append(compose(["method=impl"]).method.code)
+        for name in ("mine", "mine.impl", "helper"):
+            sys.modules.pop(name)
+        Path(edited).write_text(Path(edited).read_text() + "# edited\n")
+    assert codes[0] != codes[1]
 
 
 def test_a_keyword_without_default_has_to_be_given(folder, own_methods):

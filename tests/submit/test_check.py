@@ -67,6 +67,19 @@ def test_what_is_as_it_was_is_accepted(accepted, tmp_path):
     assert found(tmp_path, accepted) == []
 
 
+def test_runs_of_no_task_are_rejected(runs, tmp_path):
+    """Invented, with a hash of their own settings."""
+    invented = [dataclasses.replace(one, task="citation/gcn_corb") for one in runs]
+    assert any("cannot run it (unknown task 'citation/gcn_corb'" in one for one in found(tmp_path, invented))
+
+
+def test_what_cannot_be_verified_here_is_counted(accepted, tmp_path, capsys):
+    file = tmp_path / "mine.jsonl.gz"
+    pack(accepted, file)
+    assert main(["check", str(file), "--rerun", "0"]) == 0
+    assert f"{len(accepted)} record(s) not verified against the shipped settings" in capsys.readouterr().out
+
+
 def test_changed_settings_are_rejected(accepted, tmp_path):
     """A rate that was changed afterwards, with the old hash."""
     bad = dataclasses.replace(accepted[0], config={**accepted[0].config, "device": "cuda"})

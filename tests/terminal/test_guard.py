@@ -124,6 +124,13 @@ def test_output_fits_any_encoding(encoding, monkeypatch):
     assert b"80.3" in raw.getvalue() and b"\\udcff" in raw.getvalue()
 
 
+@pytest.mark.parametrize("columns", ["0", "", "-5", "wide"])
+def test_a_width_that_is_none_is_not_taken(columns, monkeypatch):
+    """Rich would print a table of no width: nothing."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert make_console(file=io.StringIO()).width == 140
+
+
 class Broken(io.StringIO):
     """A pipe that nobody reads."""
 

@@ -93,7 +93,9 @@ def test_a_batch_is_seen_once(tmp_path):
     assert loop.task.served + again.task.served == [(e, b) for e in range(3) for b in range(BATCHES)]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other code", "other network", "no checkpoint at all"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "empty", "other code", "other run", "other network", "no checkpoint at all"]
+)
 def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, monkeypatch):
     """Training again is always right; a half-restored state or a traceback never is."""
     path = tmp_path / "run.pt"
@@ -109,6 +111,8 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, mo
         path.write_bytes(b"")
     elif damage == "other code":
         monkeypatch.setattr(machine, "source_hash", lambda: "another")
+    elif damage == "other run":  # renamed: another seed's weights would be continued, for example
+        Checkpoint(path, "smoke/toy/dfa/seed1-0123456789ab").save(loop)
     elif damage == "other network":
         state = torch.load(path, weights_only=True)
         del state["loop"]["optimizer"]["state"][0]["exp_avg"], state["loop"]["progress"]["samples"]

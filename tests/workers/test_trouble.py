@@ -19,6 +19,7 @@ from benchmarks.training import execute, machine
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.loggers import Loggers
 from benchmarks.training.randomness import random_state
+from benchmarks.tune.__main__ import main as tune_main
 from benchmarks.workers import worker
 from benchmarks.workers.heartbeat import Heartbeat
 from benchmarks.workers.plan import QueuedRun, Selection, plan
@@ -193,3 +194,15 @@ def test_a_dead_worker_is_given_nothing(monkeypatch):
     queue = Queue([run])
     workers.hand_out(queue)
     assert list(queue) == [run] and workers.busy == []
+
+
+@pytest.mark.parametrize("main", [sweep_command.main, tune_main])
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_runs(main, command):
+    """Every run would fail, one after the other, and the last line would say that there is no such folder."""
+    Path("file").write_text("")
+    own = ["tasks=citation/gcn_cora", "seeds=1"]
+    if main is tune_main:
+        own = ["task=citation/gcn_cora", "trials=2"]
+    done = command(main)("profile=smoke", "methods=bp", "results=file", *own)
+    said = "results=file: no folder that runs can be written to (Not a directory); name another"
+    assert done.code == 2 and done.err == f"error: {said}\n"

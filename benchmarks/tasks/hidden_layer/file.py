@@ -45,6 +45,13 @@ def packed(embedding: Embedding) -> bytes:
     return file.getvalue()
 
 
+#: What damaged archives and arrays raise, encrypted or unknown compression included.
+_DAMAGE = (
+    *(OSError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),
+)
+
+
 def read(path: Path) -> Embedding:
     """The file at ``path``, vectors as float32.
 
@@ -54,7 +61,7 @@ def read(path: Path) -> Embedding:
     content = read_bytes(path, _FIX_HINT)
     try:
         return _embedding(content)
-    except (OSError, KeyError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise BadInput(path, f"not an embedding ({reason})", _FIX_HINT) from error
 

@@ -65,6 +65,7 @@ def at(row: int, column: int, value: object) -> Callable[[Any], None]:
         (at(0, 0, HUGE), "transform_matrix is not a 4×4 matrix of numbers"),
         (at(0, 0, {}), "transform_matrix is not a 4×4 matrix of numbers"),
         (at(3, 3, 1e300), "its last row is not 0 0 0 1"),
+        (lambda content: content["frames"].append(content["frames"][1]), "frames 1 and "),
         (in_frame("file_path", "x" * 5000), "the path is too long for a file"),
         (in_frame("file_path", "/".join("x" * 2000)), "the path is too long for a file"),
         (in_frame("file_path", "a\nb.png"), "a character that no file name can have"),

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -173,6 +174,15 @@ class Intruder:
         return os.mkdir, ("intruder",)
 
 
+def with_program(program: bytes) -> bytes:
+    """A file of weights whose pickle is another program: unpickling it can raise anything."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(pickled({"a": torch.zeros(2)}))) as old, zipfile.ZipFile(file, "w") as new:
+        for member in old.infolist():
+            new.writestr(member, program if member.filename.endswith("data.pkl") else old.read(member))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -201,6 +211,8 @@ class Intruder:
         (weights(b"not a zip file"), "weights.pt: not the weights of this run"),
         (weights(pickled([1.0])), "weights.pt: not the weights of this run"),
         (weights(pickled(Intruder())), "weights.pt: not the weights of this run"),
+        (weights(with_program(b".")), "weights.pt: not the weights of this run"),
+        (weights(with_program(b"h\x29.")), "weights.pt: not the weights of this run"),
         (weights(b""), "weights.pt: not the weights of this run"),
         (weights(pickled({"a": torch.zeros(2)})), "weights.pt: not the weights of this run"),
         (changed(config={"task": {"model": MODEL | {"width": 32}}}), "weights.pt: not the weights of this run"),
@@ -259,3 +271,11 @@ def test_an_interrupt_leaves_the_film_that_was_there(path, monkeypatch, capsys, 
     assert (folder / "a.gif").read_text() == "the old one" and len(calls) == 2
     assert {file.name for file in folder.iterdir()} == {"records", "a.gif"}
     assert capsys.readouterr().err == "interrupted; a.gif was not written\n"
+
+
+@pytest.mark.parametrize("name", [".", "/", ""])
+def test_what_names_no_file_is_no_record(name, capsys):
+    """As an empty variable of the shell gives it."""
+    with pytest.raises(SystemExit) as ended:
+        main([name])
+    assert ended.value.code == 2 and "is no record; name the .json file of a run" in capsys.readouterr().err
