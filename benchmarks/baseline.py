@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             history = chosen.history or inside(results, paths.history(results, chosen.profile))
             count = write(results, chosen.profile, file, history)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write(f"{file}: {count} cells; {history}\n")
     return 0

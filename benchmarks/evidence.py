@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{problems}\n")
         return 1
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write(f"{said}\n")
     return 2 if left_out else 0

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         comparison = compare(*comparable(*sides), rules)
         return report(comparison, make_console(), chosen, f"{chosen.a} → {chosen.b}", whole=not left_out)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
 
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = task_runs(results.select(profiles, chosen.tasks, chosen.variants))
         files = write(charts_of(found, chosen.x, names), folder)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     for runs in found:
         for remark in runs.remarks:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(path, png(figure))
             sys.stdout.write(f"{path}\n")
     except ValueError as error:
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; figures not named above were not written\n")

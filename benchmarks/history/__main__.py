@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = inside(chosen.results, paths.history(chosen.results, chosen.profile))
             _trend(chosen, path, left_out.add)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
 

@@ -19,7 +19,8 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from benchmarks.records import metrics, paths, valid
-from benchmarks.records.cells import LARGEST, CellKey, CellSet, ResultCell, aggregate
+from benchmarks.records.aggregation import aggregate
+from benchmarks.records.cells import LARGEST, CellKey, CellSet, ResultCell
 from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
 from benchmarks.records.packs import is_pack, packs_in, read_pack
 from benchmarks.records.record import iterate_records, write_atomically

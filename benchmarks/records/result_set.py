@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.records import paths
-from benchmarks.records.cells import CellSet, ResultCell, Slice, aggregate, slices_of
+from benchmarks.records.aggregation import aggregate
+from benchmarks.records.cells import CellSet, ResultCell, Slice, slices_of
 from benchmarks.records.inputs import BadInput, OnBad, refuse
 from benchmarks.records.packs import ended, packs_in
 from benchmarks.records.record import Record, artefact_path

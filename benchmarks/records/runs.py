@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.records.cells import sources_of, without_unknown_metrics
+from benchmarks.records.aggregation import sources_of, without_unknown_metrics
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import read_entries
 from benchmarks.records.record import Record, iterate_records

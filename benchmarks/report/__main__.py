@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with LeftOut() as left_out:
             files = write(chosen.results, chosen.out, chosen.profile, left_out.add)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     for path in files:
         sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes\n")

@@ -16,7 +16,8 @@ from benchmarks.catalogue.methods import method_order
 from benchmarks.catalogue.metric import Metric
 from benchmarks.catalogue.tables import table_specs
 from benchmarks.records import metrics, paths
-from benchmarks.records.cells import ResultCell, aggregate
+from benchmarks.records.aggregation import aggregate
+from benchmarks.records.cells import ResultCell
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.record import iterate_records, write_atomically
 from benchmarks.tables.build import text_of

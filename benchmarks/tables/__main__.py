@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tables = TableSet.load(chosen.results, left_out.add)
             files = rebuild(tables)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     if chosen.show:
         from benchmarks.tables.terminal import show  # rich takes its time to import

@@ -17,7 +17,7 @@ from benchmarks import baseline
 from benchmarks.compare import text as compare_text
 from benchmarks.compare.__main__ import main
 from benchmarks.compare.judge import compare
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.statistics.noise import Rules
 from tests.helpers.results_samples import record, records, save
 

@@ -11,7 +11,7 @@ from benchmarks.compare.judge import compare
 from benchmarks.compare.relative_speed import changes, times_of_backprop
 from benchmarks.compare.reproduction import MEAN_LOSS, tolerance, with_mean_losses
 from benchmarks.compare.text import markdown
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.records.packs import read_pack
 from benchmarks.records.result_set import ResultSet
 from benchmarks.statistics.noise import Rules

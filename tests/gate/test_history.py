@@ -14,7 +14,7 @@ from benchmarks.history.__main__ import main
 from benchmarks.history.baseline_snapshot import BaselineSnapshot, Level, Line, summary
 from benchmarks.history.chart import MOST_SNAPSHOTS, chart_of
 from benchmarks.history.trend import DRIFT, STEP, trends
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from tests.helpers.results_samples import record, save
 
 LINE = Line("citation", "gcn", "dfa")

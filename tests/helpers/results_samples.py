@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.records.cells import Slice, aggregate, slices_of
+from benchmarks.records.aggregation import aggregate
+from benchmarks.records.cells import Slice, slices_of
 from benchmarks.records.record import Record, hash_config, write_record
 from benchmarks.records.result_set import ResultSet
 from benchmarks.records.runs import Run

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.records.aggregation import aggregate
 from benchmarks.records.baseline_file import load, read_baseline, write_baseline
-from benchmarks.records.cells import aggregate
 from benchmarks.records.metrics import Metric, lookup, register
 from benchmarks.records.record import write_record
 from tests.helpers.results_samples import hash_of, record, records, save

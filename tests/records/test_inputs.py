@@ -15,7 +15,7 @@ import torch
 from benchmarks import evidence
 from benchmarks.compare.__main__ import main as compare
 from benchmarks.records import inputs
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.records.inputs import BadInput, LeftOut, read_bytes
 from benchmarks.records.packs import pack, read_entries, read_pack
 from benchmarks.records.record import iterate_records, read_record, write_record

@@ -11,7 +11,7 @@ from benchmarks.curves import draw_all
 from benchmarks.curves.chart import Chart, Panel, Series
 from benchmarks.curves.draw import svg
 from benchmarks.evidence import main as evidence
-from benchmarks.records import cells, packs, record, run_history
+from benchmarks.records import aggregation, packs, record, run_history
 from benchmarks.report import write
 from benchmarks.tables import rebuild
 from benchmarks.tables.terminal import show
@@ -50,7 +50,7 @@ def work(monkeypatch):
 
     for module in (packs, record, run_history):
         counted(module, "read_bytes", lambda path, *_: path)
-    counted(cells, "_groups", lambda *_: "gathered")
+    counted(aggregation, "_groups", lambda *_: "gathered")
     return done
 
 

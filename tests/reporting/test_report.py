@@ -257,4 +257,4 @@ def test_a_bad_record_is_named_and_the_others_are_shown(tmp_path, capsys, name, 
 def test_an_unknown_profile_names_those_there_are(tmp_path, capsys):
     """A typo would otherwise give an empty report."""
     assert main(["--results", str(save(tmp_path, citation())), "--profile", "papre"]) == 2
-    assert capsys.readouterr().err == f"{tmp_path}: no record of profile papre; there is paper\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}: no record of profile papre; there is paper\n"

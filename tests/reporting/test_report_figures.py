@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.curves import svg as chart_svg
 from benchmarks.curves.chart import Chart, Panel, Series
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.report import write
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.forest import LEFT, RIGHT, Forest, Group, Line, Mark, svg

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.catalogue.tables import table_specs
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.tables.build import build
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.table import Table

@@ -9,7 +9,7 @@ import statistics
 import numpy as np
 import pytest
 
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.statistics import average, compare, estimate, mean_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import percentile_interval, resampled_means, tail
 from tests.helpers.results_samples import line, record, records, runs, table

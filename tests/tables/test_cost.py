@@ -9,8 +9,8 @@ import math
 import pytest
 from rich.console import Console
 
+from benchmarks.records.aggregation import aggregate
 from benchmarks.records.baseline_file import read_baseline, write_baseline
-from benchmarks.records.cells import aggregate
 from benchmarks.tables.cost import cost_table, row_of
 from benchmarks.tables.gap import gap_of, gap_table
 from benchmarks.tables.terminal import for_terminal

@@ -7,7 +7,7 @@ import io
 
 from rich.console import Console
 
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.tables import row_for, task_row
 from benchmarks.tables.terminal import show
 from tests.helpers.results_samples import rebuild, record, records, save, tables_of

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.catalogue.reference import FILE, published
 from benchmarks.catalogue.tables import table_specs
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.tables import row_for
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.build import build

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.catalogue.names import title
-from benchmarks.records.cells import aggregate
+from benchmarks.records.aggregation import aggregate
 from benchmarks.report.depth import depth_figures
 from benchmarks.report.provenance import Provenance
 from benchmarks.tables.cost import cost_table
