@@ -69,7 +69,7 @@ class Task(ABC):
         return {}
 
     def alignment_batch(self) -> Any:
-        """What `loss` and `supervision` get where alignment is measured: the first batch by default."""
+        """The batch that `loss` and `supervision` get where alignment is measured: the first by default."""
         return next(iter(self.batches(0)))
 
     def alignment_loss(self, batch: Any) -> Tensor:

@@ -56,6 +56,8 @@ def changed(key: str, value: object) -> list[str]:
         return ["task.epochs=null", "task.steps=7"]
     if key == "task.optim.betas":
         return [f"{key}=[0.8,0.9]"]
+    if key == "task.optim.momentum":
+        return ["task.optim.kind=sgd", f"{key}=0.5"]
     if key == "task.optim.schedule":
         return [f"{key}=plateau", "task.optim.schedule_factor=0.5"]
     if key in TEXTS:
@@ -122,7 +124,7 @@ def test_the_hash_itself_does_not_change():
     [
         ([], ""),
         (["seed=4", "data=standin", "results=elsewhere", "hardware.threads=2"], ""),
-        (["task.optim.lr=0.02", "method.scale=2"], "method.scale=2, task.optim.lr=0.02"),
+        (["task.optim.lr=0.02", "method.scale=2"], "method.scale=2.0, task.optim.lr=0.02"),
         (["task.model.dropout=0.1"], ""),  # what dfa has anyway
         (["task.model.dropout=0.3"], "task.model.dropout=0.3"),
         (["feedback_seed=9"], "feedback_seed=9"),
