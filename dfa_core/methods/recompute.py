@@ -50,7 +50,7 @@ class RecomputingBackprop(Method):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         if is_compiled(model):
-            raise UnsuitableError("a compiled model cannot be recomputed by its parts: do not compile it")
+            raise UnsuitableError("a compiled model cannot be recomputed by its parts: do not compile the model")
         self._segments = tuple(_segments(model))  # in a tuple: they are the model's
         if not self._segments:
             raise UnsuitableError(
