@@ -36,6 +36,13 @@ def interval(method: str, network: str, dataset: str, profile: str) -> str:
     return f"[{percent(row['gap low'])}, {percent(row['gap high'])}]"
 
 
+def standin(method: str) -> str:
+    """The gap that a method closes on the Transformer's stand-in."""
+    rows = table("quick/gap_closed_standin.csv")
+    (value,) = rows[(rows.method == method) & (rows.architecture == "transformer")]["gap mean"]
+    return percent(value)
+
+
 def recommenders(method: str) -> str:
     """The four cells of a method, without decimals."""
     first, second, third, fourth = (gap(method, network, "0") for network in ("DeepFM", "DCN", "AFN", "AutoInt"))
@@ -104,6 +111,11 @@ SENTENCES = [
     ("docs/methods.md", "`predictive_coding` fails on GATConv ({gap predictive_coding GATConv})"),
     ("docs/methods.md", "on DeepFM, DCN, AFN and AutoInt `sign_symmetry` closes {recommenders sign_symmetry},"
      " `kolen_pollack` {recommenders kolen_pollack}, `fa`, whose weights stay random, {recommenders fa}."),
+    ("docs/methods.md", "come closest (`kolen_pollack` {gap kolen_pollack Transformer}, `sign_symmetry`"
+     " {gap sign_symmetry Transformer}), but random ones stay far away (`fa` {gap fa Transformer}). `structural` closes"
+     " {standin structural_macro} where `dfa` closes {standin dfa_macro}; feedback that learns the Jacobian comes near"
+     " (`directional` {standin directional_macro}), feedback that follows e hᵀ does not (`dkp` {standin dkp_macro})."
+     " Losses of the blocks' own close {standin local_macro}, labels alone {standin drtp_macro}"),
     ("docs/methods.md", "as good as backprop on the MLP ({gap dfa MLP}) and the small CNN ({gap dfa CNN}), and fails on"
      " ResNet ({gap dfa ResNet}) and ViT ({gap dfa ViT}). There weights on the way back help (`kolen_pollack`"
      " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT losses of a block's own (`local`"

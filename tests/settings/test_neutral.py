@@ -39,6 +39,7 @@ SHIPPED = {
     "methods_quick.jsonl.gz": 288,
     "methods_quick_criteo.jsonl.gz": 192,
     "methods_quick_images.jsonl.gz": 192,
+    "methods_quick_language.jsonl.gz": 48,
     "structural_paper.jsonl": 30,
     "tune/searched_quick_citation_cheb_cora.jsonl.gz": 3,
     "tune/searched_quick_citation_gae_cora.jsonl.gz": 4,
