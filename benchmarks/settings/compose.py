@@ -124,7 +124,8 @@ def _as_declared(config: DictConfig) -> None:
     """Whole numbers for a method's fractional settings: ``method.scale=1`` is the run of ``method.scale=1.0``."""
     if config.method.name in options("method"):
         shipped = _choice("method", config.method.name)
-        for key, value in list(config.method.items_ex(resolve=False)):
+        given: Any = OmegaConf.to_container(config.method)
+        for key, value in given.items():
             if isinstance(shipped.get(key), float) and is_count(value) and abs(value) <= LARGEST_EXACT:
                 config.method[key] = float(value)
 
