@@ -159,18 +159,26 @@ def _reason(method: str, architecture: str, skipped: dict[tuple[str, str], str])
 
 
 def _controls(gaps: Sequence[Gap]) -> Iterator[list[Place]]:
-    """bp and shallow, on the evidence that the best method of an architecture has."""
+    """bp and shallow, on the evidence that the best method of an architecture has; else on the best of their own."""
     best = _best_rows(gaps)
     for control in (REFERENCE, CONTROL):
         line = []
         for one in columns():
-            there = next((place for (_, name), place in best.items() if name == one), None)
-            line.append(
-                Place(control, one, profile=there.profile, source=there.source)
-                if there
-                else Place(control, one, reason=NOT_TRIED)
-            )
+            compared = next((place for (_, name), place in best.items() if name == one), None)
+            if there := compared or _evidence(gaps, control, one):
+                line.append(Place(control, one, profile=there.profile, source=there.source))
+            else:
+                line.append(Place(control, one, reason=_reason(control, one, {}) or NOT_TRIED))
         yield line
+
+
+def _evidence(gaps: Sequence[Gap], method: str, architecture: str) -> Gap | None:
+    """The best evidence that has the method on the architecture, compared with others or not."""
+    for gap in sorted(gaps, key=lambda gap: best_first(gap.profile, gap.source)):
+        for cell in (task[method] for task in gap.tasks if method in task):
+            if cell.architecture == architecture and cell.n:
+                return gap
+    return None
 
 
 def _cells(gap: Gap, place: Place) -> Iterator[tuple[ResultCell, Row | None]]:

@@ -64,6 +64,23 @@ def test_the_file_has_a_row_for_each_method_and_dataset(tmp_path):
     assert "PEPITA" not in text  # a method without any number has no line for a reader
 
 
+def test_backprop_has_a_row_where_nothing_is_compared_with_it(tmp_path):
+    """A factorization machine has no hidden layer: backprop alone trains it, and it read as not run."""
+    alone = {
+        "task": "criteo/fm",
+        "domain": "recommendation",
+        "architecture": "fm",
+        "dataset": "criteo",
+        "metric": "auc",
+    }
+    results = save(tmp_path, [*runs([80.0] * 3, [70.0] * 3, [40.0] * 3), *records([0.7] * 3, method="bp", **alone)])
+    rebuild(results)
+    rows = csv.DictReader(io.StringIO((results / "tables" / "methods.csv").read_text()))
+    bp, shallow = (row for row in rows if row["architecture"] == "fm" and row["method"] in ("bp", "shallow"))
+    assert float(bp["mean"]) == 0.7 and bp["n"] == "3" and bp["reason"] == ""
+    assert shallow["reason"] == "no hidden layer that could be left untrained"
+
+
 def test_it_disappears_with_its_records(tmp_path):
     results = sample(tmp_path)
     rebuild(results)
