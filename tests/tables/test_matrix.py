@@ -67,7 +67,6 @@ def test_the_file_has_a_row_for_each_method_and_dataset(tmp_path):
 def test_backprop_has_a_row_where_nothing_is_compared_with_it(tmp_path):
     """A factorization machine has no hidden layer: backprop alone trains it, and it read as not run."""
     alone = {
-        "task": "criteo/fm",
         "domain": "recommendation",
         "architecture": "fm",
         "dataset": "criteo",
