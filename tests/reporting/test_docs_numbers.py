@@ -116,6 +116,9 @@ SENTENCES = [
      " {standin structural_macro} where `dfa` closes {standin dfa_macro}; feedback that learns the Jacobian comes near"
      " (`directional` {standin directional_macro}), feedback that follows e hᵀ does not (`dkp` {standin dkp_macro})."
      " Losses of the blocks' own close {standin local_macro}, labels alone {standin drtp_macro}"),
+    ("docs/methods.md", "On the radiance field `sign_symmetry` is as good as backprop ({gap sign_symmetry NeRF}) and"
+     " `local` comes near ({gap local NeRF}); `directional` closes {gap directional NeRF}, `kolen_pollack`"
+     " {gap kolen_pollack NeRF}, `forward_gradient` {gap forward_gradient NeRF} and `fa` {gap fa NeRF}, of which"),
     ("docs/methods.md", "as good as backprop on the MLP ({gap dfa MLP}) and the small CNN ({gap dfa CNN}), and fails on"
      " ResNet ({gap dfa ResNet}) and ViT ({gap dfa ViT}). There weights on the way back help (`kolen_pollack`"
      " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT losses of a block's own (`local`"

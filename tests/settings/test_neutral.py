@@ -38,6 +38,7 @@ SHIPPED = {
     "language_rates.jsonl": 0,
     "methods_quick.jsonl.gz": 288,
     "methods_quick_criteo.jsonl.gz": 192,
+    "methods_quick_fields.jsonl.gz": 42,
     "methods_quick_images.jsonl.gz": 192,
     "methods_quick_language.jsonl.gz": 48,
     "structural_paper.jsonl": 30,
@@ -51,6 +52,7 @@ SHIPPED = {
     "tune/searched_quick_criteo_dcn.jsonl.gz": 0,
     "tune/searched_quick_criteo_deepfm.jsonl.gz": 0,
     "tune/citation_gcn_cora_tuned.jsonl.gz": 6,
+    "tune/searched_quick_nerf_synthetic_lego.jsonl.gz": 0,
     "tune/searched_quick_wikitext2_macro.jsonl.gz": 0,
     "view_synthesis_long.jsonl": 0,  # of the field without a ReLU behind its feature layer
     "view_synthesis_rates.jsonl": 0,
