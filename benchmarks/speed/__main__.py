@@ -1,6 +1,7 @@
 """Time a training step of every architecture under backprop and its alternatives, and write one table.
 
     python -m benchmarks.speed [--size published|laptop|both] [--tasks criteo,mnist] [--forms NAME …] [--out FILE.csv]
+    python -m benchmarks.speed --tasks mnist/mlp --forms all                    every method there is
 
 Steps are the training loop's, from the next batch to the update. All forms of a subject take turns in one process, and
 ratios are paired round by round. ``limit`` is the ratio of matrix products that a form runs, which arithmetic alone
@@ -71,8 +72,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", choices=(*PROFILES, "both"), default="published", help="default: published")
     parser.add_argument("--tasks", default="", help="names, folders or globs, comma between (one per architecture)")
     parser.add_argument(
-        "--forms", nargs="*", default=list(USUAL), choices=tuple(FORMS), help="default: all but threads"
-    )
+        "--forms", nargs="*", default=list(USUAL), choices=(*FORMS, "all"), metavar="NAME",
+        help=f"all, or some of {', '.join(FORMS)} (default: {', '.join(USUAL)})",
+    )  # fmt: skip
     parser.add_argument("--seconds", type=float, default=3.0, help="of timing a subject, six rounds at least (3)")
     parser.add_argument("--no-memory", action="store_true", help="no peak memory, which laptop sizes never have")
     parser.add_argument("--compiled", action="store_true", help="also bp and dfa compiled, after minutes of compiling")
@@ -81,7 +83,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parse(parser, arguments)
     if options.out and not options.out.parent.is_dir():
         parser.error(f"argument --out: there is no folder {options.out.parent}")
-    options.forms = [form for form in FORMS if form == "bp" or form in options.forms]
+    options.forms = [form for form in FORMS if form == "bp" or {form, "all"} & set(options.forms)]
     return options
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from torch import nn
 
+from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.speed.peers.reentrant import ReentrantDFA
 from benchmarks.speed.peers.threaded import ThreadedDFA
 from dfa_core import Method, UnsuitableError, make_method
@@ -20,15 +21,12 @@ def _reentrant(model: nn.Module) -> Method:
     return cast(Method, method)
 
 
-#: By name; ratios are to the first.
+#: Those that are timed unasked.
+USUAL = ("bp", "bp_recompute", "dfa", "dfa, recomputing", "dfa, re-entrant", "shallow")
+#: By name: every method, and further forms of `dfa`. Ratios are to ``bp``, the first.
 FORMS: dict[str, Callable[[nn.Module], Method]] = {
-    "bp": partial(make_method, "bp"),
-    "bp_recompute": partial(make_method, "bp_recompute"),
-    "dfa": partial(make_method, "dfa"),
+    **{name: partial(make_method, name) for name in shipped_methods()},
     "dfa, recomputing": partial(make_method, "dfa", recompute=True),
     "dfa, re-entrant": _reentrant,
-    "shallow": partial(make_method, "shallow"),
     "dfa, in threads": ThreadedDFA,
 }
-#: Those that are timed unasked.
-USUAL = tuple(form for form in FORMS if form != "dfa, in threads")

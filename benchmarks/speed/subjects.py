@@ -17,6 +17,7 @@ from benchmarks.speed.data import GENERATED
 from benchmarks.tasks.data_sources import resolve
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import UsageError
+from benchmarks.training.execute import check_supervision
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import seed_everything
 from benchmarks.workers.plan import matching_tasks
@@ -87,7 +88,11 @@ class Subject:
         return task
 
     def stepper(self, form: Callable[[torch.nn.Module], Method], hardware: HardwareConfig) -> Stepper:
-        """The training loop of this subject under a form of training, seeded."""
+        """The training loop of this subject under a form of training, seeded.
+
+        Raises:
+            UnsuitableError: the form does not suit the network, or the task does not offer what it needs.
+        """
         settings = self.settings()
         seed_everything(0)
         task = self._task(settings)
@@ -95,6 +100,8 @@ class Subject:
         if hardware.compile:
             task.compile()
         method = form(task.model)
+        check_supervision(task, method)
+        task.prepare(method)
         return Stepper(task, method, Loop(task, method, settings, hardware), settings)
 
 

@@ -32,8 +32,8 @@ from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import one_line
 from dfa_core import UnsuitableError
 
-#: Forms whose parts cannot be told apart.
-_WITHOUT_SHARES = ("bp_recompute", "dfa, recomputing", "dfa, re-entrant", "dfa, in threads")
+#: Forms whose step has one forward and one backward pass, which can be told apart.
+_WITH_SHARES = ("bp", "dfa", "shallow")
 _SUBJECT = ["task", "size", "threads", "device", "dtype", "compiled"]
 #: Products are counted in the thread that steps.
 _WITHOUT_PRODUCTS = ("dfa, in threads",)
@@ -92,7 +92,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> list[Row]:
     counted = {form: products(stepper.step) for form, stepper in eager.items() if form not in _WITHOUT_PRODUCTS}
     steps = {variant: stepper.step for variant, stepper in steppers.items()}
     timings = time_in_turn(steps, options.repeats, options.device, options.seconds)
-    split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form not in _WITHOUT_SHARES}
+    split = {Variant(form): shares(stepper) for form, stepper in eager.items() if form in _WITH_SHARES}
     asked = [form for form in eager if form not in _NO_PEAK] if subject.has_peaks and not options.no_memory else []
     del steppers, eager, steps
     peaks = {Variant(form): _peak_apart(subject, form, hardware) for form in asked}

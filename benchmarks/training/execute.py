@@ -161,14 +161,14 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
     method = make_method(config.method.name, task.model, **options).to(device)
     if config.hardware.compile and not method.compiles:
         raise UnsuitableError(f"hardware.compile=true: {config.method.name} does not run compiled code")
-    _check_supervision(task, method)
+    check_supervision(task, method)
     with machine.in_eager_mode(config.hardware.compile):
         task.prepare(method)
     seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
 
 
-def _check_supervision(task: Task, method: Method) -> None:
+def check_supervision(task: Task, method: Method) -> None:
     """Raise :class:`UnsuitableError` if the task does not offer what the method needs."""
     if not method.needs - {"replay"}:
         return

@@ -75,14 +75,16 @@ def in_eager_mode(compiled: bool) -> AbstractContextManager[object]:
 class PeakMemory:
     """Peak resident memory of this process since construction, in MB.
 
-    A worker runs many tasks in one process; Linux can restart the high-water mark. Elsewhere the mark is that of
-    the whole process.
+    A worker runs many tasks in one process, which keeps what they have freed (`keep_freed_memory`): it is given back
+    here, so that the peak is that of what comes next. Linux can restart the high-water mark; elsewhere the mark is
+    that of the whole process.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        libc_call("malloc_trim", 0)
         marker = Path("/proc/self/clear_refs")
         if marker.exists():
             try:

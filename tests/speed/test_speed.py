@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.catalogue.discovery import domains, representatives
+from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.settings.schema import HardwareConfig
 from benchmarks.speed import __main__ as speed
 from benchmarks.speed import subjects, table
@@ -103,11 +104,22 @@ def test_the_command_writes_a_row_for_each_form(tmp_path, capsys, monkeypatch):
         *("product_limit", "peak_mb", "share_forward", "share_backward", "share_projection", "share_optimizer"),
         "share_data",
     ] == list(frame.columns)
-    assert list(frame.method) == [form for form in USUAL if form != "bp_recompute"]  # a GCN has no block to recompute
+    assert list(frame.method) == [form for form in FORMS if form in USUAL and form != "bp_recompute"]
     assert frame.ratio_to_bp[0] == frame.product_limit[0] == 1
     assert (frame.low <= frame.ratio_to_bp).all() and (frame.ratio_to_bp <= frame.high).all()
     assert frame.peak_mb.isna().all()
     assert GCN.task in capsys.readouterr().out
+
+
+def test_every_method_can_be_timed(tmp_path):
+    """Without it a method's cost could be told on a perceptron alone; what a task has not is left out, not timed."""
+    out = tmp_path / "speed.csv"
+    arguments = ["--size", "laptop", "--tasks", GCN.task, "--threads", "1", "--seconds", "0.1", "--out", str(out)]
+    assert speed.main([*arguments, "--forms", "all"]) == 0
+    frame = pd.read_csv(out).set_index("method")
+    unsuitable = {"bp_recompute", "pepita"}  # no block to recompute, one feedback point
+    assert set(shipped_methods()) - set(frame.index) == unsuitable
+    assert frame.product_limit["predictive_coding"] > frame.product_limit["forward_gradient"] > 1
 
 
 def test_compiled_forms_are_rows_of_their_own(tmp_path, monkeypatch):
