@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.terminal import guard
+from benchmarks.training.machine import resident_peak
 from datasets.core.source import Source
 from datasets.criteo.load import CriteoData, Preprocessing, load_criteo
 from datasets.registry import find_dataset
@@ -83,12 +84,6 @@ def _cache_at(cache: Path) -> Iterator[None]:
             os.environ["DFA_CACHE_DIR"] = before
 
 
-def _peak_memory_mb() -> float:
-    """Peak memory of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 @guard.command
 def main() -> None:
     """Encode and print what it took."""
@@ -96,7 +91,7 @@ def main() -> None:
     started, cpu_started = time.perf_counter(), time.process_time()
     load(text, cache)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    sys.stdout.write(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": _peak_memory_mb()}))
+    sys.stdout.write(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": resident_peak()}))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.terminal import guard
+from benchmarks.training.machine import resident_peak
 from datasets.core.source import Source
 from datasets.registry import find_dataset
 from datasets.wikitext.encode import log
@@ -86,15 +87,9 @@ def main() -> None:
         cpu_training=cpu_trained - cpu_started,
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - cpu_started,
-        peak_mb=_peak_memory_mb(),
+        peak_mb=resident_peak(),
     )
     sys.stdout.write(json.dumps(vars(result)))
-
-
-def _peak_memory_mb() -> float:
-    """Peak memory of this process since it began. Not `ru_maxrss`, in which the parent's memory counts as well."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -9,19 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
-from benchmarks.studies.study import Computation, Conclusion, Findings, Json, Sheet, Study, measured
+from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study, measured
 from benchmarks.studies.tell import above, below, line, single, text
-from benchmarks.studies.theory.order_parameters import Student, Teacher, generalisation_error, integrate
-from benchmarks.studies.theory.teacher_student import draw_students, draw_teacher, sampled_error, simulate
+from benchmarks.studies.theory.shallow_nets import FEEDBACK, RATE, overlay, phases, relu, signs
 from benchmarks.tables.claims import Claim
-
-_RATE, _STD = 0.1, 1e-3
-_FEEDBACK = (1.0, -0.8)
 
 
 @dataclass(frozen=True)
@@ -45,84 +40,6 @@ _SIZES = {
 }
 
 
-def overlay(inputs: int, until: float, points: int, copies: int) -> Json:
-    """ε_g over time, simulated and by the equations from the same initial values: the mean over copies."""
-    rng = np.random.default_rng(0)
-    teacher_weights, teacher = draw_teacher(2, inputs, rng)
-    weights = draw_students(copies, 2, inputs, _STD, rng)
-    starts = [weights.student(copy, teacher_weights) for copy in range(copies)]
-    times = [float(t) for t in np.geomspace(max(until / 1000, 2 / inputs), until, points)]
-    found: dict[str, Any] = {"times": times}
-    for name, feedback in (("dfa", np.array(_FEEDBACK)), ("bp", None)):
-        simulated = simulate(weights, teacher_weights, teacher, _RATE, times, feedback, np.random.default_rng(1))
-        solved = [integrate(start, teacher, _RATE, times, feedback) for start in starts]
-        found[name] = {
-            "simulated": [
-                _mean_error([one.student(copy, teacher_weights) for copy in range(copies)], teacher)
-                for one in simulated
-            ],
-            "solved": [_mean_error(at_one_time, teacher) for at_one_time in zip(*solved, strict=True)],
-        }
-    return found
-
-
-def _mean_error(students: Sequence[Student], teacher: Teacher) -> float:
-    return float(np.mean([generalisation_error(one, teacher) for one in students]))
-
-
-def phases(until: float, points: int) -> Json:
-    """ε_g and the cosine of v with F over time, from a v that points the other way."""
-    teacher = Teacher(np.ones(2), np.eye(2))
-    start = Student(0.1 * np.eye(2), np.zeros((2, 2)), -0.5 * np.array(_FEEDBACK))
-    times = [float(t) for t in np.geomspace(0.1, until, points)]
-    feedback = np.array(_FEEDBACK)
-    students = integrate(start, teacher, _RATE, times, feedback)
-    return {
-        "times": times,
-        "error": [generalisation_error(one, teacher) for one in students],
-        "cosine": [_cosine(one.v, feedback) for one in students],
-    }
-
-
-def signs(inits: int, until: float) -> Json:
-    """The final v of students from random initial values, under dfa and backprop."""
-    found = []
-    for seed in range(inits):
-        rng = np.random.default_rng(seed)
-        teacher_weights, teacher = draw_teacher(2, 2000, rng)
-        start = draw_students(1, 2, 2000, 0.3, rng).student(0, teacher_weights)
-        runs = {
-            name: integrate(start, teacher, _RATE, [until], feedback)[0]
-            for name, feedback in (("dfa", np.array(_FEEDBACK)), ("bp", None))
-        }
-        found.append({
-            "start": start.v.tolist(),
-            **{name: {"v": one.v.tolist(), "error": generalisation_error(one, teacher)} for name, one in runs.items()},
-        })  # fmt: skip
-    return found
-
-
-def relu(inputs: int, until: float, copies: int) -> Json:
-    """Final ε_g of ReLU students for feedback of right and wrong signs, and of wider ones with random signs."""
-    rng = np.random.default_rng(0)
-    teacher_weights, teacher = draw_teacher(2, inputs, rng)
-    found: dict[str, Any] = {}
-    for name, feedback in (("right", [1.0, 0.8]), ("one wrong", [1.0, -0.8]), ("both wrong", [-1.0, -0.8])):
-        weights = draw_students(4, 2, inputs, _STD, np.random.default_rng(1))
-        end = simulate(weights, teacher_weights, teacher, _RATE, [until], np.array(feedback), rng, "relu")[-1]
-        found[name] = sampled_error(end, teacher_weights, teacher, rng, "relu").tolist()
-    for hidden in (2, 4, 8):
-        draws = np.random.default_rng(hidden)
-        feedback_of = draws.choice([-1.0, 1.0], size=(copies, hidden))
-        weights = draw_students(copies, hidden, inputs, _STD, draws)
-        end = simulate(weights, teacher_weights, teacher, _RATE, [until], feedback_of, rng, "relu")[-1]
-        found[f"{hidden} units"] = {
-            "error": sampled_error(end, teacher_weights, teacher, rng, "relu").tolist(),
-            "positive": (feedback_of > 0).sum(1).tolist(),
-        }
-    return found
-
-
 def _computations(profile: str) -> Sequence[Computation]:
     size = _SIZES[profile]
     return (
@@ -131,11 +48,6 @@ def _computations(profile: str) -> Sequence[Computation]:
         Computation("signs", 1, {"inits": size.inits, "until": size.long_until}, signs),
         Computation("relu", 1, {"inputs": size.relu_inputs, "until": size.relu_until, "copies": size.copies}, relu),
     )
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    size = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / size) if size > 0 else 0.0
 
 
 def _conclude(findings: Findings) -> Conclusion:
@@ -177,7 +89,7 @@ def _sign_claims(findings: Findings) -> Iterator[Claim]:
         ("dfa", "under DFA the signs of v follow F, whatever the initial values", 1.0),
         ("bp", "under backprop they do not", None),
     ):
-        agree = [float(np.array_equal(np.sign(one[name]["v"]), np.sign(_FEEDBACK))) for one in inits]
+        agree = [float(np.array_equal(np.sign(one[name]["v"]), np.sign(FEEDBACK))) for one in inits]
         share = single(float(np.mean(agree)) if agree else math.nan)._replace(n=len(agree))
         quantity = f"share of initial values with the signs of F, {name}"
         told = None if not agree else (share.mean == 1.0 if shown else share.mean < 1.0)
@@ -241,7 +153,7 @@ def _charts(findings: Findings) -> Iterator[Chart]:
         yield Chart(
             name="overlay",
             title="Shallow nets: simulation and equations",
-            subtitle=f"two hidden units, erf, F = {_FEEDBACK}, rate {_RATE}; profile {findings.profile}",
+            subtitle=f"two hidden units, erf, F = {FEEDBACK}, rate {RATE}; profile {findings.profile}",
             x_label="time (steps / N)",
             panels=tuple(panels),
             logarithmic=True,

@@ -96,16 +96,19 @@ class PeakMemory:
         """The peak so far: of the accelerator's memory if there is one, else of the process."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**20
-        status = Path("/proc/self/status")
-        if status.exists():
-            for line in status.read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-        return _peak_of_process()
+        return resident_peak()
 
 
-def _peak_of_process() -> float:
-    """Peak resident memory of this process in MB; 0 where the system does not tell."""
+def resident_peak() -> float:
+    """Peak resident memory of this process in MB, since it began or the mark was reset; 0 if the system does not tell.
+
+    Linux's own mark comes first: in that of `resource` a parent's memory counts as well.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
     try:
         import resource
     except ImportError:  # Windows
