@@ -31,6 +31,11 @@ class Task(ABC):
         """
         return [None][start:]
 
+    @property
+    def epoch_length(self) -> int | None:
+        """About how many batches an epoch has, for the time left; None: that is not known before the first is over."""
+        return None
+
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
         """Forward pass and loss, a scalar."""

@@ -132,6 +132,7 @@ def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None],
         if processes.leads:
             checkpoint.save(loop)
         raise
+    on_step(loop.share_done)
 
 
 def failed_record(run: Run, error: BaseException) -> Record:

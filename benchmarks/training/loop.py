@@ -71,13 +71,12 @@ class Loop(Updates):
 
     @property
     def share_done(self) -> float:
-        """The share of the budget that is spent; within the first of several epochs it is not known and stays 0."""
+        """The share of the budget that is spent; within a first epoch whose length no one knows it stays 0."""
         progress = self.progress
         if self.config.steps is not None:
             return progress.step / self.config.steps
-        in_epoch = 0.0
-        if progress.epoch and progress.batch:
-            in_epoch = progress.batch * progress.epoch / (progress.step - progress.batch)
+        length = (progress.step - progress.batch) / progress.epoch if progress.epoch else self.task.epoch_length
+        in_epoch = min(progress.batch / length, 1.0) if length else 0.0
         return min((progress.epoch + in_epoch) / (self.config.epochs or 1), 1.0)
 
     @contextlib.contextmanager

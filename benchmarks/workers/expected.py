@@ -47,7 +47,7 @@ def _recorded(run: Run) -> float | None:
         return _SKIPPED
     folder = (run.records / run.id).parent
     for pattern, fits in ((f"seed*-{run.config_hash}.json", _as_it_is), ("seed*.json", _scaled)):
-        found = [fits(record, run) for record in _read(folder, pattern) if _is_of_this_machine(record, run)]
+        found = [fits(record, run) for record in _read(folder, pattern) if _is_comparable(record, run)]
         if found:
             return median(found)
     return None
@@ -72,8 +72,10 @@ def _read(folder: Path, pattern: str) -> Iterable[Record]:
             yield record
 
 
-def _is_of_this_machine(record: Record, run: Run) -> bool:
-    """A worker of it, with the settings that change a run's speed."""
+def _is_comparable(record: Record, run: Run) -> bool:
+    """Made on this machine, with the settings that change a run's speed, on data of the same kind."""
+    if record.data.get("source", run.source.kind) != run.source.kind:
+        return False
     here = {"processor": capacity.processor(), "cores": os.cpu_count() or 0}
     here |= {key: run.config.hardware[key] for key in ("device", "precision", "threads")}
     return all(record.hardware.get(key) == value for key, value in here.items())
@@ -83,7 +85,7 @@ def _shipped(run: Run) -> float | None:
     """From the table that comes with the suite: of this method, else of the task's other methods."""
     if run.skip_reason is not None:
         return None
-    found = measured.shipped().get((run.config.profile.name, run.config.task.name), {})
+    found = measured.shipped_for(run.config.profile.name, run.config.task.name, run.source.kind)
     if not found:
         return None
     own = [found[run.method]] if run.method in found else list(found.values())

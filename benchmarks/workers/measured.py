@@ -22,9 +22,9 @@ from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 
 _FILE = Path(__file__).with_name("measured_seconds.csv")
-#: Measurements by profile and task, and then by method.
-Table = Mapping[tuple[str, str], Mapping[str, "Measurement"]]
-_COLUMNS = ("profile", "task", "method", "budget", "seconds")
+#: Measurements by profile, task and kind of data ("real", "stand-in"), and then by method.
+Table = Mapping[tuple[str, str, str], Mapping[str, "Measurement"]]
+_COLUMNS = ("profile", "task", "data", "method", "budget", "seconds")
 _START = 0.3  # seconds to build a task and to write its record, which no record counts
 
 
@@ -60,12 +60,19 @@ def seconds_of(record: Record) -> float:
 @cache
 def shipped() -> Table:
     """The table that comes with the suite."""
-    found: dict[tuple[str, str], dict[str, Measurement]] = {}
+    found: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     with _FILE.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             measurement = Measurement(float(row["seconds"]), int(row["budget"]))
-            found.setdefault((row["profile"], row["task"]), {})[row["method"]] = measurement
+            found.setdefault((row["profile"], row["task"], row["data"]), {})[row["method"]] = measurement
     return found
+
+
+def shipped_for(profile: str, task: str, data: str) -> Mapping[str, Measurement]:
+    """The shipped measurements of a task by method: on data of this kind, else on the other; empty without any."""
+    table = shipped()
+    other = {"real": "stand-in", "stand-in": "real"}[data]
+    return table.get((profile, task, data)) or table.get((profile, task, other)) or {}
 
 
 def table_of(records: Iterable[Record], before: Table) -> str:
@@ -82,11 +89,12 @@ def table_of(records: Iterable[Record], before: Table) -> str:
     return text.getvalue()
 
 
-def _measurements(records: Iterable[Record]) -> dict[tuple[str, str, str], Measurement]:
-    groups: dict[tuple[str, str, str], list[Measurement]] = {}
+def _measurements(records: Iterable[Record]) -> dict[tuple[str, str, str, str], Measurement]:
+    groups: dict[tuple[str, str, str, str], list[Measurement]] = {}
     for record in records:
         if record.status == "ok" and not record.variant and record.hardware.get("device") == "cpu":
-            groups.setdefault((record.profile, record.task, record.method), []).append(Measurement.of(record))
+            place = (record.profile, record.task, record.data.get("source", ""), record.method)
+            groups.setdefault(place, []).append(Measurement.of(record))
     return {key: _median(found) for key, found in groups.items()}
 
 

@@ -14,7 +14,8 @@ MEGABYTE = 250_000  # numbers in fp32
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists() or not libc_call("malloc_trim", 0), reason="no glibc, or no mark to reset"
+    not Path("/proc/self/clear_refs").exists() or not libc_call("malloc_trim", 0),
+    reason="no glibc, or no mark to reset",
 )
 def test_what_an_earlier_run_has_freed_is_not_in_a_runs_peak():
     """A worker kept its largest run's memory, so every later method seemed to need as much."""

@@ -31,7 +31,7 @@ def recorded(run: Run, seconds: float, seed=0, hardware=HERE, **others) -> Recor
     task = {"epochs": run.config.task.epochs, "steps": run.config.task.steps}
     record = Record(run.config.task.name, "geometric", "gcn", "cora", run.method, "smoke", seed, {"task": task},
                     run.config_hash, train_seconds=seconds - 2, eval_seconds=1.5, alignment_seconds=0.5,
-                    hardware=hardware)  # fmt: skip
+                    hardware=hardware, data={"source": "stand-in"})  # fmt: skip
     record = dataclasses.replace(record, **others)
     write_record(record, run.records)
     return record
@@ -39,8 +39,8 @@ def recorded(run: Run, seconds: float, seed=0, hardware=HERE, **others) -> Recor
 
 @pytest.fixture
 def shipped(monkeypatch):
-    """The shipped table, made up: fill it by profile and task."""
-    table: dict[tuple[str, str], dict[str, Measurement]] = {}
+    """The shipped table, made up: fill it by profile, task and kind of data."""
+    table: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     monkeypatch.setattr(measured, "shipped", lambda: table)
     return table
 
@@ -48,7 +48,7 @@ def shipped(monkeypatch):
 def test_records_of_this_machine_count_most(folder, shipped):
     """Without it a machine that is slower than the shipped one would be misjudged anew in each sweep."""
     run = planned()
-    shipped["smoke", "citation/gcn_cora"] = {"bp": Measurement(50.0, 10)}
+    shipped["smoke", "citation/gcn_cora", "stand-in"] = {"bp": Measurement(50.0, 10)}
     for seed, seconds in enumerate((8.0, 9.0, 30.0)):
         recorded(run, seconds, seed)
     assert expected_seconds([run]) == [pytest.approx(9.0 + START)]
@@ -60,10 +60,20 @@ def test_records_of_this_machine_count_most(folder, shipped):
 def test_records_of_other_machines_do_not(other, folder, shipped):
     """Without it runs unpacked from the evidence, of a GPU say, would be taken for what happens here."""
     run = planned()
-    shipped["smoke", "citation/gcn_cora"] = {"bp": Measurement(50.0, run.config.task.epochs)}
+    shipped["smoke", "citation/gcn_cora", "stand-in"] = {"bp": Measurement(50.0, run.config.task.epochs)}
     recorded(run, 8.0, hardware=HERE | other)
     recorded(run, 8.0, seed=1, status="failed")
     assert expected_seconds([run]) == [50.0]
+
+
+def test_records_of_other_data_do_not(folder, shipped):
+    """A Transformer's epoch on WikiText-2 takes seven times that on its stand-in: "13 minutes left" were two hours."""
+    run = planned()
+    shipped["smoke", "citation/gcn_cora", "real"] = {"bp": Measurement(70.0, run.config.task.epochs)}
+    recorded(run, 8.0, data={"source": "real"})
+    assert expected_seconds([run]) == [70.0]  # nothing was measured on stand-ins: better than nothing
+    shipped["smoke", "citation/gcn_cora", "stand-in"] = {"bp": Measurement(10.0, run.config.task.epochs)}
+    assert expected_seconds([run]) == [10.0]
 
 
 def test_other_settings_count_by_their_budget(folder, shipped):
@@ -72,7 +82,7 @@ def test_other_settings_count_by_their_budget(folder, shipped):
     recorded(planned(), 12.0 - START)
     (twice,) = expected_seconds([planned("bp", f"task.epochs={2 * epochs}")])
     assert twice == pytest.approx(24.0)
-    shipped["smoke", "citation/gat_cora"] = {"dfa": Measurement(40.0, 20)}
+    shipped["smoke", "citation/gat_cora", "stand-in"] = {"dfa": Measurement(40.0, 20)}
     assert expected_seconds([planned("dfa", "task.epochs=5", task="citation/gat_cora")]) == [pytest.approx(10.0)]
 
 
@@ -80,7 +90,7 @@ def test_shipped_seconds_are_scaled_to_this_machine(folder, shipped):
     """Without it tasks that were never run here would be compared with those that were in another machine's seconds."""
     known, unknown = planned(), planned(task="citation/gat_cora")
     for run in (known, unknown):
-        shipped["smoke", run.config.task.name] = {"bp": Measurement(10.0, run.config.task.epochs)}
+        shipped["smoke", run.config.task.name, "stand-in"] = {"bp": Measurement(10.0, run.config.task.epochs)}
     recorded(known, 30.0 - START)
     assert expected_seconds([known, unknown]) == [pytest.approx(30.0), pytest.approx(30.0)]
 
@@ -89,7 +99,10 @@ def test_a_method_that_was_never_measured_is_like_the_others(folder, shipped):
     """Without it a plugin's runs would be planned by a rough guess although the task is known."""
     run = planned("shallow")
     epochs = run.config.task.epochs
-    shipped["smoke", "citation/gcn_cora"] = {"bp": Measurement(20.0, epochs), "dfa": Measurement(10.0, epochs)}
+    shipped["smoke", "citation/gcn_cora", "stand-in"] = {
+        "bp": Measurement(20.0, epochs),
+        "dfa": Measurement(10.0, epochs),
+    }
     assert expected_seconds([run]) == [15.0]
 
 
@@ -98,7 +111,7 @@ def test_what_was_never_measured_counts_by_its_cost(folder, shipped):
     cheap, expensive = planned("bp", "task.cost=1"), planned("bp", "task.cost=100", task="citation/gat_cora")
     alone = expected_seconds([cheap, expensive])
     assert alone[1] > 5 * alone[0] > 0
-    shipped["smoke", "citation/gcn_cora"] = {"bp": Measurement(7 * alone[0], cheap.config.task.epochs)}
+    shipped["smoke", "citation/gcn_cora", "stand-in"] = {"bp": Measurement(7 * alone[0], cheap.config.task.epochs)}
     assert expected_seconds([cheap, expensive]) == [pytest.approx(7 * alone[0]), pytest.approx(7 * alone[1])]
 
 
@@ -123,11 +136,11 @@ def test_the_table_holds_medians_of_runs_as_shipped(folder, capsys):
     recorded(other, 5.0, seed=1, hardware=HERE | {"device": "cuda"})
     assert measured.main(["results", "--out", "table.csv"]) == 0
     with Path("table.csv").open(newline="") as file:
-        rows = {(row["profile"], row["task"], row["method"]): row for row in csv.DictReader(file)}
-    mine = rows.pop(("smoke", "citation/gcn_cora", "bp"))
+        rows = {(row["profile"], row["task"], row["data"], row["method"]): row for row in csv.DictReader(file)}
+    mine = rows.pop(("smoke", "citation/gcn_cora", "stand-in", "bp"))
     assert (mine["seconds"], mine["budget"]) == ("9.3", str(run.config.task.epochs))
     before = {(*place, method) for place, methods in measured.shipped().items() for method in methods}
-    assert set(rows) == before - {("smoke", "citation/gcn_cora", "bp")}
+    assert set(rows) == before - {("smoke", "citation/gcn_cora", "stand-in", "bp")}
     assert capsys.readouterr().out == "written: table.csv\n"
 
 
@@ -142,10 +155,10 @@ def test_a_folder_without_records_is_refused(folder, capsys):
 def test_every_run_of_bench_all_was_measured(folder):
     """Without it `make bench-all` on a fresh clone would be guesswork: renew the table as results/README.md says."""
     shipped = measured.shipped()
-    assert {task for _, task in shipped} <= set(options("task"))
+    assert {task for _, task, _ in shipped} <= set(options("task"))
     missing = [
         (run.task, run.method)
         for run in plan(Selection("quick", methods=["bp", "dfa"], overrides=["data=standin"]))
-        if run.method not in shipped.get(("quick", run.task), {}) and run.seconds > 0.1
+        if run.method not in shipped.get(("quick", run.task, "stand-in"), {}) and run.seconds > 0.1
     ]
     assert missing == []

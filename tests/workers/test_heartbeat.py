@@ -38,6 +38,16 @@ def test_a_resumed_run_tells_where_it_began(folder):
     assert 0 < pulse.resumed < pulse.done and pulse.trained == pulse.done - pulse.resumed
 
 
+@pytest.mark.parametrize("task", ["wikitext2/macro", "mnist/mlp", "mnist/mlp_seeds", "criteo/deepfm"])
+def test_a_single_epoch_tells_its_share(folder, task):
+    """A sweep of such runs learned nothing from them: "13 minutes left" stood there for two hours."""
+    run = Run.plan([f"task={task}", "method=bp", "profile=smoke", "task.epochs=1", "task.steps=null"])
+    told: list[float] = []
+    execute(run, on_step=told.append)
+    assert told[0] == 0 and told[-1] == 1 and told == sorted(told)
+    assert 0 < told[1] < 1.5 * told[2] / 2  # known from the first step on, and right
+
+
 @pytest.mark.parametrize("budget", [{"epochs": 3}, {"epochs": None, "steps": 3 * BATCHES}])
 def test_the_share_grows_within_an_epoch(budget):
     """Without it a run of two epochs would tell nothing for half of its time. The first epoch has no known length."""

@@ -27,7 +27,8 @@ def planned(seconds: float, name: str = "run") -> QueuedRun:
 
 def shipped_seconds() -> dict[tuple[str, str], float]:
     """The shipped measurements of profile quick, by task and method."""
-    found = {task: methods for (profile, task), methods in measured.shipped().items() if profile == "quick"}
+    kind = ("quick", "stand-in")
+    found = {task: methods for (profile, task, data), methods in measured.shipped().items() if (profile, data) == kind}
     return {(task, method): each.seconds for task, methods in found.items() for method, each in methods.items()}
 
 

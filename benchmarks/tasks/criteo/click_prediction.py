@@ -51,6 +51,10 @@ class ClickPrediction(Task):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return self._training_batches(epoch, self.config.batch_size, start)
 
+    @property
+    def epoch_length(self) -> int:
+        return math.ceil(len(self.split.train) / self.config.batch_size)
+
     def loss(self, batch: Batch) -> Tensor:
         feature_ids, labels = (part.to(self._device) for part in batch)
         return F.binary_cross_entropy_with_logits(self.model(feature_ids), labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -46,6 +47,10 @@ class ImageClassification(Task):
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         return self.data.training_batches(self.config, self.seed, epoch, start)
+
+    @property
+    def epoch_length(self) -> int:
+        return math.ceil(len(self.data.train.labels) / self.config.batch_size)
 
     def loss(self, batch: Batch) -> Tensor:
         images, labels = batch.to(self._device)

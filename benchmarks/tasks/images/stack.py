@@ -81,6 +81,10 @@ class SeedsSideBySide(Task):
         order = torch.stack(orders)[:, : len(self._labels) // size * size]  # (copies, images)
         return (Batch(self._pixels[chunk], self._labels[chunk]) for chunk in order.split(size, dim=1)[start:])
 
+    @property
+    def epoch_length(self) -> int:
+        return len(self._labels) // self.config.batch_size
+
     def loss(self, batch: Batch) -> Tensor:
         pixels, labels = batch.to(self._device)
         return self._loss(self.model(pixels), labels)

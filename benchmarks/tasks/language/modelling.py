@@ -76,6 +76,10 @@ class LanguageModelling(Task):
             window = self._streams[:, begin : begin + self.context + 1].to(torch.int64)
             yield Batch(window[:, :-1], window[:, 1:])
 
+    @property
+    def epoch_length(self) -> int:
+        return (self._streams.shape[1] - 1) // self.context
+
     def loss(self, batch: Batch) -> Tensor:
         ids, targets = (part.to(self._device, non_blocking=True) for part in batch)
         return self.model.loss(ids, targets)
