@@ -71,7 +71,7 @@ def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Rankin
     path = searched.searched_file(search.profile)
     entries = _read(path)
     entries[search.task] = {
-        method: (dict(_winner(ranking).trial.settings), _comment(ranking, search.overrides))
+        method: (_settings(search, method, _winner(ranking)), _comment(ranking, search.overrides))
         for method, ranking in rankings.items()
         if not known_methods()[method].standard and ranking.best is not None
     }
@@ -85,6 +85,13 @@ def _winner(ranking: Ranking) -> Result:
     """The best trial, or what ships if that is better."""
     assert ranking.best is not None
     return ranking.shipped if ranking.shipped_is_better else ranking.best
+
+
+def _settings(search: Search, method: str, winner: Result) -> dict[str, Any]:
+    """All that was searched, what ships included: the method that this one is like may get other settings later."""
+    config = compose([f"task={search.task}", f"method={method}", f"profile={search.profile}", *search.overrides])
+    found = winner.trial.settings
+    return {key: found[key] if key in found else OmegaConf.select(config, key) for key in search.space.of(method)}
 
 
 def _comment(ranking: Ranking, shortened: Sequence[str]) -> str:
