@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.records.packs import read_pack
 from benchmarks.settings import searched
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.conf_files import BrokenFileError
 from benchmarks.training.run import Run
+from tests import REPOSITORY
 
+EVIDENCE = REPOSITORY / "results" / "published" / "evidence"
 GCN = ["task=citation/gcn_cora", "profile=quick"]
 
 
@@ -67,6 +70,23 @@ def test_what_ships_can_be_composed():
                 for key, value in settings.items():
                     group, _, name = key.partition(".")
                     assert dict_of(config[group], name) == value
+
+
+def test_what_ships_is_what_was_searched():
+    """An entry that left out what it had from `bp` changed with it: Kolen-Pollack's fields were empty at a new rate."""
+    for task, methods in searched._entries("quick").items():
+        pack = EVIDENCE / "tune" / f"searched_quick_{task.replace('/', '_')}.jsonl.gz"
+        trials = [record.config for record in read_pack(pack)]
+        for method, settings in methods.items():
+            config = compose([f"task={task}", f"method={method}", "profile=quick"])
+            ours = (config.task.optim.lr, {k: v for k, v in config.method.items() if k != "code"})
+            tried = [(trial["task"]["optim"]["lr"], trial["method"]) for trial in trials]
+            assert settings and any(_same(ours, one) for one in tried), (task, method)
+
+
+def _same(ours, tried) -> bool:
+    """Equal, as far as the trial had the settings: later ones have their defaults."""
+    return ours[0] == tried[0] and all(ours[1].get(key) == value for key, value in tried[1].items() if key != "code")
 
 
 def dict_of(node, name):
