@@ -38,7 +38,7 @@ SHIPPED = {
     "language_rates.jsonl": 0,
     "methods_quick.jsonl.gz": 288,
     "methods_quick_criteo.jsonl.gz": 192,
-    "methods_quick_fields.jsonl.gz": 42,
+    "methods_quick_fields.jsonl.gz": 48,
     "methods_quick_images.jsonl.gz": 192,
     "methods_quick_language.jsonl.gz": 48,
     "structural_paper.jsonl": 30,

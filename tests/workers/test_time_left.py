@@ -18,6 +18,7 @@ from tests.helpers.simulated_sweep import SimulatedSweep
 
 #: Seconds of all runs of profile quick, measured while others used the same two cores.
 MEASURED = Path(__file__).with_name("quick_durations.csv")
+_LONGER_THEN = {"wikitext2/macro": 3}  # epochs of what was measured, where one was shipped later
 _LAST_SECONDS = 20  # in which a factor says little
 
 
@@ -67,7 +68,8 @@ def test_a_replay_of_a_measured_sweep() -> None:
     with MEASURED.open(newline="") as file:
         truth = {(row["task"], row["method"]): float(row["seconds"]) for row in csv.DictReader(file)}
     shipped = shipped_seconds()
-    simulated = sweep({key: shipped.get(key, 0.1) for key in truth}, truth)
+    expected = {key: shipped.get(key, 0.1) * _LONGER_THEN.get(key[0], 1) for key in truth}
+    simulated = sweep(expected, truth)
     assert simulated.busy_share > 0.98 and len(truth) == 81
     assert all(1 / 1.5 < factor < 1.5 for factor in factors(simulated))
     assert 1 / 1.5 < simulated.said(0.0) / simulated.end < 1.5  # before anything is known of this machine

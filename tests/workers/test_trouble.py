@@ -113,9 +113,10 @@ def test_peak_memory_in_the_units_of_the_system(platform, megabytes, monkeypatch
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrusage", lambda who: type("Usage", (), {"ru_maxrss": 2 * 2**20}))
     monkeypatch.setattr(sys, "platform", platform)
-    assert machine._peak_of_process() == megabytes
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # no /proc
+    assert machine.resident_peak() == megabytes
     monkeypatch.setitem(sys.modules, "resource", None)  # Windows has no such module
-    assert machine._peak_of_process() == 0.0
+    assert machine.resident_peak() == 0.0
 
 
 def test_a_finished_record_outlives_what_fails_after_it(folder, monkeypatch):
