@@ -17,7 +17,7 @@ from benchmarks.speed.data import GENERATED
 from benchmarks.tasks.data_sources import resolve
 from benchmarks.tasks.task import Task
 from benchmarks.terminal.errors import UsageError
-from benchmarks.training.execute import check_supervision
+from benchmarks.training.execute import prepare_method
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import seed_everything
 from benchmarks.workers.plan import matching_tasks
@@ -96,12 +96,14 @@ class Subject:
         settings = self.settings()
         seed_everything(0)
         task = self._task(settings)
-        task.model.to(torch.device(hardware.device))
+        device = torch.device(hardware.device)
+        task.model.to(device)
         if hardware.compile:
             task.compile()
         method = form(task.model)
-        check_supervision(task, method)
-        task.prepare(method)
+        if isinstance(method, Method):  # the re-entrant form has nothing to move
+            method.to(device)
+        prepare_method(task, method, hardware.compile)
         return Stepper(task, method, Loop(task, method, settings, hardware), settings)
 
 

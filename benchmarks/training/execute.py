@@ -162,15 +162,23 @@ def build(run: Run, device: torch.device) -> tuple[Task, Method]:
     method = make_method(config.method.name, task.model, **options).to(device)
     if config.hardware.compile and not method.compiles:
         raise UnsuitableError(f"hardware.compile=true: {config.method.name} does not run compiled code")
-    check_supervision(task, method)
-    with machine.in_eager_mode(config.hardware.compile):
-        task.prepare(method)
+    prepare_method(task, method, config.hardware.compile)
     seed_everything(config.seed + 1)  # dropout and sampling during training: not the draws of the initial weights
     return task, method
 
 
-def check_supervision(task: Task, method: Method) -> None:
-    """Raise :class:`UnsuitableError` if the task does not offer what the method needs."""
+def prepare_method(task: Task, method: Method, compiled: bool) -> None:
+    """Let the task prepare a method on its model, before the first step.
+
+    Raises:
+        UnsuitableError: the task does not offer what the method needs.
+    """
+    _check_supervision(task, method)
+    with machine.in_eager_mode(compiled):
+        task.prepare(method)
+
+
+def _check_supervision(task: Task, method: Method) -> None:
     if not method.needs - {"replay"}:
         return
     offered = task.supervision(next(iter(task.batches(0)))).offered

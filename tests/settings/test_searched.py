@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.records import metrics
 from benchmarks.records.packs import read_pack
 from benchmarks.settings import searched
 from benchmarks.settings.compose import compose, load_plugins
@@ -76,17 +77,26 @@ def test_what_ships_is_what_was_searched():
     """An entry that left out what it had from `bp` changed with it: Kolen-Pollack's fields were empty at a new rate."""
     for task, methods in searched._entries("quick").items():
         pack = EVIDENCE / "tune" / f"searched_quick_{task.replace('/', '_')}.jsonl.gz"
-        trials = [record.config for record in read_pack(pack)]
+        trials = [record for record in read_pack(pack) if record.status == "ok"]
         for method, settings in methods.items():
             config = compose([f"task={task}", f"method={method}", "profile=quick"])
-            ours = (config.task.optim.lr, {k: v for k, v in config.method.items() if k != "code"})
-            tried = [(trial["task"]["optim"]["lr"], trial["method"]) for trial in trials]
-            assert settings and any(_same(ours, one) for one in tried), (task, method)
+            own = [trial for trial in trials if trial.config["method"]["name"] == method]
+            best = max(map(_validation, own))
+            assert settings, (task, method)
+            assert any(_is_of(trial, config) for trial in own if _validation(trial) == best), (task, method)
 
 
-def _same(ours, tried) -> bool:
-    """Equal, as far as the trial had the settings: later ones have their defaults."""
-    return ours[0] == tried[0] and all(ours[1].get(key) == value for key, value in tried[1].items() if key != "code")
+def _validation(trial) -> float:
+    """What a trial was judged by; more is better."""
+    name = f"valid_{trial.primary_metric.removeprefix('valid_')}"
+    return trial.metrics[name] * metrics.lookup(name).sign
+
+
+def _is_of(trial, config) -> bool:
+    """The trial's settings, as far as it had them: later ones have their defaults."""
+    method = {key: value for key, value in trial.config["method"].items() if key != "code"}
+    same = all(config.method.get(key) == value for key, value in method.items())
+    return same and config.task.optim.lr == trial.config["task"]["optim"]["lr"]
 
 
 def dict_of(node, name):
