@@ -27,6 +27,7 @@ def page(tmp_path_factory):
     folder = filled(tmp_path_factory.mktemp("browser") / "results")
     for architecture, values in VALUES.items():
         save(folder, records(values, method="mine", architecture=architecture, dataset="karate"))
+    save(folder, records([50.0, 51.0], method="fa"))  # with one of the other methods there is a matrix
     write(folder)
     with browser(tmp_path_factory.mktemp("profile")) as driver:
         driver.get("about:blank")
@@ -174,3 +175,15 @@ def test_print_hides_what_paper_cannot_do(page):
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     printed = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert printed.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", printed)) >= 2
+
+
+def test_texts_of_drawings_have_the_colours_that_they_were_given(page):
+    """The rule for links made the numbers on the matrix's dark tiles dark as well: nobody could read them."""
+    script = """
+        const two = (part) => (+part).toString(16).padStart(2, "0");
+        const hex = (colour) => "#" + colour.match(/\\d+/g).map(two).join("");
+        return [...document.querySelectorAll(".drawing a text[fill]")]
+            .map((text) => [text.getAttribute("fill"), hex(getComputedStyle(text).fill)]);"""
+    found = page.execute_script(script)
+    assert {given for given, _ in found} >= {"#ffffff"}
+    assert all(given == seen for given, seen in found)
