@@ -17,6 +17,7 @@ from datasets.images.load import Images, load_images
 from datasets.images.manifest import CLASSES
 
 load_once = lru_cache(maxsize=2)(load_images)  # a worker runs many seeds and methods on the same images
+_CHUNK = 128  # images that are worked on at a time: what they take as doubles stays in a processor's cache
 _NOISE_SEED = 0  # of the labels that are drawn anew: the same for all seeds of a run
 
 
@@ -92,9 +93,10 @@ def _shrunk(part: Images, side: int | None) -> Part:
     """The images at ``side × side`` pixels, by linear interpolation behind a low-pass filter."""
     if side is None or side == part.images.shape[-1]:
         return Part(part.images, part.labels)
-    chunks = part.images.split(4096)
-    small = [F.interpolate(c.float(), size=(side, side), mode="bilinear", antialias=True) for c in chunks]
-    return Part(torch.cat(small), part.labels)
+    small = torch.empty(*part.images.shape[:2], side, side)
+    for chunk, place in zip(part.images.split(_CHUNK), small.split(_CHUNK), strict=True):
+        place.copy_(F.interpolate(chunk.float(), size=(side, side), mode="bilinear", antialias=True))
+    return Part(small, part.labels)
 
 
 def _noisy(labels: Tensor, share: float) -> Tensor:
@@ -109,9 +111,11 @@ def _noisy(labels: Tensor, share: float) -> Tensor:
 def _moments(images: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Mean and deviation over ``dims`` in fp64, chunk by chunk; a constant channel has the deviation 1."""
     count = images.numel() / (images.shape[1] if len(dims) == 3 else 1)
-    sums = [
-        (c.double().sum(dims, keepdim=True), c.double().square().sum(dims, keepdim=True)) for c in images.split(4096)
-    ]
-    mean, square = (sum(parts) / count for parts in zip(*sums, strict=True))
-    deviation = (square - mean**2).clamp(min=0).sqrt()
+    total = squares = torch.zeros((), dtype=torch.float64)
+    for chunk in images.split(_CHUNK):
+        values = chunk.double()
+        total = total + values.sum(dims, keepdim=True)
+        squares = squares + values.square_().sum(dims, keepdim=True)
+    mean = total / count
+    deviation = (squares / count - mean**2).clamp(min=0).sqrt()
     return mean.float(), torch.where(deviation > 0, deviation, 1).float()
