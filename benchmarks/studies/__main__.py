@@ -4,7 +4,8 @@
                      carry_over, scaling, optics, click_anchors
     profile=NAME     smoke, quick, long or paper (default quick)
     jobs=N           processes (default: as many as the cores have room for)
-    data=CHOICE      of the runs: auto, real or standin (default: what the profile says)
+    data=CHOICE      of the runs: auto, real or standin (default: what the profile says); stand-ins and real data are
+                     never averaged, and where both are recorded the real ones count
     results=DIR      where records, tables and figures go (default: results); records in DIR/studies/NAME
     run=false        conclude from what is recorded, and train nothing
     publish=true     pack the records into results/published as well, with tables and figures
@@ -81,22 +82,40 @@ def main() -> None:
 
 
 def _study(request: Request, console: Console) -> int:
-    """All studies, one after the other; returns how many runs failed."""
-    failed = 0
+    """All studies, one after the other; returns how many runs failed.
+
+    Raises:
+        UsageError: nothing was to be run, and there is nothing to conclude from.
+    """
+    failed, concluded = 0, False
     for study in request.studies:
         console.print(f"[bold]{study.name}[/bold]: {study.title} ({study.source})", highlight=False)
         if request.runs:
             paths.make(paths.study(request.results, study.name))
             failed += _run(study, request, console)
             _compute(study, request, console)
-        conclusion = study.conclude(files.findings_of(study, request.profile, request.results))
-        _show(conclusion, console)
-        for path in files.write(study, conclusion, request.profile, request.results):
-            console.print(f"written: {path}", markup=False, highlight=False)
-        if request.publishes:
-            for path in publish(study, request.profile, request.results):
-                console.print(f"published: {path}", markup=False, highlight=False)
+        concluded |= _conclude(study, request, console)
+    if not concluded:
+        raise UsageError(f"results={request.results}: holds nothing of it; leave out run=false, and it is run")
     return failed
+
+
+def _conclude(study: Study, request: Request, console: Console) -> bool:
+    """Show and write what follows from what is recorded; whether there is anything."""
+    findings = files.findings_of(study, request.profile, request.results, request.data)
+    if findings.left_out:
+        console.print(f"left out: {findings.left_out} recorded run(s) of other settings, or on other data")
+    if not request.runs and not findings.runs and not findings.computed:
+        console.print(f"nothing is recorded of it at profile={request.profile}")
+        return False
+    conclusion = study.conclude(findings)
+    _show(conclusion, console)
+    for path in files.write(study, conclusion, request.profile, request.results):
+        console.print(f"written: {path}", markup=False, highlight=False)
+    if request.publishes:
+        for path in publish(study, request.profile, request.results, request.data):
+            console.print(f"published: {path}", markup=False, highlight=False)
+    return True
 
 
 def _run(study: Study, request: Request, console: Console) -> int:

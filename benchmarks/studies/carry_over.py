@@ -24,15 +24,20 @@ _SEEDS = {
     "long": {"citation/gcn_cora": 10, "wikitext2/macro": 1},
     "paper": {"citation/gcn_cora": 10, "wikitext2/macro": 1},
 }
+#: Steps of the Transformer, and after how many its alignment is measured. A GCN's epoch is one step.
+_STEPS = {"smoke": (60, 20), "quick": (1600, 160), "long": (6400, 400), "paper": (40_000, 2000)}
 #: By how much a cosine must have changed to have changed.
 _CHANGE = 0.02
 
 
 def _runs(profile: str) -> Iterator[Selection]:
+    steps, every = _STEPS[profile]
+    clocks = {
+        "citation/gcn_cora": ["task.alignment_every=5"],
+        "wikitext2/macro": ["task.epochs=null", f"task.steps={steps}", f"task.eval_every={every}"],
+    }
     for task, seeds in _SEEDS[profile].items():
-        # A GCN's epoch is one step; the Transformer is evaluated ten times an epoch as it ships.
-        every = 5 if task.startswith("citation") else 1
-        yield Selection(profile, [task], ["dfa"], range(seeds), [f"task.alignment_every={every}"])
+        yield Selection(profile, [task], ["dfa"], range(seeds), clocks[task])
 
 
 def cosines(run: Done) -> np.ndarray:

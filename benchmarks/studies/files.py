@@ -9,28 +9,34 @@ from tabulate import tabulate
 
 from benchmarks.curves.draw import svg
 from benchmarks.records import paths
-from benchmarks.records.record import write_atomically
+from benchmarks.records.record import DONE, write_atomically
 from benchmarks.records.result_set import ResultSet
+from benchmarks.studies.chosen_runs import that_count
 from benchmarks.studies.computed import read
 from benchmarks.studies.study import Conclusion, Done, Findings, Sheet, Study
 from benchmarks.tables.claims import Claim, claims_text, read_claims
 from benchmarks.tables.text import comma_separated
 
 
-def findings_of(study: Study, profile: str, results: Path) -> Findings:
-    """Everything that is recorded of a study: records, packs, and results of computations.
+def findings_of(study: Study, profile: str, results: Path, data: str = "") -> Findings:
+    """What is recorded of a study: its runs in records and packs, and results of computations.
+
+    data: the kind that was asked for, as `benchmarks.studies.chosen_runs` takes it.
 
     Raises:
         BadInput: a file that cannot be read; one line.
     """
     folder = paths.study(results, study.name)
     runs: tuple[Done, ...] = ()
+    left_out = 0
     if paths.records(folder).is_dir() or paths.evidence(folder).is_dir():
         found = ResultSet.load(folder).select([profile])
         histories = found.histories
-        runs = tuple(Done(one.record, histories.get(one.record.run_id)) for one in found.runs)
+        done = [Done(one.record, histories.get(one.record.run_id)) for one in found.runs]
+        runs = that_count(done, study.runs(profile), data)
+        left_out = sum(one.record.status in DONE for one in done) - len(runs)
     ok = tuple(run for run in runs if run.record.status == "ok")
-    return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)))
+    return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)), left_out)
 
 
 def write(study: Study, conclusion: Conclusion, profile: str, results: Path) -> list[Path]:

@@ -87,12 +87,16 @@ class Done:
 
 @dataclass(frozen=True)
 class Findings:
-    """The runs and computations of one profile, from which a study concludes."""
+    """The runs and computations of one profile, from which a study concludes.
+
+    ``left_out`` runs are recorded beside them that have other settings, or other data.
+    """
 
     study: str
     profile: str
     runs: tuple[Done, ...]
     computed: Mapping[str, Json] = field(default_factory=dict)
+    left_out: int = 0
 
     def where(self, **settings: Any) -> Findings:
         """The runs with these settings; dots of a name are written as two underscores (``task__model__width=8``)."""

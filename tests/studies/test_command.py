@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 
 import pytest
 
-from benchmarks.records import paths
+from benchmarks.records import packs, paths
+from benchmarks.records.record import hash_config, iterate_records, write_record
+from benchmarks.settings.neutral import without_neutral
 from benchmarks.studies import __main__ as command
 from benchmarks.studies import computed, publish
 from benchmarks.studies.discovery import studies
@@ -122,6 +125,60 @@ def test_what_is_published_rests_on_packs_alone(toy, monkeypatch, capsys, tmp_pa
     assert list(paths.computed(paths.study(public, "toy")).glob("number-*.json"))
     status, _, _ = call(f"results={public}", "profile=smoke", "run=false", monkeypatch=monkeypatch, capsys=capsys)
     assert status == 0 and read_claims(paths.tables(public) / "studies.csv") == [claim]
+
+
+def test_nothing_is_concluded_from_nothing(toy, monkeypatch, capsys, tmp_path):
+    """A folder that was misspelt would give a table of NaN."""
+    arguments = ("profile=smoke", "run=false", f"results={tmp_path / 'misspelt'}")
+    status, out, err = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2 and "nothing is recorded of it at profile=smoke" in out
+    assert "misspelt: holds nothing of it; leave out run=false" in err and err.count("\n") == 1
+    assert not (tmp_path / "misspelt").exists()
+
+
+def test_runs_of_former_settings_leave_the_pack(toy, monkeypatch, capsys, tmp_path):
+    """What shipped has changed since; the run was made anew, and takes the place of the former one."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    study = paths.study(paths.published(tmp_path), "toy")
+    pack = paths.evidence(study) / "smoke.jsonl.gz"
+    (record,) = packs.read_pack(pack)
+    config = {**record.config, "task": {**record.config["task"], "epochs": 3}}
+    former = dataclasses.replace(
+        record, config=config, config_hash=hash_config(without_neutral(config)), finished="2020-01-01T00:00:00+00:00"
+    )
+    packs.pack([former, dataclasses.replace(record, seed=7)], pack, {})
+    status, *_ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and [one.run_id for one in packs.read_pack(pack)] == [record.run_id]
+
+
+def test_packed_runs_that_are_not_here_are_kept(toy, monkeypatch, capsys, tmp_path):
+    """A study that takes hours is published part by part, from several machines."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    folder, public = paths.records(paths.study(tmp_path, "toy")), paths.published(tmp_path)
+    (record,) = iterate_records(folder)
+    (folder / f"{record.run_id}.json").unlink()
+    write_record(dataclasses.replace(record, seed=1), folder)
+    (study,) = command.chosen([])
+    (selection,) = study.runs("smoke")
+    of_two = dataclasses.replace(study, runs=lambda profile: (dataclasses.replace(selection, seeds=(0, 1)),))
+    monkeypatch.setattr(command, "chosen", lambda names: [of_two])
+    status, *_ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    pack = paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz"
+    assert status == 0 and [one.seed for one in packs.read_pack(pack)] == [0, 1]
+    (claim,) = read_claims(paths.tables(public) / "studies.csv")
+    assert claim.n == 2
+
+
+def test_what_is_recorded_beside_the_plan_is_told(toy, monkeypatch, capsys, tmp_path):
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    folder = paths.records(paths.study(tmp_path, "toy"))
+    (record,) = iterate_records(folder)
+    write_record(dataclasses.replace(record, seed=7), folder)
+    status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and "left out: 1 recorded run(s)" in out
 
 
 @pytest.mark.parametrize(
