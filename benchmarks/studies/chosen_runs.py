@@ -46,7 +46,7 @@ def _newest(runs: Sequence[Done]) -> list[Done]:
 
 
 def _settings(run: Done) -> str:
-    """What determines a result but the seeds: a record has the seed of the feedback where it is not the run's own."""
+    """The settings that determine a result, as a hash; without the feedback's seed, which may be that of all runs."""
     return hash_config(without_neutral({**run.record.config, "feedback_seed": "seed"}))
 
 

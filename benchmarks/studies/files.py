@@ -19,7 +19,7 @@ from benchmarks.tables.text import comma_separated
 
 
 def findings_of(study: Study, profile: str, results: Path, data: str = "") -> Findings:
-    """What is recorded of a study: its runs in records and packs, and results of computations.
+    """The runs that count of those in records and packs, and the results of computations.
 
     data: the kind that was asked for, as `benchmarks.studies.chosen_runs` takes it.
 
