@@ -1,8 +1,8 @@
 """Narrow layers prevent alignment (arXiv:1906.04554, section 4), as released and as it would be measured cleanly.
 
-The released experiment keeps the middle layer 800 wide and lets a fixed random share b/800 of its gradients through, so
-that only so many of its weights learn; backprop's reference is masked as well. The clean one has a layer that is really
-narrow, and an unmasked reference.
+The released experiment keeps the middle layer 800 wide and lets a fixed random share b/800 of its gradients through:
+those of its weights, so that only so many learn, and that of its input, which is the signal to the layer below.
+Backprop's reference is masked as well. The clean one has a layer that is really narrow, and an unmasked reference.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def _runs(profile: str) -> Iterator[Selection]:
         for width in size.widths:
             seeds = (*size.seeds, 1, 2) if width in size.repeated else size.seeds
             masked = [f"task.model.kept_gradient={width / _FULL}", f"task.model.initial={arm}"]
+            if width < _FULL:
+                masked.append("task.model.mask_signals=true")
             yield Selection(profile, ["cifar10/mlp"], ["dfa"], seeds, [*_common(size), *_FEEDBACK, *masked])
     for width in size.narrow:
         narrow = [] if width == size.width else [f"task.model.bottleneck={width}"]
@@ -174,6 +176,7 @@ def _sheet(masked: Findings) -> Sheet:
     header = ("arm", "b", "train %", "log", "test %", "log", "cosine at the bottleneck", "log", "below", "above", "n")
     notes = [
         "b: of 800 weights' gradients that pass; log: the released one, one seed, full CIFAR-10, 50 epochs",
+        "below: the cosine there before the mask; the log's is one of masked signals, b/800 of it",
         "training accuracy is that of the weights at the end; the log's is a mean over the last epoch's batches",
     ]
     return Sheet(

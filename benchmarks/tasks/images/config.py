@@ -70,6 +70,7 @@ class PerceptronConfig(ModelConfig):
     bottleneck: int = limited(NOT_NEGATIVE, 0)  # width of the middle hidden layer; 0: as the others
     #: share of the middle layer's gradients (weights, bias, input) that a fixed random mask lets through
     kept_gradient: float = limited(POSITIVE, 1.0)
+    mask_signals: bool = False  # the mask of the input is on the feedback to the layer below too, as it was released
 
     def min_parameters(self) -> int:
         return (self.layers - 1) * self.width**2 + self.width * _CLASSES

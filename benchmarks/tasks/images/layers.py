@@ -63,36 +63,43 @@ class DenseMap(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer whose gradients pass a fixed random mask, entry by entry (weights, bias and input).
-
-    The bottleneck of the released code of arXiv:1906.04554: the layer stays wide, but only a share of its weights
-    learns, and backprop's gradient below it is masked as well. The input's mask belongs to the samples' places in a
-    batch.
+    """A linear layer of which a share of the entries of weights and bias, drawn once, gets a gradient.
 
     Args:
         inputs, outputs: widths.
-        kept: the share of the entries that pass.
-        samples: the largest batch.
+        kept: the share.
     """
 
     weight_mask: Tensor
     bias_mask: Tensor
-    input_mask: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kept: float, samples: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, kept: float, bias: bool = True) -> None:
         super().__init__(inputs, outputs, bias)
-        for name, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)), ("input", (samples, inputs))):
+        for name, shape in (("weight", (outputs, inputs)), ("bias", (outputs,))):
             self.register_buffer(f"{name}_mask", torch.rand(shape) < kept)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, inputs)`` → ``(n, outputs)``."""
-        weight = _masked(self.weight, self.weight_mask)
         bias = None if self.bias is None else _masked(self.bias, self.bias_mask)
-        if x.requires_grad:
-            if len(x) > len(self.input_mask):
-                raise ValueError(f"a batch of {len(x)}: the mask was made for {len(self.input_mask)} samples")
-            x = _masked(x, self.input_mask[: len(x)])
-        return F.linear(x, weight, bias)
+        return F.linear(x, _masked(self.weight, self.weight_mask), bias)
+
+
+class GradientMask(nn.Module):
+    """The identity, whose gradient passes at a share of the places of a batch ``(samples, width)``, drawn once."""
+
+    mask: Tensor
+
+    def __init__(self, samples: int, width: int, kept: float) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.rand(samples, width) < kept)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, width)``, with ``n`` at most ``samples``."""
+        if not x.requires_grad:
+            return x
+        if len(x) > len(self.mask):
+            raise ValueError(f"a batch of {len(x)}: the mask was made for {len(self.mask)} samples")
+        return _masked(x, self.mask[: len(x)])
 
 
 class _Masked(torch.autograd.Function):

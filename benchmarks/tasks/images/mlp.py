@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.tasks.dropout import Dropout
 from benchmarks.tasks.images.config import PerceptronConfig
-from benchmarks.tasks.images.layers import MaskedLinear, activation, named_sequence
+from benchmarks.tasks.images.layers import GradientMask, MaskedLinear, activation, named_sequence
 from dfa_core import ErrorTap, FeedbackPoint
 
 
@@ -33,10 +33,12 @@ class MLP(nn.Module):
         for layer in range(config.layers):
             inputs, outputs = widths[layer : layer + 2]
             if config.kept_gradient < 1 and layer == middle:
-                linear: nn.Linear = MaskedLinear(inputs, outputs, config.kept_gradient, samples, config.bias)
+                linear: nn.Linear = MaskedLinear(inputs, outputs, config.kept_gradient, config.bias)
             else:
                 linear = nn.Linear(inputs, outputs, bias=config.bias)
             self.hidden.append(_layer(linear, outputs, config))
+        if config.kept_gradient < 1:
+            self.hidden[middle - 1] = _with_mask(self.hidden[middle - 1], widths[middle], config, samples)
         self.output = nn.Linear(widths[-1], classes, bias=config.bias)
         self.tap = ErrorTap(classes)
         if config.initial == "zeros":
@@ -50,6 +52,18 @@ class MLP(nn.Module):
         for layer in self.hidden:
             h = layer(h)
         return self.tap(self.output(h))
+
+
+def _with_mask(layer: nn.Module, width: int, config: PerceptronConfig, samples: int) -> nn.Sequential:
+    """The layer below the masked one: what comes down to it is masked as well.
+
+    The released code masks behind the place where the feedback enters, so the layer learns from a masked signal. With
+    the mask in front of it backprop's gradient alone is masked.
+    """
+    modules = dict(layer.named_children())
+    point, mask = modules.pop("point"), GradientMask(samples, width, config.kept_gradient)
+    ends = {"mask": mask, "point": point} if config.mask_signals else {"point": point, "mask": mask}
+    return named_sequence(**modules, **ends)
 
 
 def _layer(linear: nn.Linear, width: int, config: PerceptronConfig) -> nn.Sequential:

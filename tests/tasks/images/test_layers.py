@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks.tasks.images.layers import DenseMap, LocallyConnected, MaskedLinear
+from benchmarks.tasks.images.layers import DenseMap, GradientMask, LocallyConnected, MaskedLinear
 
 SHAPES = [((2, 3), 6, 3, 0), ((1, 4), 5, 3, 1), ((3, 2), 7, 4, 2)]
 
@@ -54,40 +54,48 @@ def test_initial_weights_are_those_of_a_convolution(layer):
 
 
 def gradients_of(layer, x, weights):
-    """Gradients of weight, bias and input for a loss that weighs the outputs."""
+    """Gradients of the parameters and the input for a loss that weighs the outputs."""
     x = x.clone().requires_grad_()
     layer.zero_grad()
     (layer(x) * weights).sum().backward()
-    return layer.weight.grad, layer.bias.grad, x.grad
+    return [*(parameter.grad for parameter in layer.parameters()), x.grad]
 
 
-def test_the_mask_acts_on_the_three_gradients_and_on_nothing_else():
+def test_a_share_of_weights_and_biases_learns():
     torch.manual_seed(0)
-    layer = MaskedLinear(20, 30, kept=0.3, samples=8)
+    layer = MaskedLinear(20, 30, kept=0.3)
     plain = torch.nn.Linear(20, 30)
     plain.load_state_dict({"weight": layer.weight, "bias": layer.bias})
     x, weights = torch.randn(6, 20), torch.randn(6, 30)
     assert torch.equal(layer(x), plain(x))
-    masks = layer.weight_mask, layer.bias_mask, layer.input_mask[:6]
-    for found, expected, mask in zip(
-        gradients_of(layer, x, weights), gradients_of(plain, x, weights), masks, strict=True
-    ):
-        assert torch.allclose(found, expected * mask)
+    found, expected = gradients_of(layer, x, weights), gradients_of(plain, x, weights)
+    for mine, other, mask in zip(found, expected, (layer.weight_mask, layer.bias_mask, 1), strict=True):
+        assert torch.allclose(mine, other * mask)
     assert 0.2 < layer.weight_mask.float().mean() < 0.4
 
 
-def test_the_mask_is_the_same_in_every_step_and_saved():
-    layer = MaskedLinear(5, 4, kept=0.5, samples=3)
-    x, weights = torch.randn(3, 5), torch.randn(3, 4)
-    first, second = gradients_of(layer, x, weights), gradients_of(layer, 2 * x, weights)
-    assert torch.equal(first[0] != 0, second[0] != 0)
-    other = MaskedLinear(5, 4, kept=0.5, samples=3)
+def test_a_mask_of_gradients_is_the_identity_forwards():
+    torch.manual_seed(0)
+    mask = GradientMask(samples=8, width=20, kept=0.3)
+    x, weights = torch.randn(6, 20), torch.randn(6, 20)
+    assert torch.equal(mask(x), x)
+    (found,) = gradients_of(mask, x, weights)
+    assert torch.equal(found, weights * mask.mask[:6]) and 0.2 < mask.mask.float().mean() < 0.4
+
+
+@pytest.mark.parametrize("make", [lambda: MaskedLinear(5, 4, kept=0.5), lambda: GradientMask(3, 5, kept=0.5)])
+def test_the_mask_is_the_same_in_every_step_and_saved(make):
+    layer, other = make(), make()
+    x = torch.randn(3, 5)
+    weights = torch.randn_like(layer(x))
+    first, second = gradients_of(layer, x, weights)[0], gradients_of(layer, 2 * x, weights)[0]
+    assert torch.equal(first != 0, second != 0)
     other.load_state_dict(layer.state_dict())
-    assert torch.equal(gradients_of(other, x, weights)[0], first[0])
+    assert torch.equal(gradients_of(other, x, weights)[0], first)
 
 
 def test_a_batch_that_is_too_large_for_the_mask_is_refused():
-    layer = MaskedLinear(5, 4, kept=0.5, samples=3)
+    mask = GradientMask(samples=3, width=5, kept=0.5)
     with pytest.raises(ValueError, match="a batch of 4: the mask was made for 3 samples"):
-        layer(torch.randn(4, 5, requires_grad=True))
-    assert F.relu(layer(torch.randn(4, 5))).shape == (4, 4)  # an evaluation has no gradient to mask
+        mask(torch.randn(4, 5, requires_grad=True))
+    assert F.relu(mask(torch.randn(4, 5))).shape == (4, 5)  # an evaluation has no gradient to mask
