@@ -1,4 +1,4 @@
-"""Which recorded runs a study concludes from: those of its plan, of one version of their settings, on one kind of data.
+"""Which recorded runs a study concludes from: those of its plan, with today's settings, on one kind of data.
 
 A folder of results holds others as well: runs of an earlier version of the study, of settings that shipped once, on
 stand-ins from before the data were there. A mean over both would be of nothing.
@@ -6,78 +6,62 @@ stand-ins from before the data were there. A mean over both would be of nothing.
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from benchmarks.records.record import DONE, hash_config
+from benchmarks.settings.compose import compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import Overrides
 from benchmarks.studies.study import Done
+from benchmarks.training.run import wherever
 from benchmarks.workers.plan import Selection
+
+_OF_A_MACHINE = {"data", "device", "precision"}
+
+
+class _Identity(NamedTuple):
+    """A run, wherever it was made."""
+
+    task: str
+    seed: int
+    settings: str  # their hash
 
 
 def that_count(runs: Sequence[Done], selections: Sequence[Selection], data: str) -> tuple[Done, ...]:
-    """The runs that came to an end, are planned, and have the newest settings.
+    """The runs that came to an end and are planned.
 
     data: ``real`` or ``standin``; else stand-ins are left out of a task that has runs on real data.
     """
-    plan = [_Planned(selection) for selection in selections]
-    cells: dict[tuple[int, str, str, bool], list[Done]] = defaultdict(list)
-    for run in runs:
-        place = next((number for number, one in enumerate(plan) if one.has(run)), None)
-        if place is not None and run.record.status in DONE:
-            cells[place, run.record.task, run.record.method, _is_real(run)].append(run)
-    real = {task for _, task, _, is_real in cells if is_real}
-    counting = {
-        run.record.run_id
-        for (_, task, _, is_real), of_cell in cells.items()
-        if is_real == (data == "real" or (data != "standin" and task in real))
-        for run in _newest(of_cell)
-    }
-    return tuple(run for run in runs if run.record.run_id in counting)
+    tasks = {run.record.task for run in runs}
+    plan = {one for selection in selections for one in _planned(selection, tasks)}
+    eligible = [run for run in runs if run.record.status in DONE and _identity(run) in plan]
+    real = {run.record.task for run in eligible if _is_real(run)}
+
+    def wants_real(task: str) -> bool:
+        return data == "real" or (data != "standin" and task in real)
+
+    return tuple(run for run in eligible if _is_real(run) == wants_real(run.record.task))
 
 
-def _newest(runs: Sequence[Done]) -> list[Done]:
-    """The runs with the settings of the one that was finished last."""
-    last = _settings(max(runs, key=lambda run: run.record.finished))
-    return [run for run in runs if _settings(run) == last]
+def _planned(selection: Selection, tasks: set[str]) -> Iterator[_Identity]:
+    """The runs of a selection, as far as they are of these tasks."""
+    for task in set(selection.tasks) & tasks:
+        for method in selection.methods:
+            choices = [f"task={task}", f"method={method}", f"profile={selection.profile}"]
+            overrides = Overrides.of(choices).and_those(selection.overrides)
+            shared = None if "feedback_seed" in overrides.keys else _hash(wherever(compose(overrides)))
+            for seed in selection.seeds or ():
+                own = shared or _hash(wherever(compose(overrides.and_those([f"seed={seed}"]))))
+                yield _Identity(task, seed, own)
 
 
-def _settings(run: Done) -> str:
-    """The settings that determine a result, as a hash; without the feedback's seed, which may be that of all runs."""
-    return hash_config(without_neutral({**run.record.config, "feedback_seed": "seed"}))
+def _identity(run: Done) -> _Identity:
+    return _Identity(run.record.task, run.record.seed, _hash(run.record.config))
 
 
-class _Planned:
-    """A selection, whose overrides are parsed once."""
-
-    def __init__(self, selection: Selection) -> None:
-        self._selection = selection
-        settings = Overrides.of(selection.overrides).settings
-        self._values = {one.key: one.parsed.value() for one in settings if one.key.startswith(("task.", "method."))}
-
-    def has(self, run: Done) -> bool:
-        """Whether the run is one of the selection's."""
-        seeds = self._selection.seeds
-        return (
-            run.record.task in self._selection.tasks
-            and run.setting("method.name") in self._selection.methods
-            and (seeds is None or run.record.seed in seeds)
-            and all(_agrees(run.setting(key), value) for key, value in self._values.items() if _is_told(run, key))
-        )
-
-
-def _is_told(run: Done, key: str) -> bool:
-    """Whether the record has the setting: one that came later is in no older record, nor one without effect."""
-    return run.setting(key) is not None or key in {"task.epochs", "task.steps"}
-
-
-def _agrees(found: Any, planned: Any) -> bool:
-    if isinstance(found, float) and isinstance(planned, int | float):
-        return math.isclose(found, planned, rel_tol=1e-9)
-    return bool(found == planned)
+def _hash(settings: Mapping[str, Any]) -> str:
+    return hash_config(without_neutral({key: value for key, value in settings.items() if key not in _OF_A_MACHINE}))
 
 
 def _is_real(run: Done) -> bool:
