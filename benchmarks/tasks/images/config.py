@@ -43,7 +43,8 @@ class ImagesConfig(TaskConfig):
     #: are tested, as some studies publish it
     valid_share: float = limited(between(0, 0.9), 0.1)
     side: Optional[int] = limited(at_least(4), None)  # noqa: UP045  shrunk to side × side
-    standardise: str = limited(one_of("channels", "pixels"), "channels")  # mean and deviation of each channel, of all
+    #: mean and deviation of each channel, of all pixels, or of CIFAR-10's channels as `data` has published ones
+    standardise: str = limited(one_of("channels", "pixels", "published"), "channels")
     label_noise: float = limited(PROBABILITY, 0.0)  # share of the training labels that are drawn anew
     batch_size: int = limited(at_least(2), 128)  # batch norm needs two
     full_batches: bool = False  # leave out what is left of an epoch and fills no batch

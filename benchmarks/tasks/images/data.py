@@ -62,8 +62,11 @@ class TaskImages:
         self.train = Part(train.images[:kept], _noisy(train.labels[:kept], config.label_noise))
         self.valid = Part(train.images[kept:used], train.labels[kept:used]) if kept < used else test
         self.test = test
-        dims = (0, 2, 3) if config.standardise == "channels" else (0, 1, 2, 3)
-        self.mean, self.deviation = _moments(self.train.images, dims)
+        if config.standardise == "published":
+            self.mean, self.deviation = _published(self.shape[0])
+        else:
+            dims = (0, 2, 3) if config.standardise == "channels" else (0, 1, 2, 3)
+            self.mean, self.deviation = _moments(self.train.images, dims)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -106,6 +109,19 @@ def _noisy(labels: Tensor, share: float) -> Tensor:
     generator = torch.Generator().manual_seed(_NOISE_SEED)
     drawn_anew = torch.rand(labels.shape, generator=generator) < share
     return torch.where(drawn_anew, torch.randint(CLASSES, labels.shape, generator=generator), labels)
+
+
+def _published(channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of CIFAR-10's channels as much code has them, that of arXiv:1906.04554 included.
+
+    The deviations are four fifths of the true ones (they are a mean over images), which makes the pixels larger and the
+    first layer learn one and a half times as fast.
+    """
+    if channels != 3:
+        raise ValueError(f"task.standardise=published: is for colour images, and these have {channels} channel(s)")
+    constants = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    mean, deviation = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in constants)
+    return mean, deviation
 
 
 def _moments(images: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
