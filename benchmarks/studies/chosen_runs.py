@@ -14,21 +14,21 @@ from benchmarks.settings.compose import compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import Overrides
 from benchmarks.studies.study import Done
-from benchmarks.training.run import wherever
+from benchmarks.training.run import portable_settings
 from benchmarks.workers.plan import Selection
 
-_OF_A_MACHINE = {"data", "device", "precision"}
+_OF_A_MACHINE = {"data", "device"}
 
 
 class _Identity(NamedTuple):
-    """A run, wherever it was made."""
+    """A run, portable_settings it was made."""
 
     task: str
     seed: int
     settings: str  # their hash
 
 
-def that_count(runs: Sequence[Done], selections: Sequence[Selection], data: str) -> tuple[Done, ...]:
+def choose_runs(runs: Sequence[Done], selections: Sequence[Selection], data: str) -> tuple[Done, ...]:
     """The runs that came to an end and are planned.
 
     data: ``real`` or ``standin``; else stand-ins are left out of a task that has runs on real data.
@@ -50,9 +50,9 @@ def _planned(selection: Selection, tasks: set[str]) -> Iterator[_Identity]:
         for method in selection.methods:
             choices = [f"task={task}", f"method={method}", f"profile={selection.profile}"]
             overrides = Overrides.of(choices).and_those(selection.overrides)
-            shared = None if "feedback_seed" in overrides.keys else _hash(wherever(compose(overrides)))
+            shared = None if "feedback_seed" in overrides.keys else _hash(portable_settings(compose(overrides)))
             for seed in selection.seeds or ():
-                own = shared or _hash(wherever(compose(overrides.and_those([f"seed={seed}"]))))
+                own = shared or _hash(portable_settings(compose(overrides.and_those([f"seed={seed}"]))))
                 yield _Identity(task, seed, own)
 
 

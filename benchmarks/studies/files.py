@@ -11,7 +11,7 @@ from benchmarks.curves.draw import svg
 from benchmarks.records import paths
 from benchmarks.records.record import DONE, write_atomically
 from benchmarks.records.result_set import ResultSet
-from benchmarks.studies.chosen_runs import that_count
+from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.computed import read
 from benchmarks.studies.study import Conclusion, Done, Findings, Sheet, Study
 from benchmarks.tables.claims import Claim, claims_text, read_claims
@@ -33,7 +33,7 @@ def findings_of(study: Study, profile: str, results: Path, data: str = "") -> Fi
         found = ResultSet.load(folder).select([profile])
         histories = found.histories
         done = [Done(one.record, histories.get(one.record.run_id)) for one in found.runs]
-        runs = that_count(done, study.runs(profile), data)
+        runs = choose_runs(done, study.runs(profile), data)
         left_out = sum(one.record.status in DONE for one in done) - len(runs)
     ok = tuple(run for run in runs if run.record.status == "ok")
     return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)), left_out)

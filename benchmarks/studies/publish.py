@@ -10,7 +10,7 @@ from benchmarks.records import evidence_manifest, paths
 from benchmarks.records.packs import ended, pack, read_entries, select
 from benchmarks.records.record import Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
-from benchmarks.studies.chosen_runs import that_count
+from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.files import findings_of, write
 from benchmarks.studies.study import Done, Study
 
@@ -33,7 +33,7 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
         path = paths.evidence(there) / f"{profile}.jsonl.gz"
         histories = local_histories(ended(records), paths.records(here))
         ours = [Done(record, histories.get(record.run_id)) for record in records]
-        _pack(that_count([*ours, *_packed_elsewhere(path, records)], study.runs(profile), data), path)
+        _pack(choose_runs([*ours, *_packed_elsewhere(path, records)], study.runs(profile), data), path)
         written.append(path)
     for file in sorted(paths.computed(here).glob("*.json")):
         target = paths.computed(there) / file.name

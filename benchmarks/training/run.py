@@ -136,14 +136,13 @@ def _check_device(config: DictConfig) -> None:
 def determining(config: DictConfig, source: Source) -> dict[str, Any]:
     """The settings that determine a result, apart from the seed."""
     return {
-        **wherever(config),
+        **portable_settings(config),
         "data": {"source": source.kind, "fingerprint": source.fingerprint},
         "device": config.hardware.device,
-        "precision": config.hardware.precision,
     }
 
 
-def wherever(config: DictConfig) -> dict[str, Any]:
+def portable_settings(config: DictConfig) -> dict[str, Any]:
     """The determining settings that are the same on every machine, whichever data it has."""
     values: Any = OmegaConf.to_container(config)
     follows_seed = values["feedback_seed"] == values["seed"]
@@ -151,6 +150,7 @@ def wherever(config: DictConfig) -> dict[str, Any]:
         "task": {key: value for key, value in values["task"].items() if key not in _WITHOUT_EFFECT},
         "method": values["method"],
         "feedback_seed": "seed" if follows_seed else values["feedback_seed"],
+        "precision": values["hardware"]["precision"],
         **({} if values["alignment"] else {"alignment": False}),  # such a record lacks numbers that others have
         **({"compile": True} if values["hardware"]["compile"] else {}),  # sums are rounded in another order
     }

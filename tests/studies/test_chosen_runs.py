@@ -11,12 +11,12 @@ import pytest
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import Record, hash_config
 from benchmarks.settings.compose import compose
-from benchmarks.studies.chosen_runs import that_count
+from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.discovery import studies
 from benchmarks.studies.study import Done
 from benchmarks.tables.claims import read_claims
 from benchmarks.training import run as runs
-from benchmarks.training.run import wherever
+from benchmarks.training.run import portable_settings
 from benchmarks.workers.plan import Selection, plan
 from datasets.core.source import Source
 from datasets.registry import find_dataset
@@ -28,7 +28,7 @@ PLAN = [Selection("smoke", ["citation/gcn_cora"], ["dfa"], range(2), ["task.epoc
 
 def run(*more, seed=0, task="citation/gcn_cora", source="real", status="ok") -> Done:
     choices = [f"task={task}", "method=dfa", "profile=smoke", f"seed={seed}", "task.epochs=3", *more]
-    config = {**wherever(compose(choices)), "data": {"source": source}}
+    config = {**portable_settings(compose(choices)), "data": {"source": source}}
     record = Record(
         task, "citation", "gcn", "cora", "dfa", "smoke", seed, config, hash_config(config), "", status,
         data={"source": source},
@@ -40,36 +40,36 @@ def test_runs_that_the_plan_does_not_have_are_left_out():
     """A study that was changed has runs of its former plan in the same folder, and of rates that shipped once."""
     others = [run("task.optim.lr=0.5"), run(seed=2), run(task="citation/gcn_citeseer"), run("task.epochs=4")]
     runs = [run(), *others, run(status="failed"), run(seed=1, status="diverged")]
-    assert that_count(runs, PLAN, "") == (runs[0], runs[-1])
+    assert choose_runs(runs, PLAN, "") == (runs[0], runs[-1])
 
 
 def test_settings_beyond_the_overrides_count():
     """Of two runs with the overrides of a selection one may have another setting that a second selection has."""
     wider = dataclasses.replace(PLAN[0], overrides=["task.epochs=3", "task.model.hidden=8"])
     runs = (run(), run("task.model.hidden=8"))
-    assert that_count(runs, PLAN, "") == runs[:1]
-    assert that_count(runs, [wider], "") == runs[1:]
-    assert that_count(runs, [*PLAN, wider], "") == runs
+    assert choose_runs(runs, PLAN, "") == runs[:1]
+    assert choose_runs(runs, [wider], "") == runs[1:]
+    assert choose_runs(runs, [*PLAN, wider], "") == runs
 
 
 def test_a_feedback_that_all_seeds_share_is_planned_by_seed():
     shared = dataclasses.replace(PLAN[0], overrides=["task.epochs=3", "feedback_seed=0"])
     runs = (run("feedback_seed=0"), run("feedback_seed=0", seed=1), run(seed=1))
-    assert that_count(runs, [shared], "") == runs[:2]
+    assert choose_runs(runs, [shared], "") == runs[:2]
 
 
 @pytest.mark.parametrize(("data", "seeds"), [("", [0]), ("auto", [0]), ("real", [0]), ("standin", [1])])
 def test_real_data_and_stand_ins_are_never_mixed(data, seeds):
     """The mean of an accuracy on Cora and of one on a generated graph is of nothing."""
     mixed = [run(), run(seed=1, source="stand-in")]
-    assert [one.record.seed for one in that_count(mixed, PLAN, data)] == seeds
+    assert [one.record.seed for one in choose_runs(mixed, PLAN, data)] == seeds
 
 
 def test_stand_ins_count_for_a_task_without_real_data():
     plan = [dataclasses.replace(PLAN[0], tasks=["citation/gcn_cora", "citation/gcn_citeseer"])]
     mixed = [run(), run(seed=1, source="stand-in"), run(seed=1, source="stand-in", task="citation/gcn_citeseer")]
-    assert that_count(mixed, plan, "") == (mixed[0], mixed[2])
-    assert that_count(mixed, plan, "real") == (mixed[0],)
+    assert choose_runs(mixed, plan, "") == (mixed[0], mixed[2])
+    assert choose_runs(mixed, plan, "real") == (mixed[0],)
 
 
 @pytest.mark.parametrize("pack", sorted(STUDIES.glob("*/evidence/*")), ids=lambda path: f"{path.parts[-3]}/{path.name}")

@@ -59,6 +59,7 @@ def test_every_study_can_be_planned_at_every_profile(name, profile):
     study = studies()[name]
     selections = study.runs(profile)
     chosen = selections if profile == "smoke" else [selections[0], selections[-1]] if selections else []
+    assert all(one.tasks and one.methods and one.seeds for one in selections)  # by these it knows its runs again
     for selection in chosen:
         assert plan(selection.__class__(**{**vars(selection), "overrides": [*selection.overrides, "data=standin"]}))
     computations = study.computations(profile)
