@@ -30,7 +30,7 @@ ADDED: tuple[tuple[str, str, Any], ...] = (
     ("dfa", "recompute", False),
     ("structural", "recompute", False),
     ("CriteoConfig", "split", "random"),
-    ("PerceptronConfig", "mask_signals", False),
+    ("PerceptronConfig", "feedback_below_middle", True),
 )
 
 #: Settings of the first release by dataclass of the schema, with the defaults that they had then.

@@ -102,6 +102,7 @@ def _common(size: Size, network: str) -> list[str]:
         "task.batch_size=128",
         "task.alignment_samples=128",
         "task.full_batches=true",
+        "task.standardise=published",
         f"task.rows={size.rows[network]}",
         f"task.epochs={size.epochs[network]}",
         f"task.eval_every={size.epochs[network]}",

@@ -1,8 +1,9 @@
 """Narrow layers prevent alignment (arXiv:1906.04554, section 4), as released and as it would be measured cleanly.
 
 The released experiment keeps the middle layer 800 wide and lets a fixed random share b/800 of its gradients through:
-those of its weights, so that only so many learn, and that of its input, which is the signal to the layer below.
-Backprop's reference is masked as well. The clean one has a layer that is really narrow, and an unmasked reference.
+those of its weights, so that only so many learn, and that of its input. No feedback enters at that input: the layer
+below learns from what comes down through the mask. The clean one has feedback at every layer, a middle one that is
+really narrow, and backprop beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from benchmarks.workers.plan import Selection
 #: Published sizes of the bottleneck, of 800.
 WIDTHS = (1, 3, 5, 8, 11, 18, 28, 46, 73, 118, 191, 308, 496, 800)
 _FULL = 800
-_POINT = "hidden.1.point"  # behind the bottleneck
 _TOLERANCES = {"cosine_bottleneck": 0.05, "train_accuracy": 2.0, "test_accuracy": 1.5}
 _ARMS = {"uniform": "standard", "prealigned": "prealigned"}
 
@@ -61,6 +61,7 @@ def _common(size: Size) -> list[str]:
         "task.batch_size=128",
         "task.alignment_samples=128",
         "task.full_batches=true",
+        "task.standardise=published",
         f"task.rows={size.rows}",
         f"task.epochs={size.epochs}",
         f"task.eval_every={max(1, size.epochs // 5)}",
@@ -75,10 +76,12 @@ def _runs(profile: str) -> Iterator[Selection]:
     for arm in size.arms:
         for width in size.widths:
             seeds = (*size.seeds, 1, 2) if width in size.repeated else size.seeds
-            masked = [f"task.model.kept_gradient={width / _FULL}", f"task.model.initial={arm}"]
-            if width < _FULL:
-                masked.append("task.model.mask_signals=true")
-            yield Selection(profile, ["cifar10/mlp"], ["dfa"], seeds, [*_common(size), *_FEEDBACK, *masked])
+            released = [
+                f"task.model.kept_gradient={width / _FULL}",
+                f"task.model.initial={arm}",
+                "task.model.feedback_below_middle=false",
+            ]
+            yield Selection(profile, ["cifar10/mlp"], ["dfa"], seeds, [*_common(size), *_FEEDBACK, *released])
     for width in size.narrow:
         narrow = [] if width == size.width else [f"task.model.bottleneck={width}"]
         yield Selection(profile, ["cifar10/mlp"], ["dfa"], size.seeds, [*_common(size), *_FEEDBACK, *narrow])
@@ -86,21 +89,20 @@ def _runs(profile: str) -> Iterator[Selection]:
 
 
 def _conclude(findings: Findings) -> Conclusion:
-    masked = findings.where(method__name="dfa", task__model__bottleneck=0)
-    claims = [*_published(masked), *_general(masked)]
-    return Conclusion(claims, [_sheet(masked), *_narrow_sheet(findings)], list(_charts(masked)))
+    released = findings.where(task__model__feedback_below_middle=False)
+    claims = [*_published(released), *_general(released)]
+    return Conclusion(claims, [_sheet(released), *_narrow_sheet(findings)], list(_charts(released)))
 
 
-def _of_width(masked: Findings, width: int, arm: str = "uniform") -> Findings:
-    return masked.where(task__model__kept_gradient=width / _FULL, task__model__initial=arm)
+def _of_width(released: Findings, width: int, arm: str = "uniform") -> Findings:
+    return released.where(task__model__kept_gradient=width / _FULL, task__model__initial=arm)
 
 
 def _at(point: str) -> Callable[[Done], float]:
     return lambda run: run.alignment(point)
 
 
-_bottleneck = _at(_POINT)
-
+_bottleneck, _above = _at("hidden.1.point"), _at("hidden.2.point")
 
 _MEASURES = {
     "cosine_bottleneck": _bottleneck,
@@ -115,15 +117,15 @@ def reference(width: int, arm: str, metric: str) -> float:
     return math.nan if found is None else found.value
 
 
-def _published(masked: Findings) -> Iterator[Claim]:
+def _published(released: Findings) -> Iterator[Claim]:
     """Every number of the released logs, where the runs are the released ones."""
-    comparable = masked.data == "real" and any(run.setting("task.model.width") == _FULL for run in masked)
+    comparable = released.data == "real" and any(run.setting("task.model.width") == _FULL for run in released)
     for width in WIDTHS if comparable else ():
-        runs = _of_width(masked, width)
+        runs = _of_width(released, width)
         for metric, tolerance in _TOLERANCES.items():
             expected, found = reference(width, "uniform", metric), runs.over_seeds(_MEASURES[metric])
             if len(runs):
-                yield masked.claim(
+                yield released.claim(
                     f"released log, b = {width}",
                     metric,
                     found,
@@ -132,22 +134,22 @@ def _published(masked: Findings) -> Iterator[Claim]:
                 )
 
 
-def _general(masked: Findings) -> Iterator[Claim]:
-    widths = [round(kept * _FULL) for kept in masked.values("task.model.kept_gradient")]
-    cosines = [_of_width(masked, width).over_seeds(_bottleneck) for width in widths]
+def _general(released: Findings) -> Iterator[Claim]:
+    widths = [round(kept * _FULL) for kept in released.values("task.model.kept_gradient")]
+    cosines = [_of_width(released, width).over_seeds(_bottleneck) for width in widths]
     rise = _difference(cosines[-1], cosines[0]) if len(cosines) > 1 else single(math.nan)
-    yield masked.claim(
+    yield released.claim(
         "a bottleneck prevents alignment there", f"cosine, widest − b = {widths[0] if widths else '?'}", rise, "> 0.2",
         above(rise, 0.2),
     )  # fmt: skip
-    trained = [_of_width(masked, width).over_seeds(_MEASURES["train_accuracy"]).mean for width in widths]
+    trained = [_of_width(released, width).over_seeds(_MEASURES["train_accuracy"]).mean for width in widths]
     order = single(rank_correlation(widths, trained))
-    yield masked.claim(
+    yield released.claim(
         "training accuracy rises with the bottleneck's width", "rank correlation", order, "> 0.95", above(order, 0.95)
     )
-    above_it = [_of_width(masked, width).over_seeds(_at("hidden.2.point")) for width in widths]
+    above_it = [_of_width(released, width).over_seeds(_above) for width in widths]
     less = _difference(rise, _difference(above_it[-1], above_it[0])) if len(above_it) > 1 else single(math.nan)
-    yield masked.claim(
+    yield released.claim(
         "the layer above changes less", "rise of the cosine at the bottleneck − above it", less, "> 0", above(less, 0)
     )
 
@@ -156,12 +158,12 @@ def _difference(a: Measured, b: Measured) -> Measured:
     return single(a.mean - b.mean)
 
 
-def _sheet(masked: Findings) -> Sheet:
+def _sheet(released: Findings) -> Sheet:
     rows = []
-    for arm in masked.values("task.model.initial"):
-        for kept in masked.values("task.model.kept_gradient"):
+    for arm in released.values("task.model.initial"):
+        for kept in released.values("task.model.kept_gradient"):
             width = round(kept * _FULL)
-            runs = _of_width(masked, width, arm)
+            runs = _of_width(released, width, arm)
             if not len(runs):
                 continue
             row = [_ARMS[arm], str(width)]
@@ -171,12 +173,10 @@ def _sheet(masked: Findings) -> Sheet:
                     text(runs.over_seeds(_MEASURES[metric]), decimals),
                     "–" if math.isnan(expected) else f"{expected:g}",
                 ]
-            row += [text(runs.over_seeds(_at(point)), 3) for point in ("hidden.0.point", "hidden.2.point")]
-            rows.append([*row, str(len(runs))])
-    header = ("arm", "b", "train %", "log", "test %", "log", "cosine at the bottleneck", "log", "below", "above", "n")
+            rows.append([*row, text(runs.over_seeds(_above), 3), str(len(runs))])
+    header = ("arm", "b", "train %", "log", "test %", "log", "cosine at the bottleneck", "log", "above", "n")
     notes = [
         "b: of 800 weights' gradients that pass; log: the released one, one seed, full CIFAR-10, 50 epochs",
-        "below: the cosine there before the mask; the log's is one of masked signals, b/800 of it",
         "training accuracy is that of the weights at the end; the log's is a mean over the last epoch's batches",
     ]
     return Sheet(
@@ -185,7 +185,7 @@ def _sheet(masked: Findings) -> Sheet:
 
 
 def _narrow_sheet(findings: Findings) -> Iterator[Sheet]:
-    clean = findings.where(task__model__kept_gradient=1.0, task__model__initial="uniform")
+    clean = findings.where(task__model__feedback_below_middle=True)
     widths = sorted({run.setting("task.model.bottleneck") or run.setting("task.model.width") for run in clean})
     rows = []
     for width in widths:
@@ -205,25 +205,25 @@ def _narrow_sheet(findings: Findings) -> Iterator[Sheet]:
         yield Sheet("narrow", "A middle layer that is really narrow, with an unmasked reference", header, rows)
 
 
-def _charts(masked: Findings) -> Iterator[Chart]:
-    widths = [round(kept * _FULL) for kept in masked.values("task.model.kept_gradient")]
+def _charts(released: Findings) -> Iterator[Chart]:
+    widths = [round(kept * _FULL) for kept in released.values("task.model.kept_gradient")]
     if len(widths) < 2:
         return
     titles = {"cosine_bottleneck": "alignment at the bottleneck", "test_accuracy": "test accuracy (%)"}
     panels = []
     for metric, title in titles.items():
         found = {
-            _ARMS[arm]: [_of_width(masked, width, arm).over_seeds(_MEASURES[metric]) for width in widths]
-            for arm in masked.values("task.model.initial")
+            _ARMS[arm]: [_of_width(released, width, arm).over_seeds(_MEASURES[metric]) for width in widths]
+            for arm in released.values("task.model.initial")
         }
-        if masked.data == "real":
+        if released.data == "real":
             found["released log"] = [single(reference(width, "uniform", metric)) for width in widths]
         series = tuple(line(name, widths, values) for name, values in found.items())
         panels.append(Panel(metric, title, "cosine" if metric == "cosine_bottleneck" else "%", series))
     yield Chart(
         name="widths",
         title="Bottleneck: alignment and accuracy by width",
-        subtitle=f"CIFAR-10 ({masked.data}), tanh, profile {masked.profile}; bands: 95% where there are several seeds",
+        subtitle=f"CIFAR-10 ({released.data}), tanh, profile {released.profile}; bands: 95% over seeds",
         x_label="bottleneck b, of 800",
         panels=tuple(panels),
         logarithmic=True,

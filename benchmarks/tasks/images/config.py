@@ -71,7 +71,8 @@ class PerceptronConfig(ModelConfig):
     bottleneck: int = limited(NOT_NEGATIVE, 0)  # width of the middle hidden layer; 0: as the others
     #: share of the middle layer's gradients (weights, bias, input) that a fixed random mask lets through
     kept_gradient: float = limited(POSITIVE, 1.0)
-    mask_signals: bool = False  # the mask of the input is on the feedback to the layer below too, as it was released
+    #: false, as a released bottleneck has it: the layer below the middle one learns from what comes down through it
+    feedback_below_middle: bool = True
 
     def min_parameters(self) -> int:
         return (self.layers - 1) * self.width**2 + self.width * _CLASSES
@@ -83,7 +84,8 @@ class PerceptronConfig(ModelConfig):
         super().__post_init__()
         if self.kept_gradient > 1:
             raise ValueError(f"task.model.kept_gradient={self.kept_gradient}: must be 1 or less")
-        if (self.bottleneck or self.kept_gradient < 1) and self.layers < 2:
+        about_middle = self.bottleneck or self.kept_gradient < 1 or not self.feedback_below_middle
+        if about_middle and self.layers < 2:
             raise ValueError(f"task.model.layers={self.layers}: a bottleneck needs two hidden layers or more")
 
 

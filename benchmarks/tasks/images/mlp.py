@@ -37,8 +37,8 @@ class MLP(nn.Module):
             else:
                 linear = nn.Linear(inputs, outputs, bias=config.bias)
             self.hidden.append(_layer(linear, outputs, config))
-        if config.kept_gradient < 1:
-            self.hidden[middle - 1] = _with_mask(self.hidden[middle - 1], widths[middle], config, samples)
+        if config.kept_gradient < 1 or not config.feedback_below_middle:
+            self.hidden[middle - 1] = _below_middle(self.hidden[middle - 1], widths[middle], config, samples)
         self.output = nn.Linear(widths[-1], classes, bias=config.bias)
         self.tap = ErrorTap(classes)
         if config.initial == "zeros":
@@ -54,16 +54,17 @@ class MLP(nn.Module):
         return self.tap(self.output(h))
 
 
-def _with_mask(layer: nn.Module, width: int, config: PerceptronConfig, samples: int) -> nn.Sequential:
-    """The layer below the masked one: what comes down to it is masked as well.
+def _below_middle(layer: nn.Module, width: int, config: PerceptronConfig, samples: int) -> nn.Sequential:
+    """The layer below the middle one: what comes down to it through that layer is masked as that layer's gradients are.
 
-    The released code masks behind the place where the feedback enters, so the layer learns from a masked signal. With
-    the mask in front of it backprop's gradient alone is masked.
+    Where feedback enters it meets this mask in backprop's gradient alone, since the feedback comes in below it.
     """
     modules = dict(layer.named_children())
-    point, mask = modules.pop("point"), GradientMask(samples, width, config.kept_gradient)
-    ends = {"mask": mask, "point": point} if config.mask_signals else {"point": point, "mask": mask}
-    return named_sequence(**modules, **ends)
+    if not config.feedback_below_middle:
+        del modules["point"]
+    if config.kept_gradient < 1:
+        modules["mask"] = GradientMask(samples, width, config.kept_gradient)
+    return named_sequence(**modules)
 
 
 def _layer(linear: nn.Linear, width: int, config: PerceptronConfig) -> nn.Sequential:

@@ -173,6 +173,26 @@ def test_prealigned_weights_hand_down_the_signals():
         assert layer.weight.norm().item() == pytest.approx(1)
 
 
+def test_a_layer_without_feedback_below_is_aligned_with_what_it_sends_down():
+    torch.manual_seed(0)
+    model = MLP(PerceptronConfig(width=30, feedback_below_middle=False), (1, 4, 4), 10, 64).double()
+    method = make_method("dfa", model, feedback="gaussian").double()
+    batch = Batch(torch.randn(8, 1, 4, 4, dtype=torch.float64), torch.randint(10, (8,)))
+    before = model.hidden[1].linear.weight.clone()
+    prealign(model, method, batch)
+    after = model.hidden[1].linear.weight
+    # What the layer above hands down is B e already, so that only the directions of the batch's signals are kept.
+    with method.detached():
+        h = model.hidden[0](batch.images.flatten(1))
+        a = F.linear(h, before, model.hidden[1].linear.bias)
+        scores = model.output(model.hidden[2](torch.tanh(a)))
+        error = torch.softmax(scores, 1).sub(F.one_hot(batch.labels, 10))
+    sent = error @ method.matrix("hidden.1.point") * (1 - torch.tanh(a) ** 2)
+    assert F.cosine_similarity(sent @ after, sent @ before, dim=1).min() > 0.99
+    assert torch.linalg.matrix_rank(after) <= 8
+    assert after.norm().item() == pytest.approx(1)
+
+
 @pytest.mark.usefixtures("folder")
 def test_without_feedback_there_is_nothing_to_align_with():
     with pytest.raises(ValueError, match="initial=prealigned: Backprop has no feedback matrices; use dfa"):
