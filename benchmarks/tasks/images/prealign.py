@@ -36,8 +36,8 @@ def prealign(model: MLP, method: Method, batch: Batch) -> None:
 def _signal_and_gradient(model: MLP, method: DFA, layer: nn.Linear, below: int, batch: Batch) -> tuple[Tensor, Tensor]:
     """The signal at hidden layer ``below``, and dL/d(the output of ``layer`` above it), ``(n, width)`` each."""
     outputs: dict[nn.Module, Tensor] = {}
-    watched = [layer, *(hidden.norm for hidden in model.hidden)]
-    hooks = [module.register_forward_hook(lambda m, x, output: outputs.update({m: output})) for module in watched]
+    ends = [hidden.get_submodule("norm") for hidden in model.hidden]
+    hooks = [m.register_forward_hook(lambda m, x, output: outputs.update({m: output})) for m in [layer, *ends]]
     try:
         with method.detached():
             scores = model(batch.images)
@@ -46,8 +46,7 @@ def _signal_and_gradient(model: MLP, method: DFA, layer: nn.Linear, below: int, 
             if f"hidden.{below}.point" in method.layout.points:
                 return error @ method.matrix(f"hidden.{below}.point").to(error.dtype), gradient
             sent = error @ method.matrix(f"hidden.{below + 1}.point").to(error.dtype)
-            start, end = (outputs[model.hidden[number].norm] for number in (below + 1, below))
-            return torch.autograd.grad(start, end, sent)[0], gradient
+            return torch.autograd.grad(outputs[ends[below + 1]], outputs[ends[below]], sent)[0], gradient
     finally:
         for hook in hooks:
             hook.remove()
