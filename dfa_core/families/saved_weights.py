@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
+from dfa_core.families.operations import operation
 from dfa_core.weights import Function
 
 #: A weight by its parameter's name, or a derived one by its number.
@@ -22,12 +24,19 @@ class Derived(NamedTuple):
     names: tuple[str, ...]
 
 
-class Saved(NamedTuple):
-    """A tensor that autograd saved, the weight that it is, and how it is cut out of that weight or of another."""
+class Weight(NamedTuple):
+    """The weight that a saved tensor is, and how it is cut out of that weight or of another."""
 
-    tensor: Tensor
     source: Source
     view: Callable[[Tensor], Tensor]
+
+
+class Packed(NamedTuple):
+    """A tensor that autograd saved, its version then, and the weight that it is, if it is one."""
+
+    tensor: Tensor
+    version: int
+    weight: Weight | None
 
 
 class SavedWeights:
@@ -45,6 +54,7 @@ class SavedWeights:
         for name, p in weights.items():
             self._by_address.setdefault(p.untyped_storage().data_ptr(), []).append((_places(p), name))
         self._by_identity = {id(p): name for name, p in weights.items()}
+        self._types = {p.dtype for p in weights.values()}
 
     def derived(self, result: Tensor, function: Function, parameters: tuple[Tensor, ...]) -> None:
         """A forward pass made a weight out of parameters; see :func:`~dfa_core.derived_weight`."""
@@ -52,29 +62,38 @@ class SavedWeights:
         known = tuple(name for name in names if name is not None)
         if len(known) == len(parameters) and result.requires_grad:
             self.derived_ones.append(Derived(result, function, known))
+            self._types.add(result.dtype)
 
-    def recognised(self, tensor: Tensor) -> Saved | None:
+    def described(self, source: Source) -> str:
+        """The parameters that a weight is made of, for an error."""
+        names = (source,) if isinstance(source, str) else self.derived_ones[source].names
+        return "parameter " + ", ".join(f"'{name}'" for name in names)
+
+    def recognised(self, tensor: Tensor) -> Weight | None:
         """Which weight a saved tensor is: by its memory, or as a copy in autocast's type; None for anything else."""
+        if tensor.layout is not torch.strided:  # sparse: no memory of one piece, and never a weight
+            return None
         address = tensor.untyped_storage().data_ptr()
         for places, name in self._by_address.get(address, ()):
             if tensor.storage_offset() in places:
-                return Saved(tensor, name, _view_like(tensor, self.weights[name]))
+                return Weight(name, _view_like(tensor, self.weights[name]))
         for number, one in enumerate(self.derived_ones):
             if one.result.untyped_storage().data_ptr() == address:
-                return Saved(tensor, number, _view_like(tensor, one.result))
-        return self._recognised_cast(tensor)
+                return Weight(number, _view_like(tensor, one.result))
+        # A cast has another type than the weight; most activations have the weights' own.
+        return None if self._types == {tensor.dtype} else self._recognised_cast(tensor)
 
-    def _recognised_cast(self, tensor: Tensor) -> Saved | None:
+    def _recognised_cast(self, tensor: Tensor) -> Weight | None:
         copy = tensor if tensor._base is None else tensor._base
         node = copy.grad_fn
-        if node is None or node.name() != "ToCopyBackward0":
+        if node is None or operation(node) != "ToCopy":
             return None
         found = self._source_of(*node.next_functions[0])
         if found is None:
             return None
         source, before = found
         view = _view_like(tensor, copy)
-        return Saved(tensor, source, lambda twin: view(before(twin).to(copy.dtype)))
+        return Weight(source, lambda twin: view(before(twin).to(copy.dtype)))
 
     def _source_of(self, node: Node | None, number: int) -> tuple[Source, Callable[[Tensor], Tensor]] | None:
         """The weight that an edge of the graph leads to, and what is done to it on the way."""
@@ -86,7 +105,7 @@ class SavedWeights:
         if (variable := getattr(node, "variable", None)) is not None:
             name = self._by_identity.get(id(variable))
             return None if name is None else (name, lambda twin: twin)
-        if node.name() == "TBackward0" and (below := self._source_of(*node.next_functions[0])) is not None:
+        if operation(node) == "T" and (below := self._source_of(*node.next_functions[0])) is not None:
             source, before = below
             return source, lambda twin: before(twin).t()
         return None

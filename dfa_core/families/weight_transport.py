@@ -13,6 +13,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
-from dfa_core.families.saved_weights import Saved, SavedWeights, Source
-from dfa_core.families.used_weights import used_for_input_gradients
+from dfa_core.families.exchange import Exchange
+from dfa_core.families.saved_weights import SavedWeights, Source
+from dfa_core.families.used_weights import Used, used_for_input_gradients
 from dfa_core.layout import parameters_of
 from dfa_core.method import Method
 from dfa_core.recording.graph import Above
@@ -49,6 +51,20 @@ class _TapRecorder(Recorder):
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         return x
+
+
+class _Roles(NamedTuple):
+    """The parameters of two or more dims, by what they are.
+
+    Attributes:
+        matrices: all of them, by name.
+        weights: those that can be replaced.
+        tables: the names of those that an embedding holds.
+    """
+
+    matrices: dict[str, nn.Parameter]
+    weights: dict[str, nn.Parameter]
+    tables: set[str]
 
 
 class WeightTransport(Method):
@@ -86,10 +102,7 @@ class WeightTransport(Method):
         self.layout.attach(self.recorder)
         self._wrappers = Wrappers(model)
         self.replaced: set[str] = set()
-        self._replacing = False
         self._saved = SavedWeights({})  # of this step
-        # By what was asked for, and what was frozen: what was needed.
-        self._checked: dict[tuple[frozenset[str], frozenset[str]], set[str]] = {}
         self._twins: dict[Source, Tensor] = {}  # of this step
 
     def backward_weight(self, name: str, weight: Tensor) -> Tensor:
@@ -103,22 +116,29 @@ class WeightTransport(Method):
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The parameters that can be replaced: of two or more dims, and not an embedding's alone, which needs none."""
-        elsewhere = {
-            id(p)
-            for module in self.model.modules()
-            if not isinstance(module, nn.Embedding | nn.EmbeddingBag)
-            for p in module.parameters(recurse=False)
-        }
-        return {name: p for name, p in self._matrices().items() if id(p) in elsewhere}
+        return self._parameters_by_role().weights
 
-    def _matrices(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in parameters_of(self.model) if p.ndim > 1}
+    def _parameters_by_role(self) -> _Roles:
+        tables: set[int] = set()
+        elsewhere: set[int] = set()
+        for module in self.model.modules():
+            held = tables if isinstance(module, nn.Embedding | nn.EmbeddingBag) else elsewhere
+            held.update(map(id, module._parameters.values()))
+        matrices = {name: p for name, p in parameters_of(self.model) if p.ndim > 1}
+        return _Roles(
+            matrices,
+            {name: p for name, p in matrices.items() if id(p) in elsewhere},
+            {name for name, p in matrices.items() if id(p) in tables},
+        )
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, self.recorder)
-        self._saved = SavedWeights(self.weights())
+        roles = self._parameters_by_role()
+        self._saved = SavedWeights(roles.weights)
+        exchange = Exchange(self._saved, self._twin, type(self).__name__)
         try:
-            with _eagerly(), listening(self._saved), torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack):
+            hooks = torch.autograd.graph.saved_tensors_hooks(exchange.pack, exchange.unpack)
+            with _eagerly(), listening(self._saved), hooks:
                 loss = closure()
             above = Above.of(loss, self.recorder)
             if above.meets_below():
@@ -127,12 +147,18 @@ class WeightTransport(Method):
                     f"of it, which {type(self).__name__} cannot tell from the path through the tap: leave that term or "
                     "these hooks out, or train by another method"
                 )
-            below = [tap.trace.attached for tap in above.taps if tap.trace.attached is not None]
+            used = self._used(roles, [tap.trace.attached for tap in above.taps if tap.trace.attached is not None])
+
+            def from_here_on(passes: Sequence[Pass]) -> list[Signals]:
+                """The errors are known: what lies above the taps is done, and the weights below are replaced."""
+                exchange.begin(used.readers)
+                return [{} for _ in passes]
+
             self.replaced.clear()
-            feedback_step(loss, self.recorder, self._from_here_on, self._wrappers)
-            self._check_replaced(below)
+            feedback_step(loss, self.recorder, from_here_on, self._wrappers)
+            self._check_replaced(used)
         finally:
-            self._replacing = False
+            exchange.end()
             self._saved = SavedWeights({})
             self._twins.clear()
         self._report_untrained()
@@ -140,23 +166,6 @@ class WeightTransport(Method):
 
     def reset(self) -> None:
         self.recorder.clear()
-
-    def _from_here_on(self, passes: Sequence[Pass]) -> list[Signals]:
-        """The errors are known: what lies above the taps is done, and the weights below are replaced."""
-        self._replacing = True
-        return [{} for _ in passes]
-
-    def _pack(self, tensor: Tensor) -> Tensor | Saved:
-        # Detached: a node that saves its own output would hold itself, for good.
-        return self._saved.recognised(tensor) or tensor.detach()
-
-    def _unpack(self, saved: Tensor | Saved) -> Tensor:
-        if isinstance(saved, Tensor):
-            return saved
-        if not self._replacing:
-            return saved.tensor
-        with torch.no_grad():
-            return saved.view(self._twin(saved.source))
 
     def _twin(self, source: Source) -> Tensor:
         """The backward weight of a parameter, or of a derived weight, in this step."""
@@ -184,21 +193,22 @@ class WeightTransport(Method):
             self.replaced.update(self._saved.derived_ones[source].names)
         return self._twins[source]
 
-    def _check_replaced(self, below: Sequence[Tensor]) -> None:
+    def _used(self, roles: _Roles, below: Sequence[Tensor]) -> Used:
+        declared = {made.result.grad_fn: made.names for made in self._saved.derived_ones if made.result.grad_fn}
+        return used_for_input_gradients(below, roles.matrices, roles.tables, declared)
+
+    def _check_replaced(self, used: Used) -> None:
         """A weight that kept its place in the backward pass would be backprop, unseen."""
-        frozen = frozenset(name for name, p in self._saved.weights.items() if not p.requires_grad)  # not in the graph
-        asked_for = (frozenset(self.replaced), frozen)
-        if asked_for not in self._checked:
-            declared = {made.result.grad_fn: made.names for made in self._saved.derived_ones if made.result.grad_fn}
-            wanted, computed = used_for_input_gradients(below, self._matrices(), declared)
-            if missed := sorted((wanted - self.replaced) | computed):
-                raise FeedbackError(
-                    f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
-                    f"{', '.join(missed)}: the layer uses a copy, computes with it, uses an embedding's table, or runs "
-                    "within activation checkpointing; declare it by dfa_core.derived_weight(function, parameter)"
-                )
-            self._checked[asked_for] = wanted | frozen
-        self.replaced &= self._checked[asked_for]  # some layers save a weight that they do not use
+        wanted, computed, _ = used
+        if missed := sorted((wanted - self.replaced) | computed):
+            raise FeedbackError(
+                f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
+                f"{', '.join(missed)}: the layer uses a copy, computes with it, gathers rows of it, uses an "
+                "embedding's table, or runs within activation checkpointing; declare it by "
+                "dfa_core.derived_weight(function, parameter), or hold rows that are no weights in an nn.Embedding"
+            )
+        frozen = {name for name, p in self._saved.weights.items() if not p.requires_grad}  # not in the graph
+        self.replaced &= wanted | frozen  # some layers save a weight that they do not use
 
 
 def _eagerly() -> AbstractContextManager[object]:

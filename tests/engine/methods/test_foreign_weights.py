@@ -173,3 +173,30 @@ def test_a_state_that_is_loaded_after_a_step_counts(name, options):
         model.zero_grad()
         method.step(lambda model=model: loss_of(model))
     assert_same(gradients(b), gradients(a))
+
+
+class Propagated(nn.Module):
+    """A graph's step by a sparse matrix, behind a layer."""
+
+    def __init__(self, sparse):
+        super().__init__()
+        self.layer, self.sparse = nn.Linear(8, 8), sparse
+
+    def forward(self, x):
+        adjacency = torch.eye(len(x), dtype=x.dtype).roll(1, 0) + 0.5 * torch.eye(len(x), dtype=x.dtype)
+        h = self.layer(x)
+        return torch.sparse.mm(adjacency.to_sparse(), h) if self.sparse == "coo" else adjacency.to_sparse_csr() @ h \
+            if self.sparse else adjacency @ h  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("sparse", ["coo", "csr"])
+def test_sparse_matrices_pass(name, sparse):
+    """They have no storage to look at, and are no weights."""
+    found = []
+    for kind in (sparse, None):
+        torch.manual_seed(1)
+        model = net(Propagated(kind))
+        make_method(name, model).step(lambda model=model: loss_of(model))
+        found.append(gradients(model))
+    assert_same(*found)

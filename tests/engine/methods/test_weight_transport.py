@@ -193,7 +193,7 @@ def test_checkpointing_is_an_error():
             self.inner = net()
 
         def forward(self, x):
-            return torch.utils.checkpoint.checkpoint(self.inner, x.requires_grad_(), use_reentrant=False)
+            return torch.utils.checkpoint.checkpoint(self.inner, x.detach().requires_grad_(), use_reentrant=False)
 
     model = Checkpointed()
     with pytest.raises(FeedbackError, match=r"error tap 'inner\.tap' ran in the backward pass|replaced 0 of"):
