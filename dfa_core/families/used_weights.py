@@ -198,6 +198,9 @@ def _upwards(roots: Iterable[Tensor]) -> list[tuple[Node, list[Node | None]]]:
         elif node not in seen:
             seen.add(node)
             slots = [below for below, _ in node.next_functions]
-            stack.append((node, slots))
-            stack += [(below, None) for below in slots if below is not None]
+            if slots:
+                stack.append((node, slots))
+                stack += [(below, None) for below in slots if below is not None and below not in seen]
+            else:
+                order.append((node, slots))
     return order
