@@ -208,7 +208,7 @@ class WeightTransport(Method):
                 "dfa_core.derived_weight(function, parameter), or hold rows that are no weights in an nn.Embedding"
             )
         frozen = {name for name, p in self._saved.weights.items() if not p.requires_grad}  # not in the graph
-        self.replaced &= wanted | frozen  # some layers save a weight that they do not use
+        self.replaced &= wanted | frozen  # cuDNN's recurrence takes all or none, and does not use the first layer's
 
 
 def _eagerly() -> AbstractContextManager[object]:

@@ -80,7 +80,6 @@ MUTANTS: list[Mutant] = [
         "fa", "families/weight_transport",
         ("never replaced", "exchange.begin(used.readers)", "pass"),
         ("a miss is silent", "if missed := sorted((wanted - self.replaced) | computed):", "if False:"),
-        ("all replaced weights count as needed", "self.replaced &= wanted | frozen", "pass"),
     ),
     *_of(
         "fa", "families/exchange",

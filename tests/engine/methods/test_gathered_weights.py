@@ -81,6 +81,17 @@ def test_a_weight_times_a_vector_of_parameters_is_an_error():
         take_step(model)
 
 
+def test_a_weight_that_is_used_as_it_is_and_through_a_copy_is_an_error():
+    """It was replaced at one place, and must not hide the other."""
+
+    class Twice(nn.Linear):
+        def forward(self, x):
+            return F.linear(torch.tanh(F.linear(x, self.weight)), torch.tanh(self.weight))
+
+    with pytest.raises(FeedbackError, match=r"not 2\.weight: the layer uses a copy, computes"):
+        take_step(nn.Sequential(nn.Linear(5, 3), nn.Tanh(), Twice(3, 3), ErrorTap(3)).double())
+
+
 def test_gathered_weights_that_are_declared_are_replaced():
     """The rows of the twin take the place of the weight's own, in the gradient of the input alone."""
     torch.manual_seed(0)
