@@ -30,7 +30,7 @@ from dfa_core.method import Method
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
-from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step
 from dfa_core.supervision import Supervision
 from dfa_core.weights import listening
 
@@ -120,6 +120,7 @@ class WeightTransport(Method):
         try:
             with _eagerly(), listening(self._saved), torch.autograd.graph.saved_tensors_hooks(self._pack, self._unpack):
                 loss = closure()
+            check_scalar(loss)
             above = Above.of(loss, self.recorder)
             if above.meets_below():
                 raise FeedbackError(
