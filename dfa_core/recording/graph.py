@@ -37,7 +37,8 @@ class ReachedTap:
 
     def nodes(self) -> set[Node]:
         """The nodes that gradients of the pass reach."""
-        return reached([self.edge] if self.trace.attached is None else _attached(self.trace))[0]
+        places = [self.edge.node] if self.trace.attached is None else [r.grad_fn for r in _attached(self.trace)]
+        return _nodes_below(places)
 
     def place(self, root: Tensor | int) -> Place:
         """Where the signal of an activation enters; a number counts the outputs of the region that the tap closes.
@@ -118,6 +119,8 @@ class Above:
         """The passes whose taps' outputs others read, from the loss downwards."""
         known = {tap.trace: tap for tap in self.taps}
         for tap in self.taps:  # it grows
+            if tap.trace.number == recorder.oldest:
+                continue  # nothing ran before it
             for node in tap.nodes():
                 for trace in traces_on(node):
                     if trace.recorder is recorder and node is not tap.edge.node:
@@ -176,6 +179,18 @@ def chained_error(tap: str, read: str, reason: str) -> FeedbackError:
         f"a pass through error tap '{tap}' reads what error tap '{read}' returned, so that a part of the latter's "
         f"error comes back through it, {reason}: detach() what the tap returned before it is fed on"
     )
+
+
+def _nodes_below(nodes: Iterable[Node | None]) -> set[Node]:
+    """As :func:`reached`, in half of its time: every step of several passes asks."""
+    stack = list(nodes)
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            stack += [below for below, _ in node.next_functions]
+    return seen
 
 
 def reached(places: Iterable[Place]) -> tuple[set[Node], set[int]]:

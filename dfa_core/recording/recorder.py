@@ -124,6 +124,11 @@ class Recorder:
                 self._close(visit.name, visit.output, attached=None, reduced_by=self._region_reduced_by)
 
     @property
+    def oldest(self) -> int:
+        """The number of the first pass whose graph exists; all others may have read its output."""
+        return min((trace.number for trace in self._alive), default=0)
+
+    @property
     def has_several(self) -> bool:
         """Are there several passes whose graphs exist? If not, none can read another's output."""
         return len(self._alive) > 1

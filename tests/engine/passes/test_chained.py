@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method, measure_alignment
 from tests.engine.methods.nets import replaced
@@ -231,6 +232,20 @@ def test_the_alignment_is_that_of_the_steps_gradients(kind):
     for name, value in measured.items():
         cosine = torch.cosine_similarity(sent[name].flatten(), true[name].flatten(), dim=0)
         assert value == pytest.approx(float(cosine), abs=1e-6), name
+
+
+def test_chained_passes_within_activation_checkpointing():
+    """Without it a region that runs again for the errors, and once more for the weights, could be counted twice."""
+
+    class Checkpointed(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return checkpoint(super().forward, x, use_reentrant=False)
+
+    model = made("two networks")
+    for layer in (*model.encoder.layers, *model.decoder.layers):
+        layer.__class__ = Checkpointed
+    make_method("dfa", model).double().backward(loss_of(model))
+    assert_same(gradients(model), by_formula("two networks"), **CLOSE)
 
 
 def test_chained_passes_in_compiled_regions_are_refused():
