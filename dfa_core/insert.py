@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dfa_core.errors import FeedbackError
-from dfa_core.layout import INSERTED, plain_modules
+from dfa_core.layout import INSERTED, plain_modules, unwrapped
 from dfa_core.marks import ErrorTap, FeedbackPoint, Mark
 
 Features = int | tuple[int, ...]
@@ -24,7 +24,7 @@ class InsertedMarks:
 
     def add(self, module: nn.Module, mark: Mark) -> None:
         """Let ``mark`` run behind ``module``."""
-        module.add_module(INSERTED, mark)
+        module.add_module(INSERTED, _Holder({INSERTED: mark}))
         self._handles.append((module, module.register_forward_hook(_MarkOutput())))
 
     def remove(self) -> None:
@@ -62,11 +62,15 @@ def insert_marks(
         FeedbackError: there is no such submodule, it has no forward pass, or a mark is behind it already. Nothing is
             inserted then.
     """
-    modules = {path: module for path, module in plain_modules(model) if not isinstance(module, Mark)}
+    _check_mapping("points", points)
+    _check_mapping("tap", tap or {})
+    modules = {path: module for path, module in plain_modules(model) if not isinstance(module, Mark | _Holder)}
     marks: dict[nn.Module, Mark] = {}
     for kind, wanted in ((FeedbackPoint, points), (ErrorTap, tap or {})):
         for path, features in wanted.items():
-            module = _with_output(modules, path)
+            if path not in modules:
+                raise _no_module(model, modules, path)
+            module = _with_output(modules[path], path)
             if INSERTED in module._modules or module in marks:
                 raise FeedbackError(f"there is a mark behind '{path}' already: remove() it first")
             marks[module] = kind(features, batch_dims, name="" if path else "output")
@@ -76,12 +80,20 @@ def insert_marks(
     return inserted
 
 
+class _Holder(nn.ModuleDict):
+    """A module's child that holds its mark: a forward pass that runs all children must not run the mark with them."""
+
+    def forward(self, x: Any, *_others: Any, **_options: Any) -> Any:
+        return x
+
+
 class _MarkOutput:
     """A forward hook. It holds nothing, so that models with marks can be copied and pickled."""
 
     def __call__(self, module: nn.Module, inputs: object, output: Any) -> Any:
-        mark = module._modules[INSERTED]
-        assert mark is not None
+        holder = module._modules[INSERTED]
+        assert isinstance(holder, _Holder)
+        mark = holder[INSERTED]
         if not isinstance(output, tuple | list):
             return mark(output)
         at = next((i for i, entry in enumerate(output) if isinstance(entry, Tensor)), None)
@@ -94,15 +106,38 @@ class _MarkOutput:
         return type(output)(*entries) if hasattr(output, "_fields") else type(output)(entries)
 
 
-def _with_output(modules: Mapping[str, nn.Module], path: str) -> nn.Module:
-    """The module at ``path``; of an ``nn.Sequential``, which would run a mark that it holds, its last one."""
-    if path not in modules:
-        near = difflib.get_close_matches(path, [known for known in modules if known], n=3, cutoff=0.3)
-        hint = f": did you mean {', '.join(repr(known) for known in near)}?" if near else ""
-        raise FeedbackError(f"the model has no submodule '{path}'{hint}")
-    module = modules[path]
+def _check_mapping(name: str, given: object) -> None:
+    if not isinstance(given, Mapping) or not all(isinstance(path, str) for path in given):
+        raise FeedbackError(
+            f"{name}={given!r}: give a dictionary from a submodule's path to the features of its output"
+        )
+
+
+def _no_module(model: nn.Module, modules: Mapping[str, nn.Module], path: str) -> FeedbackError:
+    """The error about a path at which no module is known."""
+    shared = _follow(model, path)
+    if first := [known for known, module in modules.items() if module is shared]:
+        return FeedbackError(f"'{path}' is the same module as '{first[0]}': name it by that path")
+    near = difflib.get_close_matches(path, [known for known in modules if known], n=3, cutoff=0.3)
+    hint = f": did you mean {', '.join(repr(known) for known in near)}?" if near else ""
+    return FeedbackError(f"the model has no submodule '{path}'{hint}")
+
+
+def _follow(model: nn.Module, path: str) -> nn.Module | None:
+    """The module that ``path`` leads to, wrappers looked through; modules have several paths if they are shared."""
+    module: nn.Module | None = unwrapped(model)
+    for part in path.split("."):
+        module = None if module is None else module._modules.get(part)
+        module = None if module is None else unwrapped(module)
+    return module
+
+
+def _with_output(module: nn.Module, path: str) -> nn.Module:
+    """The module itself; of an ``nn.Sequential``, which would run a mark that it holds, its last one."""
     while isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and len(module):
         module = module[-1]
+    if isinstance(module, Mark):
+        raise FeedbackError(f"'{path}' ends in a mark ({module.kind}), which marks that output already: leave it out")
     if isinstance(module, nn.Sequential) and type(module).forward is not nn.Sequential.forward:
         raise FeedbackError(
             f"'{path}' is a {type(module).__name__}, a sequence with a forward pass of its own, which may run a mark "

@@ -110,9 +110,14 @@ class Layout:
         )
 
 
+#: Names that a container has for its own use: an attention layer's ``keys`` and ``values`` are among them.
+_TAKEN = frozenset(dir(nn.ModuleDict())) | frozenset(dir(nn.ParameterDict()))
+
+
 def module_key(name: str) -> str:
-    """A mark's or parameter's name as a key of an ``nn.ModuleDict``, which may not hold dots."""
-    return name.replace(".", "/")
+    """The name of a mark or parameter as a key of an ``nn.ModuleDict`` or ``nn.ParameterDict``, which has no dots."""
+    key = name.replace(".", "/")
+    return f"{key}/" if key in _TAKEN else key  # no path ends so; all other keys are as in older state dicts
 
 
 def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -161,6 +166,13 @@ def wrapped_name(module: nn.Module) -> str | None:
     # By their names: importing these classes would import the compiler and FSDP.
     kinds = {"OptimizedModule": "_orig_mod", "CheckpointWrapper": "_checkpoint_wrapped_module"}
     return kinds.get(type(module).__name__)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module that wrappers around it hold."""
+    while (name := wrapped_name(module)) is not None:
+        module = module.get_submodule(name)
+    return module
 
 
 def _tap_for(point: str, taps: list[str]) -> str:

@@ -8,6 +8,7 @@ other than backprop is attached, and always under ``torch.no_grad()``.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, Protocol
 
 import torch
@@ -49,6 +50,9 @@ class Mark(nn.Module):
             Methods that perturb activations need to know which changes of the output a perturbation may have caused.
         name: what the mark is called, in place of its module path. Random feedback depends on names, so a name of
             its own keeps a mark's feedback when the model around it changes.
+
+    Attributes:
+        width: length of one flattened feature vector.
     """
 
     kind = "mark"
@@ -62,26 +66,28 @@ class Mark(nn.Module):
         name: str = "",
     ) -> None:
         super().__init__()
-        self.features: tuple[int, ...] = (features,) if isinstance(features, int) else tuple(features)
-        self.batch_dims = batch_dims
-        self.independent_dims = batch_dims if independent_dims is None else independent_dims
+        try:
+            self.features = _sizes(features)
+            self.batch_dims = operator.index(batch_dims)
+            self.independent_dims = self.batch_dims if independent_dims is None else operator.index(independent_dims)
+        except TypeError:
+            raise FeedbackError(
+                f"{self.kind} with features={features!r}, batch_dims={batch_dims!r}, "
+                f"independent_dims={independent_dims!r}: give whole numbers, features as one or as a tuple of them"
+            ) from None
+        self.width = math.prod(self.features)
         self.given_name = name
         self.name = name  # the given one, or the module path in the model; set when a method is attached
         self.recorder: Recording | None = None
-        if batch_dims < 1 or not self.features or min(self.features) < 1:
+        if self.batch_dims < 1 or not self.features or min(self.features) < 1:
             raise FeedbackError(
                 f"{self.kind} with features={features!r}, batch_dims={batch_dims}: "
                 "both must be at least 1; give the per-sample shape and the number of leading sample dims"
             )
-        if not 0 <= self.independent_dims <= batch_dims:
+        if not 0 <= self.independent_dims <= self.batch_dims:
             raise FeedbackError(
                 f"{self.kind} with independent_dims={independent_dims}: must lie between 0 and batch_dims={batch_dims}"
             )
-
-    @property
-    def width(self) -> int:
-        """Length of one flattened feature vector."""
-        return math.prod(self.features)
 
     def check(self, x: Tensor) -> None:
         """Raise :class:`FeedbackError` unless ``x`` is ``(*batch, *features)`` as declared, and may be cut."""
@@ -117,6 +123,10 @@ class Mark(nn.Module):
         # A copied or unpickled model starts unattached: it must not write into another model's step.
         return {**self.__dict__, "recorder": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.width = math.prod(self.features)  # marks that were pickled when it was a property have none
+
 
 class FeedbackPoint(Mark):
     """Marks the activation h_i, shape ``(*batch, *features)``, as one that receives feedback.
@@ -147,10 +157,15 @@ class FeedbackPoint(Mark):
         self.structure = structure
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.recorder is None or not (torch.is_grad_enabled() or self.recorder.without_grad):
+        if self.recorder is not None:  # alone in its line: TorchScript leaves out what follows where there is none
+            return self._reported(x, self.recorder)
+        return x
+
+    def _reported(self, x: Tensor, recorder: Recording) -> Tensor:
+        if not (torch.is_grad_enabled() or recorder.without_grad):
             return x
         self.check(x)
-        return self.recorder.at_point(self.name, x)
+        return recorder.at_point(self.name, x)
 
 
 class ErrorTap(Mark):
@@ -163,10 +178,23 @@ class ErrorTap(Mark):
     kind = "error tap"
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.recorder is None or not (torch.is_grad_enabled() or self.recorder.without_grad):
+        if self.recorder is not None:  # alone in its line: TorchScript leaves out what follows where there is none
+            return self._reported(x, self.recorder)
+        return x
+
+    def _reported(self, x: Tensor, recorder: Recording) -> Tensor:
+        if not (torch.is_grad_enabled() or recorder.without_grad):
             return x
         self.check(x)
-        return self.recorder.at_tap(self.name, x)
+        return recorder.at_tap(self.name, x)
+
+
+def _sizes(features: Any) -> tuple[int, ...]:
+    """The features as a tuple of Python's own integers; `TypeError` if they are none."""
+    try:
+        return (operator.index(features),)
+    except TypeError:
+        return tuple(operator.index(size) for size in features)
 
 
 def _is_transformed(x: Tensor) -> bool:

@@ -66,6 +66,7 @@ class Method(nn.Module):
 
         Args:
             closure: runs the model and returns the scalar loss. Methods that `needs` "replay" call it several times.
+                It must not call ``zero_grad()``: some methods have gradients before the closure returns.
             supervision: what the task offers besides its loss; see :class:`Supervision`.
 
         Returns:
@@ -113,7 +114,8 @@ class Method(nn.Module):
         """A loss equal to ``loss`` whose own ``.backward()`` calls this method's.
 
         For training loops that call ``loss.backward()`` themselves: Lightning's automatic optimisation, accelerate,
-        the Hugging Face Trainer. The wrapped loss may be scaled, divided or added to others.
+        the Hugging Face Trainer. The wrapped loss may be scaled, divided or added to those of other passes. A pass goes
+        backward once: losses of one output are added up first, ``wrap(l1 + l2)``.
         """
         if type(self).backward is Method.backward:
             self.backward(loss)  # says why not
@@ -151,6 +153,15 @@ class Method(nn.Module):
                 f"{type(self).__name__} learns or follows the weights, which the meta device does not have: make it "
                 "after model.to_empty(device=...), once the weights have their values"
             )
+
+    def _check_initialised(self) -> None:
+        """Raise :class:`FeedbackError` if a lazy module has no weights yet."""
+        for name, p in parameters_of(self.model):
+            if isinstance(p, nn.parameter.UninitializedParameter):
+                raise FeedbackError(
+                    f"{type(self).__name__} needs the weights, but '{name}' of a lazy module has no shape yet: run one "
+                    "batch through the model first"
+                )
 
     def _report_untrained(self) -> None:
         if self._reported:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from dfa_core.errors import FeedbackError
+from dfa_core.marks import Mark
 from dfa_core.method import Method
 
 
@@ -70,13 +71,20 @@ def make_method(name: str, model: nn.Module, **options: Any) -> Method:
     """Attach the method registered as ``name`` to ``model``; ``options`` go to its constructor.
 
     Raises:
-        FeedbackError: no such method; the message names the nearest ones.
+        FeedbackError: no such method; the message names the nearest ones. After this or any other error the method that
+            was attached before still is.
     """
     if name not in _METHODS:
         near = difflib.get_close_matches(name, _METHODS, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise FeedbackError(f"unknown method '{name}': {hint}registered are {', '.join(sorted(_METHODS))}")
-    return _METHODS[name].method(model, **options)
+    before = [(mark, mark.name, mark.recorder) for mark in model.modules() if isinstance(mark, Mark)]
+    try:
+        return _METHODS[name].method(model, **options)
+    except BaseException:  # a constructor attaches itself before it has looked at all of its settings
+        for mark, called, recorder in before:
+            mark.name, mark.recorder = called, recorder
+        raise
 
 
 def method_class(name: str) -> type[Method]:

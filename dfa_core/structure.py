@@ -6,7 +6,10 @@ matrices are needed for the rest alone. A model declares the map with its feedba
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import NamedTuple
 
 from torch import Tensor
@@ -40,3 +43,9 @@ class Pooled(NamedTuple):
 
 
 Structure = Residual | Carried | Pooled
+
+
+def same_order(batch: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two batch shapes can count the same samples in one order: equal, or one with neighbouring dims merged."""
+    ends = [set(accumulate((size for size in shape if size != 1), mul, initial=1)) for shape in (batch, other)]
+    return prod(batch) == prod(other) and (0 in batch or ends[0] <= ends[1] or ends[1] <= ends[0])

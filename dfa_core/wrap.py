@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
+from dfa_core.recording.step import check_scalar
 
 
 @dataclass
@@ -24,8 +25,7 @@ def wrapped(loss: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
 
     g is 1, or what a gradient scaler or an accumulation over micro-batches multiplies the loss by.
     """
-    if loss.numel() != 1:
-        raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
+    check_scalar(loss)
     if not loss.requires_grad:  # computed without gradients: an evaluation
         return loss
     anchor = loss.detach().requires_grad_()  # autograd calls a function only where an input needs a gradient

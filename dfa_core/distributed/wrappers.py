@@ -57,6 +57,11 @@ class Wrappers:
             if isinstance(mark, Mark):
                 self._shards.setdefault(mark.name, []).append(state)
 
+    @property
+    def sharded(self) -> bool:
+        """Does `fully_shard` hold parameters of the model?"""
+        return bool(self._shards)
+
     def before_backward(self, above: Above, roots: Iterable[Place]) -> None:
         """Prepare for the backward pass that starts at ``roots``, the last one of a step.
 

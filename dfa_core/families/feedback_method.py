@@ -75,6 +75,11 @@ class FeedbackMethod(Method):
         return self._context
 
     @property
+    def compares_passes(self) -> bool:
+        """Does it need all passes of a step at once, to compare them with those of another run of the closure?"""
+        return "replay" in self.needs
+
+    @property
     def learning(self) -> bool:
         """Are the method's own parameters to get gradients?"""
         return self._context is None or self._context.learning
@@ -119,7 +124,8 @@ class FeedbackMethod(Method):
         self.layout.check_attached(self.model, self.recorder)
         if spread():
             self._wrappers = Wrappers(self.model)  # they may have come after the method
-        feedback_step(loss, self.recorder, self.signals_of, self._wrappers)
+        all_at_once = type(self).__name__ if self.compares_passes else ""
+        feedback_step(loss, self.recorder, self.signals_of, self._wrappers, all_at_once)
         self._report_untrained()
 
     def _report_untrained(self) -> None:

@@ -32,7 +32,7 @@ from dfa_core.method import Method
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
-from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step
 from dfa_core.supervision import Supervision
 from dfa_core.weights import listening
 
@@ -140,6 +140,7 @@ class WeightTransport(Method):
             hooks = torch.autograd.graph.saved_tensors_hooks(exchange.pack, exchange.unpack)
             with _eagerly(), listening(self._saved), hooks:
                 loss = closure()
+            check_scalar(loss)
             above = Above.of(loss, self.recorder)
             if above.meets_below():
                 raise FeedbackError(

@@ -25,8 +25,10 @@ from dfa_core.measuring.probe import (
     ProbedVisit,
     chained,
     dense,
+    fed_on,
     gradients_of,
     passes_of_visits,
+    sent_to,
     starts,
     uncut_forward,
 )
@@ -121,9 +123,7 @@ def measure_alignment(
             loss, visits = uncut_forward(method, closure)
         probed = passes_of_visits(visits, method.layout.tap_of)
         above, true, true_below = _backprop(method, loss, visits)
-        for found in probed:
-            found.seen.error = above.get(found.tap.leaf)
-        signals = method.signals_of([found.seen for found in probed])
+        signals = sent_to(method, probed, above, fed_on(probed, true_below))
     if not any(signal is not None for sent in signals for signal in sent.values()):
         raise FeedbackError(f"{type(method).__name__} sends no signals, so it has no alignment to measure")
     for found, sent in zip(probed, signals, strict=True):
@@ -173,8 +173,17 @@ def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Su
 
 @contextmanager
 def _gradients_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Within, nobody has a gradient; afterwards everybody has the one from before."""
+    """Within, nobody has a gradient, nor a hook that waits for one; afterwards everybody has those from before.
+
+    Such hooks (``register_post_accumulate_grad_hook``) hold optimizers, which would train while it is measured. Those
+    that change a gradient on its way belong to it, and stay.
+    """
     before = [p.grad for p in parameters]
+    # Emptied and filled again, since handles that remove a hook know this very dictionary.
+    waiting = [hooks for p in parameters if (hooks := getattr(p, "_post_accumulate_grad_hooks", None)) is not None]
+    held = [dict(hooks) for hooks in waiting]
+    for hooks in waiting:
+        hooks.clear()
     for p in parameters:
         p.grad = None
     try:
@@ -182,6 +191,8 @@ def _gradients_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
     finally:
         for p, gradient in zip(parameters, before, strict=True):
             p.grad = gradient
+        for hooks, kept in zip(waiting, held, strict=True):
+            hooks.update(kept)
 
 
 def _at_points(

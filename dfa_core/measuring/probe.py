@@ -10,9 +10,11 @@ from torch import Tensor
 
 from dfa_core.distributed.wrappers import check_not_sharded
 from dfa_core.errors import FeedbackError
+from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.method import Method
+from dfa_core.recording.graph import chained_error
 from dfa_core.recording.passes import Pass
-from dfa_core.recording.step import Signals
+from dfa_core.recording.step import Signals, check_scalar
 
 Gradients = dict[Tensor, Tensor]  # by the tensor it belongs to (tensors hash by identity)
 
@@ -62,6 +64,7 @@ def uncut_forward(method: Method, closure: Callable[[], Tensor]) -> tuple[Tensor
     probe = _Probe()
     with method.layout.lent(probe), torch.enable_grad(), torch.compiler.set_stance("force_eager"):
         loss = closure()
+    check_scalar(loss)
     return loss, probe.visits
 
 
@@ -85,6 +88,38 @@ def passes_of_visits(visits: Sequence[ProbedVisit], tap_of: Mapping[str, str]) -
     if not passes:
         raise FeedbackError("no error tap ran in the closure: run the model that the method was made for")
     return passes
+
+
+def fed_on(passes: Sequence[ProbedPass], below: Mapping[str, Gradients]) -> list[Tensor]:
+    """The leaves of the taps whose output a later pass read: ``below`` has the gradients that go on from each mark."""
+    return [found.tap.leaf for found in passes if any(found.tap.leaf in part for part in below.values())]
+
+
+def sent_to(
+    method: FeedbackMethod, passes: Sequence[ProbedPass], above: Gradients, fed: Sequence[Tensor]
+) -> Sequence[Signals]:
+    """The signals of each pass, which also gets its error: as in a step, from the last pass to the first if chained."""
+    arrived = dict(above)
+    for found in passes:
+        found.seen.error = above.get(found.tap.leaf)
+    if not fed:
+        return method.signals_of([found.seen for found in passes])
+    if method.compares_passes:
+        read = next(found.seen.tap for found in passes if found.tap.leaf is fed[0])
+        raise chained_error(passes[-1].seen.tap, read, f"which {type(method).__name__} cannot put together")
+    signals: list[Signals] = []
+    for found in reversed(passes):
+        leaf = found.tap.leaf
+        found.seen.error = error = arrived.get(leaf, torch.zeros_like(leaf))
+        (sent,) = method.signals_of([found.seen])
+        signals.append(sent)
+        begin = [(found.tap.input, error)]
+        begin += [(found.points[name].input, signal) for name, signal in sent.items() if signal is not None]
+        learning = [(root, gradient.to(root.dtype)) for root, gradient in begin if root.requires_grad]
+        if learning:
+            roots, gradients = zip(*learning, strict=True)
+            arrived = _sum(arrived, gradients_of(roots, gradients, fed))
+    return signals[::-1]
 
 
 def starts(passes: Sequence[ProbedPass], signals: Sequence[Signals]) -> Gradients:

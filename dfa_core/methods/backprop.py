@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dfa_core.information import Information
 from dfa_core.method import Method
+from dfa_core.recording.step import check_scalar
 from dfa_core.registry import register
 
 
@@ -31,6 +32,7 @@ class Backprop(Method):
 
     def backward(self, loss: Tensor) -> None:
         self.layout.check_attached(self.model, None)
+        check_scalar(loss)
         torch.autograd.backward(loss)
         self._report_untrained()
 

@@ -25,6 +25,7 @@ class RandomWeights(WeightTransport):
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
         self._check_materialised()
+        self._check_initialised()
         weights = self.weights()
         self._index = {name: i for i, name in enumerate(weights)}
         self.sizes: Tensor

@@ -58,6 +58,7 @@ class MeZO(Method):
     @torch.no_grad()
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, None)
+        self._check_initialised()
         parameters = self.trainable_parameters()
         rewind = Rewind(self.model)
         with rewind.again(), self._moved(parameters, self.epsilon):

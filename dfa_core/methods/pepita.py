@@ -92,6 +92,7 @@ class Pepita(FeedbackMethod):
     def _errors_read(self, loss: Tensor) -> list[Pass]:
         """The passes of a loss with their errors; nothing is accumulated."""
         above = Above.of(loss, self.recorder)
+        above.check_apart(type(self).__name__)
         passes = passes_of(tap.trace for tap in above.taps)
         with self.recorder.stepping([tap.trace for tap in above.taps]):
             found = torch.autograd.grad(loss, [tap.edge for tap in above.taps], allow_unused=True)

@@ -16,6 +16,7 @@ from dfa_core.families.replay import is_compiled
 from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
 from dfa_core.method import Method
+from dfa_core.recording.step import check_scalar
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -62,6 +63,7 @@ class RecomputingBackprop(Method):
         self.layout.check_attached(self.model, None)
         with _checkpointing(self._segments):  # the backward pass too: checkpointing around a segment runs it again
             loss = closure()
+            check_scalar(loss)
             torch.autograd.backward(loss)
         self._report_untrained()
         return loss.detach()

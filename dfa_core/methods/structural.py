@@ -13,7 +13,7 @@ from dfa_core.layout import module_key
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.step import Signals
 from dfa_core.registry import register
-from dfa_core.structure import Pooled, Residual
+from dfa_core.structure import Pooled, Residual, same_order
 
 
 @register("structural", title="structural DFA", colour="#A40000", order=15)
@@ -100,6 +100,14 @@ class StructuralDFA(ErrorFeedback):
         signals: dict[str, Tensor | None] = {}
         for name, activation in forward_pass.activations.items():
             sent = self._signal(name, error)
+            batch = activation.shape[: self.layout.points[name].batch_dims]
+            pooled = isinstance(self.layout.points[name].structure, Pooled)
+            if not pooled and batch != sent.shape[:-1] and not same_order(batch, sent.shape[:-1]):
+                raise FeedbackError(
+                    f"feedback point '{name}' has batch shape {tuple(batch)}, its error tap {tuple(sent.shape[:-1])}: "
+                    "feedback that keeps samples apart needs them in one order in both (equal dims, or neighbouring "
+                    "ones flattened)"
+                )
             if sent.shape.numel() != activation.shape.numel():
                 raise FeedbackError(
                     f"feedback point '{name}' of shape {tuple(activation.shape)} and its error tap of shape "

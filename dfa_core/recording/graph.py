@@ -18,15 +18,27 @@ Place = Tensor | GradientEdge
 
 @dataclass(eq=False)
 class ReachedTap:
-    """A pass that a loss depends on, and the edge of the graph where its error can be read."""
+    """A pass that a loss depends on.
+
+    Attributes:
+        trace: what is kept of the pass.
+        edge: the edge of the graph where its error can be read.
+        reads: the earlier passes whose taps' outputs this one read.
+    """
 
     trace: Trace
     edge: GradientEdge
+    reads: list[ReachedTap] = field(default_factory=list)
 
     @property
     def leaf(self) -> Tensor | None:
         """Where the gradient of a tap in eager mode ends; ``None`` if the tap closes a compiled region."""
         return None if self.trace.attached is None else _leaf(self.edge.node.next_functions[0][0])
+
+    def nodes(self) -> set[Node]:
+        """The nodes that gradients of the pass reach."""
+        places = [self.edge.node] if self.trace.attached is None else [r.grad_fn for r in _attached(self.trace)]
+        return _nodes_below(places)
 
     def place(self, root: Tensor | int) -> Place:
         """Where the signal of an activation enters; a number counts the outputs of the region that the tap closes.
@@ -43,7 +55,7 @@ class Above:
     """The part of a loss's graph that lies above the error taps.
 
     Attributes:
-        taps: the passes that the loss depends on, in the order they ran.
+        taps: the passes that the loss depends on, directly or by way of a later pass, in the order they ran.
         leaves: the leaf tensors that the loss depends on past the taps, by identity.
         nodes: the nodes in between.
         around: whether the loss reads something else of a compiled region than its taps.
@@ -59,7 +71,7 @@ class Above:
         """Look into the graph of ``loss``, down to the taps that ``recorder`` cut.
 
         Raises:
-            FeedbackError: the loss depends on a pass that another method recorded.
+            FeedbackError: the loss depends on a pass that another method recorded, or that went backward before.
         """
         above = cls()
         entered: dict[Node, set[int]] = {}
@@ -77,6 +89,8 @@ class Above:
                 stack.extend(node.next_functions)
         for node, numbers in entered.items():
             above._add_taps(node, numbers, recorder)
+        if recorder.has_several:
+            above._add_read(recorder)
         above.taps.sort(key=lambda tap: tap.trace.number)
         return above
 
@@ -89,13 +103,47 @@ class Above:
                     "method: give each method the loss of its own model, and run a model that is only to hand a "
                     "gradient through (a discriminator, a critic) within its method's detached()"
                 )
-            self.taps.append(ReachedTap(trace, GradientEdge(node, trace.output_nr)))
+            self._add(trace, node)
         self.around |= bool(numbers - {trace.output_nr for trace in traces})
 
-    def forget_activations(self) -> None:
-        """Let go of the activations; the graph still holds those that it needs."""
+    def _add(self, trace: Trace, node: Node) -> ReachedTap:
+        if trace.spent:
+            raise FeedbackError(
+                f"a pass through error tap '{trace.tap}' went backward before: add its losses up and go backward from "
+                "their sum, once; detach() what is carried from one step to the next"
+            )
+        self.taps.append(ReachedTap(trace, GradientEdge(node, trace.output_nr)))
+        return self.taps[-1]
+
+    def _add_read(self, recorder: Recorder) -> None:
+        """The passes whose taps' outputs others read, from the loss downwards."""
+        known = {tap.trace: tap for tap in self.taps}
+        for tap in self.taps:  # it grows
+            if tap.trace.number == recorder.oldest:
+                continue  # nothing ran before it
+            for node in tap.nodes():
+                for trace in traces_on(node):
+                    if trace.recorder is recorder and node is not tap.edge.node:
+                        if trace not in known:
+                            known[trace] = self._add(trace, node)
+                        tap.reads.append(known[trace])
+
+    def spend(self) -> None:
+        """Let go of the activations, which the graph still holds where it needs them: the passes go backward now."""
         for tap in self.taps:
+            tap.trace.spent = True
             tap.trace.points.clear()
+
+    @property
+    def chained(self) -> bool:
+        """Does a pass read what the tap of an earlier one returned?"""
+        return any(tap.reads for tap in self.taps)
+
+    def check_apart(self, method: str) -> None:
+        """Raise :class:`FeedbackError` if passes are chained: ``method`` makes the signals of all of them at once."""
+        for tap in self.taps:
+            if tap.reads:
+                raise chained_error(tap.trace.tap, tap.reads[0].trace.tap, f"which {method} cannot put together")
 
     @property
     def compiled(self) -> bool:
@@ -123,6 +171,26 @@ class Above:
         if shared and (any(tap.trace.reduced_by for tap in self.taps) or any(map(_is_watched, shared))):
             return True
         return not nodes.isdisjoint(node for node in self.nodes if _leaf(node) is None)
+
+
+def chained_error(tap: str, read: str, reason: str) -> FeedbackError:
+    """The error about a pass that may not read another's output."""
+    return FeedbackError(
+        f"a pass through error tap '{tap}' reads what error tap '{read}' returned, so that a part of the latter's "
+        f"error comes back through it, {reason}: detach() what the tap returned before it is fed on"
+    )
+
+
+def _nodes_below(nodes: Iterable[Node | None]) -> set[Node]:
+    """As :func:`reached`, in half of its time: every step of several passes asks."""
+    stack = list(nodes)
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            stack += [below for below, _ in node.next_functions]
+    return seen
 
 
 def reached(places: Iterable[Place]) -> tuple[set[Node], set[int]]:

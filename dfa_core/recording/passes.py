@@ -57,6 +57,11 @@ class Pass:
     def error(self, error: Tensor | None) -> None:
         self._error = error
 
+    @property
+    def has_error(self) -> bool:
+        """Did a gradient arrive at the tap?"""
+        return self._error is not None
+
 
 def passes_of(traces: Iterable[Trace]) -> list[Pass]:
     """The passes that ``traces`` recorded.

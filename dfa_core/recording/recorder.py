@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -44,6 +45,7 @@ class Recorder:
         self._tap_of = tap_of
         self._open: dict[str, _OpenPass] = {}
         self._closed = 0
+        self._alive: WeakSet[Trace] = WeakSet()  # their graphs hold them
         self._key = region.enrol(self)
         # Visits of compiled regions form a chain: appending to a list there would make `torch.compile` guard on its
         # length, and compile every further pass of a step anew. For that reason it starts at a visit of no mark.
@@ -121,6 +123,16 @@ class Recorder:
             else:
                 self._close(visit.name, visit.output, attached=None, reduced_by=self._region_reduced_by)
 
+    @property
+    def oldest(self) -> int:
+        """The number of the first pass whose graph exists; all others may have read its output."""
+        return min((trace.number for trace in self._alive), default=0)
+
+    @property
+    def has_several(self) -> bool:
+        """Are there several passes whose graphs exist? If not, none can read another's output."""
+        return len(self._alive) > 1
+
     def clear(self) -> None:
         """Forget the points of a pass that will not be finished."""
         self.collect()
@@ -189,6 +201,7 @@ class Recorder:
         reduced_by = reduced_by | ran.reduced_by
         trace = Trace(self, tap, self._closed, ran.points, attached, output.output_nr, ran.twice, reduced_by)
         self._closed += 1
+        self._alive.add(trace)
         keep(trace, node)
 
     def _check_recomputed(self, kind: str, name: str) -> None:

@@ -6,12 +6,14 @@
 
 A loss may also read activations below a tap (a KL term, a penalty on activations). Its gradient starts in the part of
 the graph where step 3 runs. Then step 1 only reads the errors, and the loss goes backward together with step 3, so that
-every node runs once and every parameter gets one gradient.
+every parameter gets one gradient. The nodes above the taps run in both: a module there calls its backward hooks twice.
+
+Where a pass reads what an earlier one's tap returned, step 2 goes from pass to pass (:mod:`dfa_core.recording.chain`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -19,11 +21,12 @@ from torch import Tensor
 
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
-from dfa_core.recording.graph import Above, Place, ReachedTap
+from dfa_core.recording.chain import Turn, check_chainable, in_turn
+from dfa_core.recording.graph import Above, Place
 from dfa_core.recording.passes import Pass, passes_of
 from dfa_core.recording.recorder import Recorder
-
-Signals = Mapping[str, Tensor | None]
+from dfa_core.recording.roots import Roots
+from dfa_core.recording.roots import Signals as Signals
 
 
 def feedback_step(
@@ -31,6 +34,7 @@ def feedback_step(
     recorder: Recorder,
     signals_of: Callable[[Sequence[Pass]], Sequence[Signals]],
     wrappers: Wrappers,
+    all_at_once: str = "",
 ) -> None:
     """Accumulate into ``.grad`` what a feedback method gives each parameter.
 
@@ -38,11 +42,17 @@ def feedback_step(
         loss: a scalar, computed by the model that ``recorder`` is attached to.
         signals_of: the signals of each pass, given the passes with their errors.
         wrappers: those of the model.
+        all_at_once: name of a method that needs all passes for the signals of any; others are asked for one pass at a
+            time where passes are chained.
 
     Raises:
         FeedbackError: the marks were used wrongly; nothing was accumulated but, at most, gradients above the taps.
     """
     above = _look_above(loss, recorder)
+    if above.chained:
+        if all_at_once:
+            above.check_apart(all_at_once)
+        check_chainable(above.taps, wrappers)
     passes = passes_of(tap.trace for tap in above.taps)
     with recorder.stepping([tap.trace for tap in above.taps]):
         together = above.meets_below() or (above.compiled and above.hooked)
@@ -50,23 +60,36 @@ def feedback_step(
         if together and above.compiled:
             regions = zip(passes, above.taps, strict=True)
             recorder.expect_at_regions([p.error for p, tap in regions if tap.trace.attached is None])
-        _add_points_and_taps(roots, passes, above, signals_of(passes), together)
+        _add_points_and_taps(roots, _turns(above, passes, signals_of), together)
         wrappers.before_backward(above, roots.places)
         del passes
-        above.forget_activations()  # from here on the graph alone holds them, and frees each when its layer is done
+        above.spend()  # from here on the graph alone holds activations, and frees each when its layer is done
         roots.backward()
     for tap in above.taps:
         if tap.leaf is not None:
-            tap.leaf.grad = None  # a module fed by a tap hands it a gradient too, which nobody wants
+            tap.leaf.grad = None  # the error has it already
 
 
-def _add_points_and_taps(
-    roots: _Roots, passes: Sequence[Pass], above: Above, signals: Sequence[Signals], together: bool
-) -> None:
-    for forward_pass, tap, sent in zip(passes, above.taps, signals, strict=True):
-        check_signals(forward_pass, sent)
+def _add_points_and_taps(roots: Roots, turns: Sequence[Turn], together: bool) -> None:
+    for tap, forward_pass, sent in turns:
         roots.add_points(tap, sent)
         roots.add_tap(tap, forward_pass.error, flows_anyway=together)
+
+
+def _turns(
+    above: Above, passes: Sequence[Pass], signals_of: Callable[[Sequence[Pass]], Sequence[Signals]]
+) -> list[Turn]:
+    """Step 2: the passes with their errors and signals."""
+
+    def checked(some: Sequence[Pass]) -> Sequence[Signals]:
+        signals = signals_of(some)
+        for forward_pass, sent in zip(some, signals, strict=True):
+            check_signals(forward_pass, sent)
+        return signals
+
+    if above.chained:
+        return in_turn(above.taps, passes, checked)
+    return [Turn(*turn) for turn in zip(above.taps, passes, checked(passes), strict=True)]
 
 
 def check_signals(forward_pass: Pass, sent: Signals) -> None:
@@ -86,39 +109,10 @@ def check_signals(forward_pass: Pass, sent: Signals) -> None:
             )
 
 
-class _Roots:
-    """Where a backward pass starts: tensors and edges of the graph, each with its gradient."""
-
-    def __init__(self) -> None:
-        self.places: list[Place] = []
-        self._gradients: list[Tensor | None] = []
-
-    def add(self, root: Place, gradient: Tensor | None) -> None:
-        self.places.append(root)
-        self._gradients.append(gradient)
-
-    def add_points(self, tap: ReachedTap, sent: Signals) -> None:
-        """The points of one pass, with their signals."""
-        for name, signal in sent.items():
-            activation = tap.trace.points[name]
-            if signal is not None and activation.root is not None:
-                self.add(tap.place(activation.root), signal.to(activation.value.dtype))
-
-    def add_tap(self, tap: ReachedTap, error: Tensor, flows_anyway: bool) -> None:
-        """The tap of one pass, with its error; a region's gets it from the loss where that goes backward too."""
-        if tap.trace.attached is None:
-            if not flows_anyway:
-                self.add(tap.edge, error)
-        elif tap.trace.attached.requires_grad:
-            self.add(tap.trace.attached, error)
-
-    def backward(self) -> None:
-        if self.places:
-            torch.autograd.backward(cast("list[Tensor]", self.places), self._gradients)
-
-
 def check_scalar(loss: Tensor) -> None:
-    """Raise :class:`FeedbackError` unless the loss is one number."""
+    """Raise :class:`FeedbackError` unless the loss is a tensor of one number."""
+    if not isinstance(loss, Tensor):
+        raise FeedbackError(f"the loss is a {type(loss).__name__}: a closure returns a tensor of one number, the loss")
     if loss.numel() != 1:
         raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
 
@@ -140,9 +134,9 @@ def _look_above(loss: Tensor, recorder: Recorder) -> Above:
     return above
 
 
-def _down_to_taps(loss: Tensor, above: Above, passes: Sequence[Pass]) -> _Roots:
+def _down_to_taps(loss: Tensor, above: Above, passes: Sequence[Pass]) -> Roots:
     """Step 1 where the loss reads nothing below the taps; returns what is still to be accumulated."""
-    roots = _Roots()
+    roots = Roots()
     leaves = list(above.leaves.values())
     if leaves and not above.compiled:
         torch.autograd.backward(loss)
@@ -160,12 +154,12 @@ def _down_to_taps(loss: Tensor, above: Above, passes: Sequence[Pass]) -> _Roots:
     return roots
 
 
-def _read_errors(loss: Tensor, above: Above, passes: Sequence[Pass]) -> _Roots:
+def _read_errors(loss: Tensor, above: Above, passes: Sequence[Pass]) -> Roots:
     """Step 1 where the loss goes backward in step 3."""
     found = _gradients(loss, [tap.edge for tap in above.taps], retain_graph=True)
     for forward_pass, error in zip(passes, found, strict=True):
         forward_pass.error = error
-    roots = _Roots()
+    roots = Roots()
     roots.add(loss, None)
     return roots
 

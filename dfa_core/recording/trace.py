@@ -52,6 +52,7 @@ class Trace:
         output_nr: which output of its node the tap's is; 0 in eager mode.
         twice: a point that ran twice in this pass; "" if none did.
         reduced_by: the DistributedDataParallel modules that ran the pass and will reduce its gradients.
+        spent: whether a step took the pass backward.
     """
 
     recorder: object
@@ -62,6 +63,7 @@ class Trace:
     output_nr: int
     twice: str = ""
     reduced_by: set[DistributedDataParallel] = field(default_factory=set)
+    spent: bool = False
 
 
 def keep(trace: Trace, node: Node) -> None:

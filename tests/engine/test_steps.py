@@ -52,26 +52,6 @@ def test_coarse_and_fine_keep_their_points_apart():
         torch.testing.assert_close(net.layers[0].weight.grad, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_a_module_fed_by_a_tap_does_not_change_its_error():
-    """Without it the second network's feedback would be added to the first one's error, in place, or not: by
-    order.
-    """
-
-    class Chain(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = build(5, 7, 4, seed=1), build(4, 6, 3, seed=2)
-
-        def forward(self, x):
-            between = self.first(x)
-            return self.second(between) + between[:, :3]
-
-    model, (x, y) = Chain(), batch(8, 5, 3)
-    make_method("dfa", model).backward(mse(model, (x, y)))
-    error = nn.functional.pad(2 * (model(x) - y).detach() / y.numel(), (0, 1))  # through the direct path alone
-    torch.testing.assert_close(model.first.layers[1].bias.grad, error.sum(0))
-
-
 @pytest.mark.parametrize("name", ["bp", "dfa", "shallow"])
 def test_bf16_autocast_agrees_within_its_error(name):
     """Without it autocast would end in a dtype error, or train on a signal rounded somewhere it need not be."""

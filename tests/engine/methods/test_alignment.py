@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -86,3 +87,28 @@ def test_gradients_of_a_diverging_training_are_measured_or_void(size, void):
     found = point_statistics(h * 1e30, h * size, h, width=3)
     assert found.activation == pytest.approx(1e30, rel=1e-6) and found.void == void
     assert found.reference == pytest.approx(4 * math.sqrt(3) * size, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fa", "pepita", "predictive_coding", "dfa", "dkp"])
+def test_an_optimizer_in_the_backward_pass_rests_while_alignment_is_measured(name):
+    """Without it measuring would train the model, once more for every measurement."""
+    model = net()
+    method = make_method(name, model).double()
+    calls = []
+
+    def update(p):
+        calls.append(p)
+        torch.optim.SGD([p], 0.1).step()
+        p.grad = None
+
+    handles = [p.register_post_accumulate_grad_hook(update) for p in model.parameters()]
+    before = copy.deepcopy(model.state_dict())
+    measure_alignment(method, closure_of(model, DATA))
+    assert not calls
+    assert_same(model.state_dict(), before)
+    method.step(closure_of(model, DATA))
+    assert len(calls) == len(handles)  # they are back
+    handles[0].remove()
+    calls.clear()
+    method.step(closure_of(model, DATA))
+    assert len(calls) == len(handles) - 1

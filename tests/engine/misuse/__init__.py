@@ -1,0 +1,1 @@
+"""Wrong arguments and wrong use: one clear error, and nothing half done."""

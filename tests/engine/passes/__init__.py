@@ -1,0 +1,1 @@
+"""Several passes through taps in one step."""
