@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.families.buffers import Buffers
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.recorder import Recorder, in_backward
@@ -22,21 +23,12 @@ Change = Callable[[Visited, Tensor], Tensor]
 Outputs = dict[tuple[str, int], Tensor]
 
 
-class _Buffer(NamedTuple):
-    """A buffer of a module, and the values that it had."""
-
-    module: nn.Module
-    name: str
-    tensor: Tensor
-    value: Tensor
-
-
 class _State(NamedTuple):
     """Random generators and buffers at one moment."""
 
     cpu: Tensor
     gpus: list[Tensor]
-    buffers: list[_Buffer]
+    buffers: Buffers
 
 
 class Rewind:
@@ -62,23 +54,14 @@ class Rewind:
 
     def _state(self) -> _State:
         on_gpu = any(p.is_cuda for p in self._model.parameters())
-        buffers = [
-            _Buffer(module, name, buffer, buffer.clone())
-            for module in self._model.modules()
-            for name, buffer in module._buffers.items()
-            if buffer is not None
-        ]
-        return _State(torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else [], buffers)
+        gpus = torch.cuda.get_rng_state_all() if on_gpu else []
+        return _State(torch.get_rng_state(), gpus, Buffers(self._model))
 
-    @torch.no_grad()
     def _restore(self, state: _State) -> None:
         torch.set_rng_state(state.cpu)
         if state.gpus:
             torch.cuda.set_rng_state_all(state.gpus)
-        for one in state.buffers:
-            one.module._buffers[one.name] = one.tensor  # a forward pass may have made a longer one (positions)
-            # Past autograd's count of changes: batch norm saves its running statistics and does not read them again.
-            one.tensor.data.copy_(one.value)
+        state.buffers.restore()
 
 
 class Replay:

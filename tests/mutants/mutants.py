@@ -186,7 +186,11 @@ MUTANTS: list[Mutant] = [
         "all methods of several passes", "families/replay",
         ("randomness not rewound", "        self._restore(self._before)\n        try:", "        try:"),
         ("randomness not put back", "            self._restore(now)", "            pass"),
-        ("running statistics move with every pass", "            one.tensor.data.copy_(one.value)", "            pass"),
+    ),
+    *_of(
+        "all methods of several passes", "families/buffers",
+        ("running statistics move with every pass", "            _stored(one.tensor.data).copy_(one.value)", "            pass"),
+        ("buffers that were assigned stay", "            one.module._buffers[one.name] = one.tensor", "            pass"),
     ),
     *_of(
         "alignment", "measuring/cosines",
