@@ -40,7 +40,7 @@ class Buffers:
 
 def _stored(buffer: Tensor) -> Tensor:
     """The entries of a buffer that memory holds once: an expanded one repeats them, and refuses to be written to."""
-    if buffer.is_nested or buffer.layout is not torch.strided:
+    if buffer.layout is not torch.strided or buffer.is_nested or 0 not in buffer.stride():
         return buffer
     for dim, step in enumerate(buffer.stride()):
         if step == 0 and buffer.shape[dim] > 1:

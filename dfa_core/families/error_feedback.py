@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
-from dfa_core.families.hooked import HookedParameters
+from dfa_core.families.hooked import HookedParameters, parameters_now_in
 from dfa_core.families.repeated import GradientsSoFar, other_run
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
@@ -71,7 +71,8 @@ class ErrorFeedback(FeedbackMethod):
             torch.autograd.backward(loss)
         signals = self._signals_by_visit(first.passes())
         self.recorder.seen |= {at.point for at in signals} | {at.tap for at in signals}
-        second = _Segments(self.layout, signals, first.visits, GradientsSoFar(self.model.parameters()), hooked)
+        so_far = GradientsSoFar(parameters_now_in(self.model))
+        second = _Segments(self.layout, signals, first.visits, so_far, hooked)
         try:
             with self.layout.lent(second), rewind.again(), torch.enable_grad():
                 closure()

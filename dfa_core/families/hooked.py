@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ class HookedParameters:
     """
 
     def __init__(self, model: nn.Module, instead: str) -> None:
-        hooked = any(_has_hooks(p) for p in model.parameters())  # most models have none, and names take time
+        hooked = any(map(_has_hooks, parameters_now_in(model)))  # most models have none, and names take time
         self._names = {id(p): name for name, p in parameters_of(model) if _has_hooks(p)} if hooked else {}
         self._instead = instead
         self._part_of: dict[int, Hashable] = {}
@@ -34,6 +34,16 @@ class HookedParameters:
                     f"parameter '{self._names[key]}' has hooks and is used in several segments, each of which goes "
                     f"backward by itself, so that its hooks would run several times: {self._instead}"
                 )
+
+
+def parameters_now_in(model: nn.Module) -> Iterator[nn.Parameter]:
+    """As ``model.parameters()`` gives them, in half of its time, shared ones several times: every step asks."""
+    stack: list[nn.Module | None] = [model]
+    while stack:
+        module = stack.pop()
+        if module is not None:
+            yield from (p for p in module._parameters.values() if p is not None)
+            stack += module._modules.values()
 
 
 def _has_hooks(parameter: Tensor) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.hooked import parameters_now_in
 from dfa_core.families.repeated import GradientsSoFar, other_run
 from dfa_core.families.replay import Change, Outputs, Replay
 from dfa_core.recording.passes import Pass, Visited
@@ -50,7 +51,7 @@ def perturbed(
 
     context = method.context
     assert context.rewind is not None
-    so_far = GradientsSoFar([*method.model.parameters(), *method.parameters()])
+    so_far = GradientsSoFar([*parameters_now_in(method.model), *parameters_now_in(method)])
     with torch.no_grad():
         marks = _Compared(method, passes, move)
         with method.layout.lent(marks), context.rewind.again():
