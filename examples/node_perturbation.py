@@ -18,8 +18,7 @@ from __future__ import annotations
 import torch
 
 from dfa_core import FeedbackMethod, register
-from dfa_core.families.perturbation import visits
-from dfa_core.families.replay import replayed
+from dfa_core.families.perturbation import perturbed, visits
 from dfa_core.noise import Noise
 
 
@@ -35,9 +34,6 @@ class NodePerturbation(FeedbackMethod):
     @torch.no_grad()
     def signals_of(self, passes):
         noise = {at: self.noise.normal_like(f"{at.nth}/{at.point}", h) for at, h in visits(passes).items()}
-        losses = [self._loss(lambda at, h, by=by: h + by * noise[at]) for by in (self.epsilon, 0.0)]
+        losses = [perturbed(self, passes, noise, by)[0] for by in (self.epsilon, 0.0)]
         slope = (losses[0] - losses[1]) / self.epsilon
         return [{at.point: slope * v for at, v in noise.items() if at[:2] == (one.tap, one.nth)} for one in passes]
-
-    def _loss(self, change):
-        return replayed(self.layout, self.context.rewind, self.context.closure, change)[0]

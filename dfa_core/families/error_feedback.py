@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.hooked import HookedParameters, parameters_now_in
+from dfa_core.families.repeated import GradientsSoFar, other_run
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Pass, Visited
@@ -59,39 +61,43 @@ class ErrorFeedback(FeedbackMethod):
 
     def _in_two_passes(self, closure: Callable[[], Tensor]) -> Tensor:
         rewind = Rewind(self.model)
+        hooked = HookedParameters(self.model, f"use {type(self).__name__}(recompute=False)")
         first = _Errors(self.layout)
         with self.layout.lent(first):
             loss = closure()
         check_scalar(loss)
         if loss.requires_grad:
+            hooked.check(loss, "above the taps")
             torch.autograd.backward(loss)
         signals = self._signals_by_visit(first.passes())
         self.recorder.seen |= {at.point for at in signals} | {at.tap for at in signals}
-        second = _Segments(self.layout, signals, first.ran)
+        so_far = GradientsSoFar(parameters_now_in(self.model))
+        second = _Segments(self.layout, signals, first.visits, so_far, hooked)
         try:
             with self.layout.lent(second), rewind.again(), torch.enable_grad():
                 closure()
         except _Finished:
             return loss.detach()
-        raise FeedbackError(
-            "the closure runs through fewer error taps when it is called again: it must do the same each time"
-        )
+        raise other_run(second.missed)
 
     @torch.no_grad()
-    def _signals_by_visit(self, passes: list[Pass]) -> dict[Visited, Tensor]:
+    def _signals_by_visit(self, passes: dict[tuple[str, int], Pass]) -> dict[Visited, Tensor]:
         """The signal of every point, and the error of every tap, by the visit."""
         found: dict[Visited, Tensor] = {}
-        for forward_pass, sent in zip(passes, self.signals_of(passes), strict=True):
-            check_signals(forward_pass, sent)
-            at = (forward_pass.tap, forward_pass.nth)
-            found |= {Visited(*at, point): signal for point, signal in sent.items() if signal is not None}
-            found[Visited(*at, forward_pass.tap)] = forward_pass.error
+        for (place, one), sent in zip(passes.items(), self.signals_of([*passes.values()]), strict=True):
+            check_signals(one, sent)
+            found |= {Visited(*place, point): signal for point, signal in sent.items() if signal is not None}
+            found[Visited(*place, one.tap)] = one.error
         return found
 
 
 @dataclass(eq=False)
 class _Tapped:
-    """A pass of which no activation is kept: what its tap passes on gathers the error."""
+    """A pass of which no activation is kept: what its tap passes on gathers the error.
+
+    Attributes:
+        nth: how many passes through this tap ran before it, those included that the loss does not depend on.
+    """
 
     tap: str
     nth: int
@@ -108,7 +114,8 @@ class _Errors:
         self._tap_of = layout.tap_of
         self._open: dict[str, dict[str, Tensor]] = {}
         self._tapped: list[_Tapped] = []
-        self.ran: Counter[str] = Counter()
+        self._ran: Counter[str] = Counter()
+        self.visits: list[tuple[str, torch.Size]] = []  # the marks in the order they ran, with what they were given
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         _check_eager(name)
@@ -119,17 +126,19 @@ class _Errors:
                 "each use of a shared layer its own FeedbackPoint"
             )
         shapes[name] = x.new_empty(x.shape, device="meta")
+        self.visits.append((name, x.shape))
         return x.detach()
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         _check_eager(name)
         leaf = x.detach().requires_grad_()
-        self._tapped.append(_Tapped(name, self.ran[name], leaf, self._open.pop(name, {})))
-        self.ran[name] += 1
+        self._tapped.append(_Tapped(name, self._ran[name], leaf, self._open.pop(name, {})))
+        self._ran[name] += 1
+        self.visits.append((name, x.shape))
         return leaf.clone()  # so that what follows may change it in place
 
-    def passes(self) -> list[Pass]:
-        """The passes whose error is known: those that the loss depends on.
+    def passes(self) -> dict[tuple[str, int], Pass]:
+        """The passes whose error is known: those that the loss depends on; by tap and number among all passes.
 
         Raises:
             FeedbackError: there is none.
@@ -140,11 +149,13 @@ class _Errors:
                 f"its error tap never ran after feedback point '{point}': pass the output that the loss is computed "
                 "from through the tap"
             )
-        found: list[Pass] = []
+        found: dict[tuple[str, int], Pass] = {}
         for tapped in self._tapped:
             if tapped.leaf.grad is not None:
-                found.append(Pass(tapped.tap, tapped.nth, tapped.shapes, tapped.leaf.detach()))
-                found[-1].error, tapped.leaf.grad = tapped.leaf.grad, None
+                nth = sum(tap == tapped.tap for tap, _ in found)
+                one = Pass(tapped.tap, nth, tapped.shapes, tapped.leaf.detach())
+                one.error, tapped.leaf.grad = tapped.leaf.grad, None
+                found[tapped.tap, tapped.nth] = one
         if not found:
             raise FeedbackError(
                 "the loss depends on no error tap: compute it with gradients enabled, by the model that this method "
@@ -154,31 +165,57 @@ class _Errors:
 
 
 class _Segments:
-    """Marks of the second pass: each goes backward to the cuts below it while the pass stands there."""
+    """Marks of the second pass: each goes backward to the cuts below it while the pass stands there.
+
+    Args:
+        visits: the marks of the first pass, in their order.
+        so_far: the gradients of the first pass, from above the taps.
+    """
 
     without_grad = False
 
-    def __init__(self, layout: Layout, signals: Mapping[Visited, Tensor], taps: Counter[str]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        signals: Mapping[Visited, Tensor],
+        visits: list[tuple[str, torch.Size]],
+        so_far: GradientsSoFar,
+        hooked: HookedParameters,
+    ) -> None:
         self._tap_of, self._signals = layout.tap_of, signals
-        self._taps_left = taps.total()
+        self._visits, self._next = visits, 0
+        self._so_far, self._hooked = so_far, hooked
         self._ran: Counter[str] = Counter()
 
+    @property
+    def missed(self) -> str:
+        """The next mark that the first pass went through."""
+        return self._visits[self._next][0]
+
     def at_point(self, name: str, x: Tensor) -> Tensor:
-        _check_eager(name)
+        self._arrive(name, x)
         self._send(Visited(self._tap_of[name], self._ran[self._tap_of[name]], name), x)
         return x.detach()
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
-        _check_eager(name)
+        self._arrive(name, x)
         self._send(Visited(name, self._ran[name], name), x)
         self._ran[name] += 1
-        self._taps_left -= 1
-        if not self._taps_left:
+        if self._next == len(self._visits):
             raise _Finished  # what lies above got its gradient in the first pass
         return x.detach()
 
+    def _arrive(self, name: str, x: Tensor) -> None:
+        _check_eager(name)
+        if self._next == 0:
+            self._so_far.check()  # before the segments add to them
+        if self._visits[self._next : self._next + 1] != [(name, x.shape)]:
+            raise other_run(name)
+        self._next += 1
+
     def _send(self, at: Visited, x: Tensor) -> None:
         if x.requires_grad and at in self._signals:
+            self._hooked.check(x, at)
             # Kept, since other segments may share a part of it (an embedding); the rest is freed with its last tensor.
             torch.autograd.backward(x, self._signals[at].to(x.dtype), retain_graph=True)
 

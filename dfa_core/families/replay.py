@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.families.buffers import Buffers
 from dfa_core.layout import Layout
-from dfa_core.recording.passes import Pass, Visited
+from dfa_core.recording.passes import Visited
 from dfa_core.recording.recorder import Recorder, in_backward
+from dfa_core.recording.trace import Trace
 
 #: What a feedback point passes on in place of its activation.
 Change = Callable[[Visited, Tensor], Tensor]
@@ -22,21 +24,12 @@ Change = Callable[[Visited, Tensor], Tensor]
 Outputs = dict[tuple[str, int], Tensor]
 
 
-class _Buffer(NamedTuple):
-    """A buffer of a module, and the values that it had."""
-
-    module: nn.Module
-    name: str
-    tensor: Tensor
-    value: Tensor
-
-
 class _State(NamedTuple):
     """Random generators and buffers at one moment."""
 
     cpu: Tensor
     gpus: list[Tensor]
-    buffers: list[_Buffer]
+    buffers: Buffers
 
 
 class Rewind:
@@ -62,31 +55,25 @@ class Rewind:
 
     def _state(self) -> _State:
         on_gpu = any(p.is_cuda for p in self._model.parameters())
-        buffers = [
-            _Buffer(module, name, buffer, buffer.clone())
-            for module in self._model.modules()
-            for name, buffer in module._buffers.items()
-            if buffer is not None
-        ]
-        return _State(torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else [], buffers)
+        gpus = torch.cuda.get_rng_state_all() if on_gpu else []
+        return _State(torch.get_rng_state(), gpus, Buffers(self._model))
 
-    @torch.no_grad()
     def _restore(self, state: _State) -> None:
         torch.set_rng_state(state.cpu)
         if state.gpus:
             torch.cuda.set_rng_state_all(state.gpus)
-        for one in state.buffers:
-            one.module._buffers[one.name] = one.tensor  # a forward pass may have made a longer one (positions)
-            # Past autograd's count of changes: batch norm saves its running statistics and does not read them again.
-            one.tensor.data.copy_(one.value)
+        state.buffers.restore()
 
 
 class Replay:
-    """Marks of a pass without cuts: every point passes on what ``change`` makes of it, every tap's output is kept."""
+    """Marks of a pass without cuts: every point passes on what ``change`` makes of it, every tap's output is kept.
 
-    without_grad = True
+    Passes are numbered as those of the first run, whose marks heard of passes with gradients alone. A run that is
+    itself without gradients cannot tell which those were, and numbers all.
+    """
 
     def __init__(self, layout: Layout, change: Change) -> None:
+        self.without_grad = not torch.is_grad_enabled()
         self._layout, self._change = layout, change
         self._nth: Counter[str] = Counter()
         self.outputs: Outputs = {}
@@ -96,8 +83,7 @@ class Replay:
             raise FeedbackError(
                 f"feedback point '{name}' is compiled, but this method runs passes of its own: it must not be"
             )
-        tap = self._layout.tap_of[name]
-        changed = self._change(Visited(tap, self._nth[tap], name), x)
+        changed = self._change(self._visit(name), x)
         if changed.shape != x.shape:
             raise FeedbackError(f"feedback point '{name}': {tuple(x.shape)} was changed into {tuple(changed.shape)}")
         return changed
@@ -107,24 +93,50 @@ class Replay:
         self._nth[name] += 1
         return x
 
+    def _visit(self, point: str) -> Visited:
+        tap = self._layout.tap_of[point]
+        return Visited(tap, self._nth[tap], point)
+
 
 class ChangingRecorder(Recorder):
-    """A recorder of passes whose points may pass on something else than they were given."""
+    """A recorder of passes whose points may pass on something else than they were given.
+
+    Attributes:
+        places: of each pass that the loss of the step depends on, the tap, and the pass's number among all that the
+            closure ran through it: `Replay` and ``change`` number those too that the loss does not depend on.
+    """
 
     def __init__(self, tap_of: Mapping[str, str]) -> None:
         super().__init__(tap_of)
         self._nth: Counter[str] = Counter()
+        self._place_of: dict[int, tuple[str, int]] = {}  # by the number of a pass's trace
         self._change: Change | None = None
+        self.places: list[tuple[str, int]] = []
 
     @contextmanager
-    def changing(self, change: Change) -> Iterator[None]:
+    def changing(self, change: Change | None) -> Iterator[None]:
         """Within, which is to hold one run of the closure, points pass on what ``change`` makes of an activation."""
         self._change = change
         self._nth.clear()
+        self._place_of.clear()
         try:
             yield
+        except BaseException:
+            self.clear()  # of the pass that broke off: the next step must not find its points
+            raise
         finally:
             self._change = None
+
+    @contextmanager
+    def stepping(self, traces: list[Trace]) -> Iterator[None]:
+        if outside := [trace.tap for trace in traces if trace.number not in self._place_of]:
+            raise FeedbackError(
+                f"the loss depends on a pass through error tap '{outside[0]}' that ran outside of the closure: this "
+                "method runs every pass several times, so run the model within it"
+            )
+        self.places = [self._place_of[trace.number] for trace in traces]
+        with super().stepping(traces):
+            yield
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         if in_backward():
@@ -136,7 +148,9 @@ class ChangingRecorder(Recorder):
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         output = super().at_tap(name, x)
-        self._nth[name] += 1
+        if not in_backward():
+            self._place_of[self._closed - 1] = (name, self._nth[name])
+            self._nth[name] += 1
         return output
 
     def _passed_on(self, name: str, x: Tensor) -> Tensor:
@@ -156,15 +170,6 @@ def replayed(layout: Layout, rewind: Rewind, closure: Callable[[], Tensor], chan
     with layout.lent(replay), rewind.again():
         loss = closure()
     return loss, replay.outputs
-
-
-def check_replayed(passes: Sequence[Pass], outputs: Outputs) -> None:
-    """Raise :class:`FeedbackError` unless a further pass ran through the same taps as the first."""
-    if {(one.tap, one.nth) for one in passes} != set(outputs):
-        raise FeedbackError(
-            "the closure runs through other error taps when it is called again, or through one that its loss does not "
-            "depend on: it must do the same each time"
-        )
 
 
 def check_replayable(model: nn.Module, method: str) -> None:

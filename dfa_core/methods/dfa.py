@@ -50,6 +50,11 @@ def levelled(projection: Tensor, bits: int) -> Tensor:
     return torch.where(largest > 0, (projection / largest * steps).round() * (largest / steps), projection)
 
 
+def _deviation(entries: Tensor) -> Tensor | float:
+    """The standard deviation of all entries: of a single one 0, where PyTorch's is NaN."""
+    return entries.std() if entries.numel() > 1 else 0.0
+
+
 @register("dfa", colour="#D55E00", order=10, standard=True)
 class DFA(ErrorFeedback):
     """Direct Feedback Alignment (Nøkland 2016): the signal at h_i is B_i e, with B_i fixed and random.
@@ -174,7 +179,7 @@ class DFA(ErrorFeedback):
             if id(exact) not in readings:
                 read = exact
                 if self.noise:
-                    read = read + self.noise * exact.std() * self.drawn.normal_like(f"{name}/{point}", exact)
+                    read = read + self.noise * _deviation(exact) * self.drawn.normal_like(f"{name}/{point}", exact)
                 readings[id(exact)] = levelled(read, self.bits) if self.bits else read
         return {point: readings[id(exact)] for point, exact in projected.items()}
 

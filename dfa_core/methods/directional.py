@@ -123,5 +123,7 @@ class Directional(LearnedFeedback):
             matrix = self.matrix(at.point)
             rows = self.flat(at.point, direction, by_pass[at.tap, at.nth])
             change, moved = (part.to(matrix.dtype) for part in rows)
+            if not len(change):  # no samples: nothing to learn from, and a mean of nothing
+                continue
             gradient = TARGETS[self.target](matrix, change, moved)
             self.learn(at.point, self.context.supervision.scale * gradient)

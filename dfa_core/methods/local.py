@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.hooked import HookedParameters
 from dfa_core.families.local_losses import LocalLosses
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass
@@ -21,9 +23,34 @@ from dfa_core.registry import register
 
 
 class _EagerRecorder(Recorder):
-    """Lets a method go backward from a point while the forward pass stands there; nothing of it is kept."""
+    """Lets a method go backward from a point while the forward pass stands there; nothing of it is kept.
+
+    Attributes:
+        finish: goes backward from a point; None: as usual.
+        hooked: the parameters with hooks, of a step that goes backward early.
+        finished: how many passes of this step went backward early.
+    """
 
     finish: Callable[[str, Tensor], None] | None = None
+    hooked: HookedParameters | None = None
+
+    def __init__(self, tap_of: Mapping[str, str]) -> None:
+        super().__init__(tap_of)
+        self._begun: set[str] = set()  # the taps of passes that are not at their end yet
+        self.finished = 0
+
+    @contextmanager
+    def going_backward_early(self, finish: Callable[[str, Tensor], None], hooked: HookedParameters) -> Iterator[None]:
+        """Within, which is to hold one step, ``finish`` goes backward from every point."""
+        self.finish, self.hooked = finish, hooked
+        try:
+            yield
+        except BaseException:
+            self.clear()  # of the pass that broke off: the next step must not find its points
+            raise
+        finally:
+            self.finish, self.hooked, self.finished = None, None, 0
+            self._begun.clear()
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         if self.finish is None or torch.compiler.is_compiling():  # compiled code cannot: `Local.signals_of` does
@@ -31,7 +58,19 @@ class _EagerRecorder(Recorder):
         self.finish(name, x)
         self.collect()
         self._add(name, Activation(x.new_empty(0), root=None))
+        self._begun.add(self._tap_of[name])
         return x.detach()
+
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        if self.hooked is not None and not torch.compiler.is_compiling():
+            self.hooked.check(x, _AT_THE_END)
+            self.finished += name in self._begun
+            self._begun.discard(name)
+        return super().at_tap(name, x)
+
+
+#: The part of a step that goes backward at its end: from the loss, and from the taps down to the last points.
+_AT_THE_END = "the end"
 
 
 @register("local", title="local losses", colour="#882255", order=90, needs=("heads",))
@@ -50,6 +89,10 @@ class Local(FeedbackMethod):
         decoder_lr: learning rate of the decoders; None: the model's.
         eager: go backward from a point as soon as it runs, so that no more than one segment is in memory. The gradients
             are the same. Compiled regions do it at the end of a step; with activation checkpointing use false.
+
+    Raises:
+        FeedbackError: (in a step, eager) a pass ran with gradients that the loss does not depend on; or a parameter
+            with hooks is used in several segments.
     """
 
     information = Information(
@@ -91,13 +134,25 @@ class Local(FeedbackMethod):
             self.to(parameter.device)
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Any) -> Tensor:
-        self.recorder.finish = self._finish if self.eager else None
-        try:
+        if not self.eager:
             return super().gradients(closure, supervision)
-        finally:
-            self.recorder.finish = None
+        hooked = HookedParameters(self.model, "use local(eager=False)")
+        with self.recorder.going_backward_early(self._finish, hooked):
+            return super().gradients(closure, supervision)
+
+    def backward(self, loss: Tensor) -> None:
+        if self.recorder.hooked is not None:
+            self.recorder.hooked.check(loss, _AT_THE_END)
+        super().backward(loss)
 
     def signals_of(self, passes: Sequence[Pass]) -> list[Signals]:
+        read = sum(bool(one.activations) and _is_finished(one) for one in passes)
+        if (unread := self.recorder.finished - read) > 0:
+            raise FeedbackError(
+                f"the closure ran {unread} forward pass(es) that its loss does not depend on, and local(eager=True) "
+                "has trained on them already: run them under torch.no_grad(), or use eager=False; then call "
+                "zero_grad(), since .grad holds what they gave"
+            )
         left = iter(super().signals_of([one for one in passes if not _is_finished(one)]))
         return [{} if _is_finished(one) else next(left) for one in passes]
 
@@ -115,6 +170,8 @@ class Local(FeedbackMethod):
             )
         signal = self.losses.gradient(point, activation, self.context.supervision, learn=True)
         if activation.requires_grad:
+            if self.recorder.hooked is not None:
+                self.recorder.hooked.check(activation, object())
             # Kept, since other segments may share a part of it (an embedding); the rest is freed with its last tensor.
             torch.autograd.backward(activation, signal, retain_graph=True)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError, UnsuitableError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.perturbation import visits
+from dfa_core.families.repeated import other_run
 from dfa_core.families.replay import ChangingRecorder, sample_count
 from dfa_core.information import Information
 from dfa_core.noise import seeded_generator, uniform
@@ -72,17 +73,24 @@ class Pepita(FeedbackMethod):
         with self.in_step(closure, supervision):
             rewind = self.context.rewind
             assert rewind is not None
-            with rewind.again():
+            with rewind.again(), self.recorder.changing(None):
                 loss = closure()
             check_scalar(loss)
             first = self._errors_read(loss)
-            shifts = {at: self._shift(at, one) for one in first for at in [_deepest(one)]}
+            places = self.recorder.places
+            shifts = {
+                Visited(*place, (deepest := next(iter(one.activations)))): self._shift(deepest, one)
+                for place, one in zip(places, first, strict=True)
+                if one.activations
+            }
             with self.recorder.changing(
                 lambda at, h: h - shifts[at].reshape(h.shape).to(h.dtype) if at in shifts else h
             ):
                 second_loss = closure()
 
             def signals_of(second: Sequence[Pass]) -> list[Signals]:
+                if self.recorder.places != places:
+                    raise other_run(next(iter(self.layout.taps)))
                 return self._compared(first, second)
 
             feedback_step(second_loss, self.recorder, signals_of, self._wrappers)
@@ -101,17 +109,17 @@ class Pepita(FeedbackMethod):
         return passes
 
     @torch.no_grad()
-    def _shift(self, at: Visited, one: Pass) -> Tensor:
+    def _shift(self, point: str, one: Pass) -> Tensor:
         """F e of the first pass, for each sample: ``(*batch, width)``."""
-        mark, tap = self.layout.points[at.point], self.layout.taps[at.tap]
-        own_batch, batch = one.activations[at.point].shape[: mark.batch_dims], one.error.shape[: tap.batch_dims]
+        mark, tap = self.layout.points[point], self.layout.taps[one.tap]
+        own_batch, batch = one.activations[point].shape[: mark.batch_dims], one.error.shape[: tap.batch_dims]
         if own_batch != batch:
             raise FeedbackError(
-                f"feedback point '{at.point}' has batch shape {tuple(own_batch)}, its error tap {tuple(batch)}: "
+                f"feedback point '{point}' has batch shape {tuple(own_batch)}, its error tap {tuple(batch)}: "
                 "declare batch_dims so that both count the same samples"
             )
         error = one.error * (sample_count(one.error, tap.batch_dims) / self.context.supervision.scale)
-        return error.flatten(tap.batch_dims) @ self._matrix(at.point, error)
+        return error.flatten(tap.batch_dims) @ self._matrix(point, error)
 
     def _matrix(self, point: str, error: Tensor) -> Tensor:
         """F transposed, ``(error, width)``; the seed has it."""
@@ -128,6 +136,8 @@ class Pepita(FeedbackMethod):
         before = visits(first)
         signals: list[Signals] = []
         for one, two in zip(first, second, strict=True):
+            if _shapes(one) != _shapes(two):
+                raise other_run(one.tap)
             samples = sample_count(one.error, self.layout.taps[one.tap].batch_dims)
             two.error = one.error
             after = visits([two])
@@ -136,5 +146,6 @@ class Pepita(FeedbackMethod):
         return signals
 
 
-def _deepest(one: Pass) -> Visited:
-    return Visited(one.tap, one.nth, next(iter(one.activations)))
+def _shapes(one: Pass) -> dict[str, torch.Size]:
+    """The shapes of what a pass gave its marks, by their names."""
+    return {one.tap: one.output.shape, **{name: h.shape for name, h in one.activations.items()}}

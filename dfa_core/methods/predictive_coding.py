@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError, check_positive
 from dfa_core.families.feedback_method import FeedbackMethod
+from dfa_core.families.repeated import other_run
 from dfa_core.families.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass, Visited
@@ -76,18 +77,24 @@ class PredictiveCoding(FeedbackMethod):
             samples: dict[tuple[str, int], Tensor] = {}
             for _ in range(self.steps):
                 self._infer(errors, samples)
-            added = errors if self.states == "inferred" else {}
-            with self.recorder.changing(lambda at, h: h + added[at] if at in added else h):
+            visited: set[Visited] = set()
+
+            def inferred(at: Visited, h: Tensor) -> Tensor:
+                visited.add(at)
+                error = _error_at(at, h, errors)
+                return h + error if self.states == "inferred" else h
+
+            with self.recorder.changing(inferred):
                 loss = closure()
+            _check_complete(visited, errors)
 
             def signals_of(passes: Sequence[Pass]) -> list[Signals]:
+                places = self.recorder.places
+                if not samples.keys() >= {*places}:
+                    raise other_run(places[-1][0])
                 return [
-                    {
-                        name: -errors[at] / samples[one.tap, one.nth]
-                        for name in one.activations
-                        if (at := Visited(one.tap, one.nth, name)) in errors
-                    }
-                    for one in passes
+                    {name: -errors[Visited(*place, name)] / samples[place] for name in one.activations}
+                    for place, one in zip(places, passes, strict=True)
                 ]
 
             feedback_step(loss, self.recorder, signals_of, self._wrappers)
@@ -97,21 +104,48 @@ class PredictiveCoding(FeedbackMethod):
     def _infer(self, errors: dict[Visited, Tensor], samples: dict[tuple[str, int], Tensor]) -> None:
         """One inference step of all ε_i; the first one also counts the samples that the loss is a mean of."""
         leaves: dict[Visited, Tensor] = {}
+        first = not samples
 
         def shifted(at: Visited, x: Tensor) -> Tensor:
-            leaves[at] = (errors[at] if at in errors else torch.zeros_like(x)).detach().requires_grad_()
+            error = torch.zeros_like(x) if first else _error_at(at, x, errors)
+            leaves[at] = error.detach().requires_grad_()
             return x + leaves[at]
 
         rewind = self.context.rewind
         assert rewind is not None
         loss, outputs = replayed(self.layout, rewind, self.context.closure, shifted)
         check_scalar(loss)
-        found = torch.autograd.grad(loss, [*leaves.values(), *outputs.values()], allow_unused=True)
-        if not samples:
+        found = _gradients(loss, [*leaves.values(), *outputs.values()])
+        if first:
             for (key, output), error in zip(outputs.items(), found[len(leaves) :], strict=True):
                 error = torch.zeros_like(output) if error is None else error
                 count = sample_count(error, self.layout.taps[key[0]].batch_dims)
                 samples[key] = count / self.context.supervision.scale
+        else:
+            _check_complete(leaves, errors)
         for (at, leaf), gradient in zip(leaves.items(), found, strict=False):
             total = leaf.detach() if gradient is None else leaf.detach() + samples[at.tap, at.nth] * gradient
             errors[at] = leaf.detach() - self.rate * total
+
+
+def _error_at(at: Visited, h: Tensor, errors: Mapping[Visited, Tensor]) -> Tensor:
+    """ε of an activation, which the inference steps before have visited too."""
+    if at not in errors or errors[at].shape != h.shape:
+        raise other_run(at.point)
+    return errors[at]
+
+
+def _check_complete(visited: Collection[Visited], errors: Mapping[Visited, Tensor]) -> None:
+    """Raise :class:`FeedbackError` if a run of the closure missed a point that has an ε."""
+    for at in errors:
+        if at not in visited:
+            raise other_run(at.point)
+
+
+def _gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """dL/dx of each input, None where there is none: a pass without points may lie above frozen layers alone."""
+    learning = [x for x in inputs if x.requires_grad]
+    if not (learning and loss.requires_grad):
+        return [None] * len(inputs)
+    found = iter(torch.autograd.grad(loss, learning, allow_unused=True))
+    return [next(found) if x.requires_grad else None for x in inputs]

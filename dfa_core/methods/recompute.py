@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dfa_core.errors import UnsuitableError
+from dfa_core.families.buffers import Buffers
 from dfa_core.families.replay import is_compiled
 from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
@@ -110,16 +111,15 @@ def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kw
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _buffers_kept(module)
 
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+    # The block's own keywords may be called as those of `checkpoint`.
+    return checkpoint(partial(forward, **kwargs), *args, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
 def _buffers_kept(module: nn.Module) -> Iterator[None]:
     """A second run must not move running statistics again."""
-    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    before = Buffers(module)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in before:
-                buffer.copy_(value)
+        before.restore()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfa_core import Classes, Method, Supervision, make_method
+from dfa_core import Classes, Method, Supervision, make_method, registry
+from tests import REPOSITORY
 from tests.helpers.engine_nets import Net, build, gradients
 
 
@@ -54,6 +56,16 @@ def gradients_by(name: str, data: tuple[Tensor, Tensor], *widths: int, **options
     model = net(*widths)
     step(name, model, data, **options)
     return gradients(model)
+
+
+def make(name: str, model: nn.Module, **options: object) -> Method:
+    """A method in fp64 of this package, or the example of a plugin, which the registry keeps no trace of."""
+    if name != "node_perturbation":
+        return make_method(name, model, **options).double()
+    with replaced(registry, "_METHODS", {key: kind for key, kind in registry._METHODS.items() if key != name}):
+        kind = runpy.run_path(str(REPOSITORY / "examples/node_perturbation.py"))["NodePerturbation"]
+    made: Method = kind(model, **options).double()
+    return made
 
 
 @contextmanager

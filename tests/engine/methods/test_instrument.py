@@ -30,6 +30,17 @@ def test_noise_has_the_size_that_was_asked_for_and_is_new_in_each_step():
     assert not torch.equal(method._read(exact, "tap/0")["points.0"], first["points.0"])
 
 
+def test_a_single_entry_has_no_deviation():
+    """PyTorch's deviation of one number is NaN: a point of width 1 would turn to it in a batch of one."""
+    method = make_method("dfa", net(4, 1, 5), noise=0.5)
+    sent = torch.ones(1, 5)
+    exact = method._matrices("tap")(sent)
+    assert torch.equal(method._read(exact, "tap/0")["points.0"], exact["points.0"])
+    exact = method._matrices("tap")(torch.arange(10.0).reshape(2, 5))  # two entries have one
+    noise = 0.5 * exact["points.0"].std() * method.drawn.normal_like("tap/0/points.0", exact["points.0"])
+    assert torch.equal(method._read(exact, "tap/0")["points.0"], exact["points.0"] + noise)
+
+
 def test_points_that_share_a_projection_share_its_reading():
     """An instrument reads each projection once."""
     method = make_method("dfa", net(4, 8, 8, 5), noise=1.0)

@@ -1,0 +1,37 @@
+"""A closure that runs several times in a step: it must do the same each time, and leave gradients alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from dfa_core.errors import FeedbackError
+
+
+def other_run(mark: str) -> FeedbackError:
+    """The error of a closure that, called again, did at ``mark`` something else than before."""
+    return FeedbackError(
+        f"the closure ran differently when it was called again, at '{mark}': it must do the same each time. Draw what "
+        "is random with torch, whose generators start again (Python's and NumPy's do not), and run passes that the "
+        "loss does not depend on outside of the closure"
+    )
+
+
+class GradientsSoFar:
+    """The gradients that a step has accumulated before it runs the closure again.
+
+    Args:
+        parameters: those that may have some.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
+        self._kept = [(p, p.grad, p.grad._version) for p in parameters if p.grad is not None]
+
+    def check(self) -> None:
+        """Raise :class:`FeedbackError` if the closure has erased or changed one of them."""
+        if any(p.grad is not gradient or gradient._version != version for p, gradient, version in self._kept):
+            raise FeedbackError(
+                "the closure changed gradients when it was called again, and this step had accumulated them before: "
+                "call zero_grad() and backward() outside of the closure, before method.step"
+            )
