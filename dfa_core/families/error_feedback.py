@@ -21,6 +21,7 @@ from dfa_core.families.hooked import HookedParameters, parameters_now_in
 from dfa_core.families.repeated import GradientsSoFar, other_run
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
+from dfa_core.recording.graph import chained_error, reached
 from dfa_core.recording.passes import Pass, Visited
 from dfa_core.recording.step import check_scalar, check_signals
 from dfa_core.supervision import Supervision
@@ -119,6 +120,7 @@ class _Errors:
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         _check_eager(name)
+        self._check_apart(self._tap_of[name], x)
         shapes = self._open.setdefault(self._tap_of[name], {})
         if name in shapes:
             raise FeedbackError(
@@ -131,11 +133,21 @@ class _Errors:
 
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         _check_eager(name)
+        self._check_apart(name, x)
         leaf = x.detach().requires_grad_()
         self._tapped.append(_Tapped(name, self._ran[name], leaf, self._open.pop(name, {})))
         self._ran[name] += 1
         self.visits.append((name, x.shape))
         return leaf.clone()  # so that what follows may change it in place
+
+    def _check_apart(self, tap: str, x: Tensor) -> None:
+        """A part of the error of a pass that another reads would come back through a segment that is freed by then."""
+        if not self._tapped or x.grad_fn is None:
+            return
+        _, leaves = reached([x])
+        for earlier in self._tapped:
+            if id(earlier.leaf) in leaves:
+                raise chained_error(tap, earlier.tap, "which recompute=True cannot put together")
 
     def passes(self) -> dict[tuple[str, int], Pass]:
         """The passes whose error is known: those that the loss depends on; by tap and number among all passes.

@@ -102,8 +102,8 @@ class ChangingRecorder(Recorder):
     """A recorder of passes whose points may pass on something else than they were given.
 
     Attributes:
-        places: of each pass that the loss of the step depends on, the tap, and the pass's number among all that the
-            closure ran through it: `Replay` and ``change`` number those too that the loss does not depend on.
+        places: for each pass that the loss of the step depends on, by its tap and number among these, the tap and its
+            number among all that the closure ran: `Replay` and ``change`` number those too that the loss does not read.
     """
 
     def __init__(self, tap_of: Mapping[str, str]) -> None:
@@ -111,7 +111,7 @@ class ChangingRecorder(Recorder):
         self._nth: Counter[str] = Counter()
         self._place_of: dict[int, tuple[str, int]] = {}  # by the number of a pass's trace
         self._change: Change | None = None
-        self.places: list[tuple[str, int]] = []
+        self.places: dict[tuple[str, int], tuple[str, int]] = {}
 
     @contextmanager
     def changing(self, change: Change | None) -> Iterator[None]:
@@ -134,7 +134,11 @@ class ChangingRecorder(Recorder):
                 f"the loss depends on a pass through error tap '{outside[0]}' that ran outside of the closure: this "
                 "method runs every pass several times, so run the model within it"
             )
-        self.places = [self._place_of[trace.number] for trace in traces]
+        read: Counter[str] = Counter()
+        self.places = {}
+        for trace in traces:
+            self.places[trace.tap, read[trace.tap]] = self._place_of[trace.number]
+            read[trace.tap] += 1
         with super().stepping(traces):
             yield
 

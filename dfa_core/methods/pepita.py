@@ -79,9 +79,9 @@ class Pepita(FeedbackMethod):
             first = self._errors_read(loss)
             places = self.recorder.places
             shifts = {
-                Visited(*place, (deepest := next(iter(one.activations)))): self._shift(deepest, one)
-                for place, one in zip(places, first, strict=True)
-                if one.activations
+                Visited(*places[one.tap, one.nth], deepest): self._shift(deepest, one)
+                for one in first
+                for deepest in [*one.activations][:1]  # none where all layers were left out
             }
             with self.recorder.changing(
                 lambda at, h: h - shifts[at].reshape(h.shape).to(h.dtype) if at in shifts else h

@@ -90,11 +90,12 @@ class PredictiveCoding(FeedbackMethod):
 
             def signals_of(passes: Sequence[Pass]) -> list[Signals]:
                 places = self.recorder.places
-                if not samples.keys() >= {*places}:
-                    raise other_run(places[-1][0])
+                if unknown := [tap for tap, nth in places.values() if (tap, nth) not in samples]:
+                    raise other_run(unknown[0])
                 return [
                     {name: -errors[Visited(*place, name)] / samples[place] for name in one.activations}
-                    for place, one in zip(places, passes, strict=True)
+                    for one in passes
+                    for place in [places[one.tap, one.nth]]
                 ]
 
             feedback_step(loss, self.recorder, signals_of, self._wrappers)

@@ -209,7 +209,7 @@ MUTANTS: list[Mutant] = [
         "all methods of several passes", "families/replay",
         ("randomness not rewound", "        self._restore(self._before)\n        try:", "        try:"),
         ("randomness not put back", "            self._restore(now)", "            pass"),
-        ("passes numbered as the loss reads them", "self.places = [self._place_of[trace.number] for trace in traces]", "self.places = [(trace.tap, nth) for nth, trace in enumerate(traces)]"),
+        ("passes numbered as the loss reads them", "self.places[trace.tap, read[trace.tap]] = self._place_of[trace.number]", "self.places[trace.tap, read[trace.tap]] = (trace.tap, read[trace.tap])"),
     ),
     *_of(
         "all methods of several passes", "families/buffers",

@@ -151,6 +151,14 @@ def test_methods_that_compare_whole_passes_refuse(name):
             measure_alignment(method, lambda: loss_of(model))
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_recomputing_methods_refuse(kind):
+    """Without it the earlier pass would learn from a part of its error alone."""
+    method = make_method("dfa", model := made(kind), recompute=True).double()
+    with pytest.raises(FeedbackError, match=r"recompute=True cannot put together: detach\(\)"):
+        method.step(lambda: loss_of(model))
+
+
 def test_a_detached_output_keeps_the_passes_apart():
     """Without it the hint of the refusals would be worth nothing, or a sampled input would train its sampler."""
     model = made("two networks")
