@@ -17,6 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from datasets.core.errors import DataError
+from datasets.core.files import list_folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _FORMATS = ("PNG", "JPEG", "WEBP")  # whatever the suffix says, none of Pillow's other decoders is let near a file
@@ -180,9 +181,14 @@ def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, fix_hi
     _in_parallel(shrink, paths)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+def is_image(name: str) -> bool:
+    """Whether a file of this name is taken for an image; hidden ones are other programs' notes."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def list_images(folder: Path, fix_hint: str) -> list[Path]:
+    """The image files directly in a folder, by name. Raises DataError, ending in `fix_hint`, if it cannot be read."""
+    return [path for path in list_folder(folder, fix_hint) if is_image(path.name)]
 
 
 def _header(path: Path, fix_hint: str) -> _Header:

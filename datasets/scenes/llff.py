@@ -82,7 +82,7 @@ def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
 
 def _paths(images: Path, cameras: PosesBounds, camera_path: Path, fix_hint: str) -> list[Path]:
     """The images, in the order of the camera file's rows."""
-    paths = list_images(images)
+    paths = list_images(images, fix_hint)
     if len(paths) < 2:
         raise DataError(f"{images}: {len(paths)} images, and two are the least; {fix_hint}")
     if len(paths) != len(cameras.poses):
