@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.core.files import is_file
+from datasets.core.errors import DataError
+from datasets.core.files import is_file, obstacle
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.frames import Frame, Transforms, read_transforms, shown
 from datasets.scenes.images import ImageFormat, inspect_images
@@ -87,12 +88,10 @@ def _check_one_pinhole_camera(file: Transforms) -> None:
 
 def _frames_with_image(file: Transforms) -> list[Frame]:
     """In order of their paths, which does not depend on the tool that wrote the file."""
-    first: dict[Path, int] = {}
-    for number, frame in enumerate(file.frames):
-        if (
-            other := first.setdefault(frame.path.resolve(), number)
-        ) != number:  # one may be a training, one a test view
-            file.fail(f"frames {other} and {number} are of one image, {frame.path.name}")
+    for frame in file.frames:
+        if what := obstacle(frame.path):
+            raise DataError(f"{frame.path} {what}; {file.fix_hint}")
+    file.distinct_images()
     found = sorted((frame for frame in file.frames if is_file(frame.path)), key=lambda frame: frame.path)
     n_absent = len(file.frames) - len(found)
     if len(found) < 2:

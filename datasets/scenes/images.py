@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from datasets.core.errors import DataError
-from datasets.core.files import list_folder
+from datasets.core.files import list_folder, obstacle, reason_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _FORMATS = ("PNG", "JPEG", "WEBP")  # whatever the suffix says, none of Pillow's other decoders is let near a file
@@ -27,12 +27,20 @@ _MOST_PIXELS = 1 << 26  # of one file; what claims to be larger is no photograph
 _MOST_BYTES = 16 << 30  # of the array of a scene's pixels
 _THREADS = min(8, os.cpu_count() or 1)  # decoding releases the interpreter lock
 
-# What Pillow's decoders raise for files that are damaged, or not what they claim to be.
+# What Pillow's decoders raise for files that are damaged, or not what they claim to be. Behind the first five are slips
+# of theirs: a palette that is assumed to be there, text where bytes are expected, lists that are too short.
 _DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    TypeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -214,6 +222,9 @@ def _in_parallel(work: Callable[..., _Result], items: Sequence[Any]) -> list[_Re
 
 @contextmanager
 def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
+    """Open and decode a regular file within: who waits for a pipe does so in a thread, and no signal reaches it."""
+    if what := obstacle(path):
+        raise DataError(f"{path} {what}; {fix_hint}")
     try:
         yield
     except DataError:
@@ -223,5 +234,7 @@ def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not an image, or its beginning is damaged; {fix_hint}") from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # the system's, not Pillow's
+            raise DataError(f"{path} cannot be read ({reason_of(error)}); {fix_hint}") from error
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path} cannot be decoded ({reason}); {fix_hint}") from error

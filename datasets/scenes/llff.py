@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.core.errors import DataError
+from datasets.core.files import is_folder, names_in, obstacle
 from datasets.core.publish import publish
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.images import ImageFormat, inspect_images, list_images, shrink_images
@@ -61,7 +62,8 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
 
 def factors_in(folder: Path) -> list[int]:
     """The factors of all folders of images that a scene has: 1 is `images`, 4 `images_4`."""
-    found = (re.fullmatch(r"images(?:_([1-9][0-9]{0,3}))?", path.name) for path in folder.iterdir() if path.is_dir())
+    names = (name for name in names_in(folder) if is_folder(folder / name))
+    found = (re.fullmatch(r"images(?:_([1-9][0-9]{0,3}))?", name) for name in names)
     return sorted(int(match[1] or 1) for match in found if match)
 
 
@@ -72,8 +74,10 @@ def _folder_name(factor: int) -> str:
 def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
     """`images_<factor>`, or `images`, which can be downsized, if only that is there."""
     for name in (_folder_name(factor), "images"):
-        if (folder / name).is_dir():
+        if is_folder(folder / name):
             return folder / name
+        if what := obstacle(folder / name):
+            raise DataError(f"{folder / name} {what}; {fix_hint}")
     absent = " or ".join(dict.fromkeys((_folder_name(factor), "images")))
     others = [other for other in factors_in(folder) if other != factor]
     there = f" (there is {_folder_name(others[-1])}, which task.llff_factor={others[-1]} takes)" if others else ""
