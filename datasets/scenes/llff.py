@@ -13,12 +13,14 @@ from datasets.core.errors import DataError
 from datasets.core.files import is_folder, names_in, obstacle
 from datasets.core.publish import publish
 from datasets.scenes.cameras import Intrinsics
-from datasets.scenes.images import ImageFormat, inspect_images, list_images, shrink_images
+from datasets.scenes.images import ImageFormat, check_stems, inspect_images, list_images, shrink_images
+from datasets.scenes.lens import check_view
 from datasets.scenes.llff_poses import PosesBounds, normalised, read_poses_bounds
 from datasets.scenes.plan import ScenePlan, Shots
 from datasets.scenes.types import SceneOptions
 
 CAMERA_FILE = "poses_bounds.npy"
+_MOST_DEGREES = 87.0  # between a ray and the mean view axis
 _MOST_FACTOR = 64  # by which a person may have downsized photographs
 
 
@@ -41,6 +43,7 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
     expected = cameras.width / factor, cameras.height / factor
     focal = cameras.focal / factor
     intrinsics = Intrinsics(focal, focal, expected[0] / 2, expected[1] / 2, form.height, form.width)
+    check_view(folder / CAMERA_FILE, intrinsics, fix_hint)
     poses, depths = _coordinates(folder / CAMERA_FILE, cameras, fix_hint)
     every = Shots(tuple(paths), poses, tuple(f"{path.parent.name}/{path.name}" for path in paths))
     index = np.arange(len(paths))
@@ -129,6 +132,7 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     The full-size images are looked at first: what is small already would be downsized once more.
     """
     paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, fix_hint)
+    check_stems(paths)
     form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), fix_hint)
     if shrunk.is_dir():
         return shrunk
@@ -147,15 +151,28 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
 
 
 def _coordinates(path: Path, cameras: PosesBounds, fix_hint: str) -> tuple[np.ndarray, tuple[float, float]]:
-    """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera."""
+    """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera.
+
+    A ray at a right angle to the mean view axis has no place in NDC, and one beyond comes back mirrored.
+    """
     try:
         poses, depths = normalised(cameras)
     except ValueError as error:
         raise DataError(f"{path}: the cameras have no common view direction and upward side; {fix_hint}") from error
-    turned = np.flatnonzero(poses[:, 2, 2] <= 0)
-    if len(turned):
+    away = _degrees_away(poses, cameras)
+    if (turned := np.flatnonzero(away > _MOST_DEGREES)).size:
+        row = turned[0]
+        what = "the camera looks" if poses[row, 2, 2] <= 0 else f"a corner of the image looks {away[row]:.0f}°"
         raise DataError(
-            f"{path}: row {turned[0]}: the camera looks away from the mean view direction, but the format is for "
-            f"forward-facing scenes; {fix_hint}"
+            f"{path}: row {row}: {what} away from the mean view direction, but the format is for forward-facing "
+            f"scenes; {fix_hint}"
         )
     return poses, depths
+
+
+def _degrees_away(poses: np.ndarray, cameras: PosesBounds) -> np.ndarray:
+    """(n,): the largest angle of each camera's rays, those of its image's corners, to the view axis of the mean."""
+    x, y = 0.5 * cameras.width / cameras.focal, 0.5 * cameras.height / cameras.focal
+    corners = np.array([[x, y, -1.0], [x, -y, -1.0], [-x, y, -1.0], [-x, -y, -1.0]])
+    ahead = -np.einsum("nj,cj->nc", poses[:, 2, :3], corners) / np.linalg.norm(corners, axis=1)
+    return np.degrees(np.arccos(np.clip(ahead.min(axis=1), -1.0, 1.0)))
