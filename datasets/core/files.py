@@ -51,7 +51,7 @@ def unlisted(folder: Path) -> str | None:
 
 
 def list_folder(folder: Path, fix_hint: str) -> list[Path]:
-    """What is in a folder, by name. Raises DataError, ending in `fix_hint`, if it cannot be listed."""
+    """The entries of a folder, by name. Raises DataError, ending in `fix_hint`, if it cannot be listed."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:

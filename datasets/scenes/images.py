@@ -180,17 +180,6 @@ def read_image(path: Path, form: ImageFormat, fix_hint: str) -> Image.Image:
     return pixels.reduce(factor, box)
 
 
-def check_stems(paths: Sequence[Path]) -> None:
-    """Raise DataError if `shrink_images` would write two of these images to one file."""
-    first: dict[str, Path] = {}
-    for path in paths:
-        if (other := first.setdefault(path.stem, path)) != path:
-            raise DataError(
-                f"{path.parent}: {other.name} and {path.name} would be one file, {path.stem}.png, when they are "
-                "downsized; rename one of them, and keep the order of names that the camera file has"
-            )
-
-
 def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, fix_hint: str) -> None:
     """Write a downsized copy (PNG) of every image into `folder`, under its stem; errors as `decode_images`."""
 

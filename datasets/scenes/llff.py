@@ -13,7 +13,7 @@ from datasets.core.errors import DataError
 from datasets.core.files import is_folder, names_in, obstacle
 from datasets.core.publish import publish
 from datasets.scenes.cameras import Intrinsics
-from datasets.scenes.images import ImageFormat, check_stems, inspect_images, list_images, shrink_images
+from datasets.scenes.images import ImageFormat, inspect_images, list_images, shrink_images
 from datasets.scenes.lens import check_view
 from datasets.scenes.llff_poses import PosesBounds, normalised, read_poses_bounds
 from datasets.scenes.plan import ScenePlan, Shots
@@ -132,7 +132,7 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     The full-size images are looked at first: what is small already would be downsized once more.
     """
     paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, fix_hint)
-    check_stems(paths)
+    _check_stems(paths)
     form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), fix_hint)
     if shrunk.is_dir():
         return shrunk
@@ -148,6 +148,17 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return shrunk
+
+
+def _check_stems(paths: list[Path]) -> None:
+    """Raise DataError if `shrink_images` would write two of these images to one file."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(path.stem, path)) != path:
+            raise DataError(
+                f"{path.parent}: {other.name} and {path.name} would be one file, {path.stem}.png, when they are "
+                "downsized; rename one of them, and keep the order of names that the camera file has"
+            )
 
 
 def _coordinates(path: Path, cameras: PosesBounds, fix_hint: str) -> tuple[np.ndarray, tuple[float, float]]:

@@ -12,7 +12,7 @@ from benchmarks import data as data_command
 from datasets.core.errors import AbsentError, DataError
 from datasets.images.manifest import BATCHES, IDX_FILES
 from datasets.registry import resolve
-from tests.helpers.permissions import forbid
+from tests.datasets.permissions import forbid
 from tests.helpers.scene_samples import write_balls
 
 Put = Callable[[Path], object]

@@ -18,8 +18,8 @@ from PIL import Image
 
 from datasets.core.errors import DataError
 from datasets.scenes.images import check_pixels, inspect_images, list_images
+from tests.datasets.permissions import forbid
 from tests.datasets.scenes.foreign import DESK, FERN, LEGO, loaded, placed, refused
-from tests.helpers.permissions import forbid
 from tests.helpers.scene_samples import SIZE
 
 SIGNATURE = 8  # bytes at the beginning of a PNG

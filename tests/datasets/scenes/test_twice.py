@@ -82,10 +82,8 @@ def test_two_images_of_one_stem_are_refused_before_they_are_downsized(root: Path
         image.save(images / "image004.jpg")
     (images / "image005.png").unlink()
     for _ in range(2):
-        with pytest.raises(
-            ValueError,
-            match=rf"{images}: image004\.jpg and image004\.png would be one file, image004\.png, .*rename one",
-        ):
+        message = rf"{images}: image004\.jpg and image004\.png would be one file, image004\.png, .*; rename one"
+        with pytest.raises(ValueError, match=message):
             loaded(FERN)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
     (images / "image004.jpg").rename(images / "image0041.jpg")
