@@ -27,8 +27,8 @@ _MOST_PIXELS = 1 << 26  # of one file; what claims to be larger is no photograph
 _MOST_BYTES = 16 << 30  # of the array of a scene's pixels
 _THREADS = min(8, os.cpu_count() or 1)  # decoding releases the interpreter lock
 
-# What Pillow's decoders raise for files that are damaged, or not what they claim to be. Behind the first five are slips
-# of theirs: a palette that is assumed to be there, text where bytes are expected, lists that are too short.
+# What Pillow's decoders raise for files that are damaged, or not what they claim to be. Some are slips of theirs: a
+# palette that is assumed to be there, text where bytes are expected, a list that is too short.
 _DAMAGE = (
     OSError,
     SyntaxError,

@@ -30,7 +30,8 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
     Every `options.holdout`-th image is held out (both valid and test). Images come from `images_<llff_factor>`, else
     from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `fix_hint`
     or in a better one, if there is neither, if the beginning of an image is damaged, if images have not the size that
-    their folder's name says, or if the camera file is malformed or does not fit the images.
+    their folder's name says, or if the camera file is malformed, does not fit the images or has rays that NDC cannot
+    hold.
     """
     cameras = read_poses_bounds(folder / CAMERA_FILE, fix_hint)
     factor = options.llff_factor

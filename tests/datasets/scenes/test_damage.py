@@ -1,4 +1,4 @@
-"""Files in an image's place that no decoder should wait for, or that make Pillow raise what it has no word for."""
+"""Files in an image's place that nobody should wait for, closed folders, and damage that Pillow trips over."""
 
 from __future__ import annotations
 
