@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.core.errors import AbsentError, DataError
-from datasets.core.files import obstacle
 from datasets.core.roots import cache_root, data_root
 from datasets.core.source import Collection, Dataset, Source
 
@@ -95,8 +94,7 @@ def _require_files(entry: Dataset) -> None:
             f"{entry.name}: no files in {manifest.place(root)}; {manifest.fix_hint('fetch them')} "
             f"(or use data=standin, or point DFA_DATA_DIR at a folder that has them)"
         )
-    for path in manifest.places(root):
-        if what := obstacle(path):
-            raise DataError(f"{path} {what}; put that right, or {manifest.fix_hint('fetch it again')}")
+    for line in manifest.complaints(root):
+        raise DataError(line)
     names = ", ".join(file.path for file in missing)
     raise DataError(f"{entry.name}: incomplete under {root}: missing {names}; {manifest.fix_hint('complete it')}")

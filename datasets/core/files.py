@@ -23,6 +23,41 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there. Never raises OSError."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, in the disk's order; none if it cannot be listed, of which `unlisted` tells the reason."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def unlisted(folder: Path) -> str | None:
+    """The reason why a folder cannot be listed, as the end of a sentence; None for one that can, and where none is."""
+    try:
+        next(folder.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"cannot be read ({reason_of(error)})"
+    return None
+
+
+def list_folder(folder: Path, fix_hint: str) -> list[Path]:
+    """The entries of a folder, by name. Raises DataError, ending in `fix_hint`, if it cannot be listed."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({reason_of(error)}); {fix_hint}") from error
+
+
 def flush(stream: IO[bytes]) -> None:
     """To the disk: what a folder promises once it has its name must survive a power failure, too."""
     stream.flush()

@@ -7,7 +7,7 @@ all that can be checked is their format.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +41,14 @@ class RemoteFile:
     check: Callable[[Path, str], None] | None = None
     content: Content | None = None
 
+    def places(self, root: Path) -> list[Path]:
+        """Every path under the data root at which the file is accepted."""
+        return [root.joinpath(*path.split("/")) for path in (self.path, *self.alternatives)]
+
     def place(self, root: Path) -> Path:
-        """The file's path under the data root; that of an alternative if only this one is there."""
-        places = [root.joinpath(*path.split("/")) for path in (self.path, *self.alternatives)]
-        return next((place for place in places if is_file(place)), places[0])
+        """The first of these paths with a file; if there is no file, the first with something else, else the first."""
+        places = self.places(root)
+        return next(filter(is_file, places), None) or next(filter(obstacle, places), places[0])
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ class Manifest:
 
     def faults(self, root: Path) -> list[str]:
         """The faults of the files under the data root, a line for each: all that a run would refuse."""
-        lines = []
+        if lines := self._instead_of_files(root):
+            return lines
         for file in self.files_in(root):
             try:
                 check_file(file.place(root), file, self.advice_in(root))
@@ -131,11 +136,31 @@ class Manifest:
 
     def absent(self, root: Path) -> bool:
         """Whether none of the files is under the data root, and nothing else in their places either."""
-        return len(self.missing(root)) == len(self.files) and not any(map(obstacle, self.places(root)))
+        return self._none_of_files(root) and not any(self.obstacles(root))
+
+    def obstacles(self, root: Path) -> Iterator[str]:
+        """A sentence about each thing in a place where a file is looked for, and that is none.
+
+        Somebody put it there and expects it to be used: as long as there is one, no stand-in takes the files' part.
+        """
+        for path in self.places(root):
+            if what := obstacle(path):
+                yield f"{path} {what}"
+
+    def complaints(self, root: Path) -> list[str]:
+        """The obstacles, each as a line that says what to do."""
+        return [f"{what}; put that right, or {self.fix_hint('fetch it again')}" for what in self.obstacles(root)]
 
     def places(self, root: Path) -> list[Path]:
-        """Where the files are looked for under the data root."""
-        return [file.place(root) for file in self.files]
+        """Every place under the data root where files are looked for."""
+        return [place for file in self.files for place in file.places(root)]
+
+    def _instead_of_files(self, root: Path) -> list[str]:
+        """The complaints where not a single file is there."""
+        return self.complaints(root) if self._none_of_files(root) else []
+
+    def _none_of_files(self, root: Path) -> bool:
+        return len(self.missing(root)) == len(self.files)
 
     def find(self, name: str) -> RemoteFile:
         """The file with this name (its last path component). Raises KeyError if there is none."""

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from datasets.core.errors import DataError
-from datasets.core.files import is_file, read_json
+from datasets.core.files import read_json
 from datasets.core.manifest import check_file, sampled_digest
-from datasets.core.roots import cache_root
+from datasets.core.roots import cache_root, data_root
 from datasets.core.sole_writer import sole_writer
 from datasets.core.source import Source, hint_for, prepare
 from datasets.criteo.batches import CriteoData
-from datasets.criteo.format import FIELD_NAMES, FIELDS, FILE, GZIP_FILE
+from datasets.criteo.format import FIELD_NAMES, FIELDS, FILE
 from datasets.criteo.preprocess import ABOUT, ENCODER, LABELS, ROWS, Preprocessing, preprocess
 from datasets.criteo.text import TextFile
 
@@ -69,11 +69,10 @@ def _make(source: Source, preprocessing: Preprocessing, folder: Path) -> None:
 
 def _checked_file(source: Source) -> TextFile:
     """The source's text, which agrees with its checksum if it has one."""
-    paths = [source.folder / name for name in (FILE, GZIP_FILE)]
-    path = next((path for path in paths if is_file(path)), paths[0])
     if source.kind != "real":
-        return TextFile(path, hint_for(source))
+        return TextFile(source.folder / FILE, hint_for(source))
     expected = source.dataset.manifest.files[0]
+    path = expected.place(data_root())  # of the two names the one that `data verify` looks at
     if expected.sha256 is not None:
         check_file(path, expected, hint_for(source))
     unpacked = _SIZE_MARGIN * expected.size if expected.content is None else expected.content.size
@@ -85,14 +84,14 @@ def _open(folder: Path) -> CriteoData:
     try:
         about = read_json(folder / ABOUT, _ANEW)
         rows, labels = (_mapped(folder / name, about["digests"][name]) for name in (ROWS, LABELS))
-        sizes = tuple(about["field_sizes"][name] for name in FIELD_NAMES)
+        sizes, features = tuple(about["field_sizes"][name] for name in FIELD_NAMES), about["features"]
     except DataError:
         raise
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise _damaged(folder, str(error) or type(error).__name__) from error
     if rows.shape != (len(labels), FIELDS) or rows.dtype != np.int32 or labels.dtype != np.uint8:
         raise _damaged(folder, f"{rows.shape} rows for {labels.shape} labels")
-    if any(type(size) is not int for size in sizes) or sum(sizes) != about["features"]:
+    if any(type(size) is not int for size in sizes) or sum(sizes) != features:
         raise _damaged(folder, "other numbers of values than were counted")
     return CriteoData(torch.from_numpy(rows), torch.from_numpy(labels), sizes)
 

@@ -43,6 +43,8 @@ def extract_members(
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
         raise ArchiveError(f"it is damaged or no tar.gz: {error}") from error
+    except RecursionError as error:  # tarfile reads a header about the next one within that of the one before
+        raise ArchiveError("there are too many headers about one file in it") from error
 
 
 def _extract(

@@ -10,6 +10,7 @@ from requests.exceptions import RequestException
 
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
+from datasets.fetch.folders import no_empty_folders
 from datasets.fetch.http_body import opened, reason_of
 from datasets.fetch.member import download_members
 
@@ -42,7 +43,8 @@ def fetch(manifest: Manifest, root: Path, *, retries: int = 2, report: Report | 
         elif file.member is not None:
             packed.setdefault(file.url, []).append(file)
         else:
-            _download(manifest, file, root, retries)
+            with no_empty_folders([root.joinpath(*file.path.split("/"))]):
+                _download(manifest, file, root, retries)
             say(f"{file.path}: downloaded")
     for files in packed.values():
         download_members(manifest, files, root, retries, report)

@@ -12,6 +12,7 @@ from requests.exceptions import RequestException
 from datasets.core.errors import DataError
 from datasets.core.manifest import Manifest, RemoteFile, check_file
 from datasets.fetch.archive import ArchiveError, extract_members
+from datasets.fetch.folders import no_empty_folders
 from datasets.fetch.http_body import opened, reason_of
 
 _REPORTED = 1 << 30  # bytes between two lines of the report
@@ -31,6 +32,18 @@ def download_members(
     be had or are not what was published, or naming the place if they cannot be stored.
     """
     drafts = [_draft(file, root) for file in files]
+    with no_empty_folders(drafts):
+        _download_to(manifest, files, drafts, root, retries, report)
+
+
+def _download_to(
+    manifest: Manifest,
+    files: Sequence[RemoteFile],
+    drafts: Sequence[Path],
+    root: Path,
+    retries: int,
+    report: Callable[[str], None] | None,
+) -> None:
     try:
         _download(manifest, files, drafts, _most_bytes(manifest, files, root), retries, report)
         for file, draft in zip(files, drafts, strict=True):

@@ -6,12 +6,13 @@ data root is read as it is. Of several that are there, one is taken as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from datasets.core.content import Content
-from datasets.core.files import is_file
+from datasets.core.files import is_file, obstacle
 from datasets.core.manifest import Manifest, RemoteFile
 
 CLASSES = 10  # of each dataset
@@ -33,8 +34,25 @@ class ImageManifest(Manifest):
         return self.files_in(root)[0].place(root).parent
 
     def places(self, root: Path) -> list[Path]:
-        """Where these files are looked for."""
-        return [file.place(root) for file in self.files_in(root)]
+        """Every place of these files; of those in all folders if none is there."""
+        return [place for file in self._candidates(root) for place in file.places(root)]
+
+    def obstacles(self, root: Path) -> Iterator[str]:
+        """As the base class, and files in a form that cannot be checked, where the published ones are missing."""
+        yield from super().obstacles(root)
+        for file in self._candidates(root):
+            if (plain := _unpacked_unknown(file, root)) is None or is_file(file.place(root)):
+                continue
+            if is_file(plain):
+                name = file.path.rpartition("/")[2]
+                yield f"{plain} is unpacked, and the published checksum is that of {name}, which is to lie beside it"
+            elif what := obstacle(plain):
+                yield f"{plain} {what}"
+
+    def _candidates(self, root: Path) -> Files:
+        sets = (self.files, *self.others)
+        found = next((files for files in sets if _any_of(files, root)), None)
+        return found or tuple(file for files in sets for file in files)
 
     def missing(self, root: Path) -> list[RemoteFile]:
         """The files that are not there; looks at names only."""
@@ -50,6 +68,13 @@ class ImageManifest(Manifest):
             if name in {path.rpartition("/")[2] for path in (file.path, *file.alternatives)}:
                 return file
         raise KeyError(name)
+
+
+def _unpacked_unknown(file: RemoteFile, root: Path) -> Path | None:
+    """Where the file would lie unpacked, if nobody has published what it holds then."""
+    if file.content is not None or not file.path.endswith(".gz"):
+        return None
+    return root.joinpath(*file.path.removesuffix(".gz").split("/"))
 
 
 def _any_of(files: Files, root: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.frames import Transforms, read_transforms
 from datasets.scenes.images import ImageFormat, inspect_images
+from datasets.scenes.lens import check_view
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.types import SceneOptions
 
@@ -25,22 +26,25 @@ def plan_blender(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
     """A scene of NeRF-Synthetic, in the coordinates of its files; white background.
 
     Images may have any size, the same in all splits. Raises DataError, ending in `fix_hint`, if one is missing or its
-    beginning damaged, or if a camera file is malformed or disagrees with another.
+    beginning damaged, if a camera file is malformed or disagrees with another, or if a training view is held out, too.
     """
     files = {split: read_transforms(folder / camera_file(split), fix_hint) for split in SPLITS}
+    _check_held_out(files)
     frames = {split: file.frames for split, file in files.items()}
     for split, file in files.items():
         file.check_axes(frames[split])
     frames["test"] = frames["test"][:: options.every_test_view]
     paths = [frame.path for split in SPLITS for frame in frames[split]]
     form = inspect_images(paths, fix_hint, options.downscale, options.longest_side, folder=folder)
+    intrinsics = _intrinsics(files, form)
+    check_view(files["train"].path, intrinsics, fix_hint)
     train, valid, test = (files[split].shots(frames[split]) for split in SPLITS)
     return ScenePlan(
         train,
         valid,
         test,
         form,
-        _intrinsics(files, form),
+        intrinsics,
         NEAR,
         FAR,
         ndc=False,
@@ -48,6 +52,22 @@ def plan_blender(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
         depths=(NEAR, FAR),
         fix_hint=fix_hint,
     )
+
+
+def _check_held_out(files: dict[str, Transforms]) -> None:
+    """Raise DataError if a training view is held out as well.
+
+    Views for validation may be those of the test: so it is in the other formats.
+    """
+    images = {split: file.distinct_images() for split, file in files.items()}
+    for split in ("val", "test"):
+        for image, number in images[split].items():
+            if (other := images["train"].get(image)) is not None:
+                file = files[split]
+                file.fail(
+                    f"frame {number} is the training view {file.frames[number].path.name} (frame {other} of "
+                    f"{files['train'].path.name}); held-out views must be others"
+                )
 
 
 def _intrinsics(files: dict[str, Transforms], form: ImageFormat) -> Intrinsics:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.core.files import is_file
+from datasets.core.errors import DataError
+from datasets.core.files import is_file, obstacle
 from datasets.scenes.cameras import Intrinsics
-from datasets.scenes.frames import Frame, Transforms, read_transforms, shown
+from datasets.scenes.frames import Frame, Transforms, read_transforms
 from datasets.scenes.images import ImageFormat, inspect_images
+from datasets.scenes.lens import check_pinhole, check_view
 from datasets.scenes.plan import ScenePlan
 from datasets.scenes.poses import focus_point
 from datasets.scenes.types import SceneOptions
@@ -27,10 +29,6 @@ _DISTANCE = 4.0
 # Bounds where the file gives none: from close to the nearest camera to a room around the object.
 _NEAR, _FAR = 0.5, 12.0
 
-_CAMERA_KEYS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "camera_angle_y")
-_DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
-
 
 def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePlan:
     """A capture; frames are taken by name, every `options.holdout`-th is held out (both valid and test).
@@ -40,11 +38,12 @@ def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
     Coordinates are moved and scaled: what the cameras look at lies in the origin, at a mean distance of 4. Bounds from
     the keys near and far (in the file's units) if it has them, else 0.5 and 12. White background if the images have
     alpha. Frames without an image are left out, with one warning that counts them; lens distortion is not modelled,
-    with a warning. Raises DataError, ending in `fix_hint`, for a malformed file, for more than one camera, for axes
-    that cannot be meant, for an image whose beginning is damaged, and if fewer than two images are there.
+    with a warning. Raises DataError, ending in `fix_hint`, for a malformed file, for more than one camera, for a lens
+    that is no pinhole, for axes and angles of view that cannot be meant, for an image whose beginning is damaged or
+    whose place has something else, and if fewer than two images are there.
     """
     file = read_transforms(folder / CAMERA_FILE, fix_hint)
-    _check_one_pinhole_camera(file)
+    check_pinhole(file)
     frames = _frames_with_image(file)
     file.check_axes(frames)
     paths = [frame.path for frame in frames]
@@ -52,6 +51,7 @@ def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
         paths, fix_hint, options.downscale, options.longest_side, folder=folder, stated=_stated_size(file)
     )
     intrinsics = _intrinsics(file, form)
+    check_view(file.path, intrinsics, fix_hint)
     frames, scale = _recentred(file, frames)
     near, far = _bounds(file, scale)
     kept = file.shots([frame for index, frame in enumerate(frames) if index % options.holdout])
@@ -71,28 +71,12 @@ def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePla
     )
 
 
-def _check_one_pinhole_camera(file: Transforms) -> None:
-    model = file.fields.get("camera_model", "PINHOLE")
-    if model not in _MODELS:
-        file.fail(f"camera_model {shown(model)} is not supported; undistort the images to PINHOLE")
-    for index, frame in enumerate(file.frames):
-        if own := [key for key in _CAMERA_KEYS if key in frame.fields]:
-            file.fail(f"frame {index} has its own {own[0]}; one camera for all frames is supported")
-    bent = [f"{key}={file.number(key):g}" for key in _DISTORTION if file.number(key, 0.0) != 0]
-    if bent:
-        log.warning(
-            "%s: lens distortion (%s) is not modelled; undistort the images if edges blur", file.path, ", ".join(bent)
-        )
-
-
 def _frames_with_image(file: Transforms) -> list[Frame]:
     """In order of their paths, which does not depend on the tool that wrote the file."""
-    first: dict[Path, int] = {}
-    for number, frame in enumerate(file.frames):
-        if (
-            other := first.setdefault(frame.path.resolve(), number)
-        ) != number:  # one may be a training, one a test view
-            file.fail(f"frames {other} and {number} are of one image, {frame.path.name}")
+    for frame in file.frames:
+        if what := obstacle(frame.path):
+            raise DataError(f"{frame.path} {what}; {file.fix_hint}")
+    file.distinct_images()
     found = sorted((frame for frame in file.frames if is_file(frame.path)), key=lambda frame: frame.path)
     n_absent = len(file.frames) - len(found)
     if len(found) < 2:

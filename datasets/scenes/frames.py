@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from datasets.core.errors import DataError
-from datasets.core.files import is_file, read_file
+from datasets.core.files import is_file, obstacle, read_file
 from datasets.scenes.images import SUFFIXES, check_inside
 from datasets.scenes.plan import Shots
 from datasets.scenes.poses import LEAST, MOST, RIGID, focus_of, rigid_fault
@@ -115,6 +116,17 @@ class Transforms:
                 "outwards)"
             )
 
+    def distinct_images(self) -> dict[str, int]:
+        """The number of each image's frame, by the real path of the image.
+
+        Raises DataError if two frames are of one image: one may become a training, the other a test view.
+        """
+        first: dict[str, int] = {}
+        for number, frame in enumerate(self.frames):
+            if (other := first.setdefault(os.path.realpath(frame.path), number)) != number:
+                self.fail(f"frames {other} and {number} are of one image, {frame.path.name}")
+        return first
+
     def shots(self, frames: Sequence[Frame]) -> Shots:
         """Some of the frames, for a plan."""
         names = tuple(frame.path.relative_to(self.path.parent).as_posix() for frame in frames)
@@ -194,7 +206,7 @@ def _image_path(folder: Path, relative: PurePosixPath) -> Path:
     if relative.suffix.lower() in SUFFIXES:
         return folder / relative
     places = [folder / f"{relative}{suffix}" for suffix in SUFFIXES]
-    return next((place for place in places if is_file(place)), places[0])
+    return next(filter(is_file, places), None) or next(filter(obstacle, places), places[0])
 
 
 def _pose(path: Path, where: str, entry: Mapping[str, Any], fix_hint: str) -> np.ndarray:

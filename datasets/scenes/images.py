@@ -17,6 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from datasets.core.errors import DataError
+from datasets.core.files import list_folder, obstacle, reason_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _FORMATS = ("PNG", "JPEG", "WEBP")  # whatever the suffix says, none of Pillow's other decoders is let near a file
@@ -26,12 +27,20 @@ _MOST_PIXELS = 1 << 26  # of one file; what claims to be larger is no photograph
 _MOST_BYTES = 16 << 30  # of the array of a scene's pixels
 _THREADS = min(8, os.cpu_count() or 1)  # decoding releases the interpreter lock
 
-# What Pillow's decoders raise for files that are damaged, or not what they claim to be.
+# What Pillow's decoders raise for files that are damaged, or not what they claim to be. Some are slips of theirs: a
+# palette that is assumed to be there, text where bytes are expected, a list that is too short.
 _DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
+    RuntimeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    TypeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -172,7 +181,7 @@ def read_image(path: Path, form: ImageFormat, fix_hint: str) -> Image.Image:
 
 
 def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, fix_hint: str) -> None:
-    """Write a downsized copy (PNG) of every image into `folder`, under its name; errors as `decode_images`."""
+    """Write a downsized copy (PNG) of every image into `folder`, under its stem; errors as `decode_images`."""
 
     def shrink(path: Path) -> None:
         read_image(path, form, fix_hint).save(folder / f"{path.stem}.png")
@@ -180,9 +189,14 @@ def shrink_images(paths: Sequence[Path], folder: Path, form: ImageFormat, fix_hi
     _in_parallel(shrink, paths)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files directly in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+def is_image(name: str) -> bool:
+    """Whether a file of this name is taken for an image; hidden ones are other programs' notes."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def list_images(folder: Path, fix_hint: str) -> list[Path]:
+    """The image files directly in a folder, by name. Raises DataError, ending in `fix_hint`, if it cannot be read."""
+    return [path for path in list_folder(folder, fix_hint) if is_image(path.name)]
 
 
 def _header(path: Path, fix_hint: str) -> _Header:
@@ -208,6 +222,9 @@ def _in_parallel(work: Callable[..., _Result], items: Sequence[Any]) -> list[_Re
 
 @contextmanager
 def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
+    """Open and decode a regular file within: who waits for a pipe does so in a thread, and no signal reaches it."""
+    if what := obstacle(path):
+        raise DataError(f"{path} {what}; {fix_hint}")
     try:
         yield
     except DataError:
@@ -217,5 +234,7 @@ def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is not an image, or its beginning is damaged; {fix_hint}") from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # the system's, not Pillow's
+            raise DataError(f"{path} cannot be read ({reason_of(error)}); {fix_hint}") from error
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path} cannot be decoded ({reason}); {fix_hint}") from error

@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from datasets.core.errors import DataError
+from datasets.core.files import is_folder, names_in, obstacle
 from datasets.core.publish import publish
 from datasets.scenes.cameras import Intrinsics
 from datasets.scenes.images import ImageFormat, inspect_images, list_images, shrink_images
+from datasets.scenes.lens import check_view
 from datasets.scenes.llff_poses import PosesBounds, normalised, read_poses_bounds
 from datasets.scenes.plan import ScenePlan, Shots
 from datasets.scenes.types import SceneOptions
 
 CAMERA_FILE = "poses_bounds.npy"
+_MOST_DEGREES = 87.0  # between a ray and the mean view axis
 _MOST_FACTOR = 64  # by which a person may have downsized photographs
 
 
@@ -27,7 +30,8 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
     Every `options.holdout`-th image is held out (both valid and test). Images come from `images_<llff_factor>`, else
     from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `fix_hint`
     or in a better one, if there is neither, if the beginning of an image is damaged, if images have not the size that
-    their folder's name says, or if the camera file is malformed or does not fit the images.
+    their folder's name says, or if the camera file is malformed, does not fit the images or has rays that NDC cannot
+    hold.
     """
     cameras = read_poses_bounds(folder / CAMERA_FILE, fix_hint)
     factor = options.llff_factor
@@ -40,6 +44,7 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
     expected = cameras.width / factor, cameras.height / factor
     focal = cameras.focal / factor
     intrinsics = Intrinsics(focal, focal, expected[0] / 2, expected[1] / 2, form.height, form.width)
+    check_view(folder / CAMERA_FILE, intrinsics, fix_hint)
     poses, depths = _coordinates(folder / CAMERA_FILE, cameras, fix_hint)
     every = Shots(tuple(paths), poses, tuple(f"{path.parent.name}/{path.name}" for path in paths))
     index = np.arange(len(paths))
@@ -61,7 +66,8 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
 
 def factors_in(folder: Path) -> list[int]:
     """The factors of all folders of images that a scene has: 1 is `images`, 4 `images_4`."""
-    found = (re.fullmatch(r"images(?:_([1-9][0-9]{0,3}))?", path.name) for path in folder.iterdir() if path.is_dir())
+    names = (name for name in names_in(folder) if is_folder(folder / name))
+    found = (re.fullmatch(r"images(?:_([1-9][0-9]{0,3}))?", name) for name in names)
     return sorted(int(match[1] or 1) for match in found if match)
 
 
@@ -72,8 +78,10 @@ def _folder_name(factor: int) -> str:
 def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
     """`images_<factor>`, or `images`, which can be downsized, if only that is there."""
     for name in (_folder_name(factor), "images"):
-        if (folder / name).is_dir():
+        if is_folder(folder / name):
             return folder / name
+        if what := obstacle(folder / name):
+            raise DataError(f"{folder / name} {what}; {fix_hint}")
     absent = " or ".join(dict.fromkeys((_folder_name(factor), "images")))
     others = [other for other in factors_in(folder) if other != factor]
     there = f" (there is {_folder_name(others[-1])}, which task.llff_factor={others[-1]} takes)" if others else ""
@@ -82,7 +90,7 @@ def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
 
 def _paths(images: Path, cameras: PosesBounds, camera_path: Path, fix_hint: str) -> list[Path]:
     """The images, in the order of the camera file's rows."""
-    paths = list_images(images)
+    paths = list_images(images, fix_hint)
     if len(paths) < 2:
         raise DataError(f"{images}: {len(paths)} images, and two are the least; {fix_hint}")
     if len(paths) != len(cameras.poses):
@@ -125,6 +133,7 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     The full-size images are looked at first: what is small already would be downsized once more.
     """
     paths = _paths(folder / "images", cameras, folder / CAMERA_FILE, fix_hint)
+    _check_stems(paths)
     form = _sized(paths, cameras, 1, SceneOptions(downscale=factor, llff_factor=factor), fix_hint)
     if shrunk.is_dir():
         return shrunk
@@ -142,16 +151,40 @@ def _shrunk_folder(folder: Path, cameras: PosesBounds, shrunk: Path, factor: int
     return shrunk
 
 
+def _check_stems(paths: list[Path]) -> None:
+    """Raise DataError if `shrink_images` would write two of these images to one file."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(path.stem, path)) != path:
+            raise DataError(
+                f"{path.parent}: {other.name} and {path.name} would be one file, {path.stem}.png, when they are "
+                "downsized; rename one of them, and keep the order of names that the camera file has"
+            )
+
+
 def _coordinates(path: Path, cameras: PosesBounds, fix_hint: str) -> tuple[np.ndarray, tuple[float, float]]:
-    """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera."""
+    """As `normalised`, of cameras that fit NDC: it holds what lies in front of the mean camera.
+
+    A ray at a right angle to the mean view axis has no place in NDC, and one beyond comes back mirrored.
+    """
     try:
         poses, depths = normalised(cameras)
     except ValueError as error:
         raise DataError(f"{path}: the cameras have no common view direction and upward side; {fix_hint}") from error
-    turned = np.flatnonzero(poses[:, 2, 2] <= 0)
-    if len(turned):
+    away = _degrees_away(poses, cameras)
+    if (turned := np.flatnonzero(away > _MOST_DEGREES)).size:
+        row = turned[0]
+        what = "the camera looks" if poses[row, 2, 2] <= 0 else f"a corner of the image looks {away[row]:.0f}°"
         raise DataError(
-            f"{path}: row {turned[0]}: the camera looks away from the mean view direction, but the format is for "
-            f"forward-facing scenes; {fix_hint}"
+            f"{path}: row {row}: {what} away from the mean view direction, but the format is for forward-facing "
+            f"scenes; {fix_hint}"
         )
     return poses, depths
+
+
+def _degrees_away(poses: np.ndarray, cameras: PosesBounds) -> np.ndarray:
+    """(n,): the largest angle of each camera's rays, those of its image's corners, to the view axis of the mean."""
+    x, y = 0.5 * cameras.width / cameras.focal, 0.5 * cameras.height / cameras.focal
+    corners = np.array([[x, y, -1.0], [x, -y, -1.0], [-x, y, -1.0], [-x, -y, -1.0]])
+    ahead = -np.einsum("nj,cj->nc", poses[:, 2, :3], corners) / np.linalg.norm(corners, axis=1)
+    return np.degrees(np.arccos(np.clip(ahead.min(axis=1), -1.0, 1.0)))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from datasets.core.errors import DataError
+from datasets.core.files import obstacle
 from datasets.scenes.images import check_inside
 from datasets.scenes.poses import LEAST, MOST, mean_pose, rigid_fault
 
@@ -93,6 +94,8 @@ def normalised(cameras: PosesBounds) -> tuple[np.ndarray, tuple[float, float]]:
 
 def _read_table(path: Path, fix_hint: str) -> np.ndarray:
     """(n, 17) float64."""
+    if what := obstacle(path):
+        raise DataError(f"{path} {what}; {fix_hint}")
     try:
         if path.stat().st_size > _MOST_BYTES:
             _fail(path, "is too large for a table of cameras", fix_hint)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.core.errors import DataError
-from datasets.core.files import is_file, read_file
+from datasets.core.files import is_file, is_folder, names_in, read_file, unlisted
 from datasets.core.manifest import Manifest, RemoteFile
-from datasets.scenes.images import SUFFIXES
+from datasets.scenes.images import SUFFIXES, is_image
 
 if TYPE_CHECKING:
     from datasets.scenes.plan import ScenePlan
@@ -54,9 +54,23 @@ class SceneManifest(Manifest):
 
     def place(self, root: Path) -> Path:
         """The folder that the parser reads: the first that has any of the camera files."""
-        published = super().place(root)
-        folders = [published, *self._sized_folders(published)]
-        return next((folder for folder in folders if any(map(is_file, self._files_at(folder)))), published)
+        return next(filter(self._has_cameras, self._folders(root)), super().place(root))
+
+    def places(self, root: Path) -> list[Path]:
+        """Every place of the camera files: in that folder, or in all that are there if none has any."""
+        return [place for folder in self._candidates(root) for place in self._files_at(folder)]
+
+    def obstacles(self, root: Path) -> Iterator[str]:
+        """As the base class, and folders of images that lack their cameras, or that cannot be looked into."""
+        yield from super().obstacles(root)
+        above = super().place(root).parent
+        if self.sized and (what := unlisted(above)):
+            yield f"{above} {what}"
+        for folder in self._candidates(root):
+            within = [folder, *filter(is_folder, (folder / name for name in names_in(folder)))]
+            yield from (f"{one} {what}" for one in within if (what := unlisted(one)))
+            if not self._has_cameras(folder) and any(is_image(name) for one in within for name in names_in(one)):
+                yield f"{folder} has images, and no {self._files_at(folder)[0].name}"
 
     def files_in(self, root: Path) -> tuple[RemoteFile, ...]:
         """The camera files in that folder."""
@@ -70,6 +84,8 @@ class SceneManifest(Manifest):
 
     def faults(self, root: Path) -> list[str]:
         """A line for each set of images of which a run could make no scene; every image is decoded."""
+        if instead := self._instead_of_files(root):
+            return instead
         lines: dict[str, None] = {}  # in order; two sets may have one fault, that of their cameras
         for plan in self.plans(self.place(root), self.advice_in(root)):
             try:
@@ -96,15 +112,24 @@ class SceneManifest(Manifest):
     def _files_at(self, folder: Path) -> list[Path]:
         return [folder / file.path.rpartition("/")[2] for file in self.files]
 
-    def _sized_folders(self, published: Path) -> list[Path]:
-        """The largest first."""
-        if not self.sized or not published.parent.is_dir():
-            return []
-        found = (
-            re.fullmatch(rf"{published.name}_([1-9][0-9]{{0,4}})", path.name) for path in published.parent.iterdir()
-        )
-        widths = sorted((int(match[1]) for match in found if match), reverse=True)
-        return [published.with_name(f"{published.name}_{width}") for width in widths]
+    def _has_cameras(self, folder: Path) -> bool:
+        return any(map(is_file, self._files_at(folder)))
+
+    def _candidates(self, root: Path) -> list[Path]:
+        """The folder with cameras; all that the scene may lie in if there is none."""
+        found = next(filter(self._has_cameras, self._folders(root)), None)
+        return list(self._folders(root)) if found is None else [found]
+
+    def _folders(self, root: Path) -> Iterator[Path]:
+        """The published folder, then the sized ones, the largest first; a link that leads nowhere is one, too."""
+        published = super().place(root)
+        yield published
+        if not self.sized or unlisted(published.parent):
+            return
+        pattern = re.compile(rf"{re.escape(published.name)}_([1-9][0-9]{{0,4}})")
+        found = map(pattern.fullmatch, names_in(published.parent))
+        for width in sorted((int(match[1]) for match in found if match), reverse=True):
+            yield published.with_name(f"{published.name}_{width}")
 
 
 class CaptureManifest(SceneManifest):

@@ -37,8 +37,11 @@ class WikiTextManifest(Manifest):
         return self.files if self._is_unpacked(root) else (self.archive,)
 
     def faults(self, root: Path) -> list[str]:
-        """As the base class; where files are missing, those."""
-        absent = [f"{file.place(root)} is missing; {self.fix_hint('complete it')}" for file in self.missing(root)]
+        """As the base class; where files are missing, those, or what stands in their places."""
+        missing = self.missing(root)
+        if missing and (lines := self.complaints(root)):
+            return lines
+        absent = [f"{file.place(root)} is missing; {self.fix_hint('complete it')}" for file in missing]
         return absent or super().faults(root)
 
     def advice_in(self, root: Path) -> str:

@@ -25,6 +25,10 @@ TEXT_LIMIT = 2 << 30  # bytes of a file, packed or not; the largest published on
 # bound ten times as long as for usual words, without it, for a single word of 6 MB, hours.
 LONGEST_WORD = 1000
 
+# Within a line these are white space, as they are for Python's split, by which WikiText's words are counted. The
+# published files were split at newlines: where there is none, a program has put another end in their place.
+_OTHER_END = re.compile(r"[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _WORD = re.compile(r"\S+|\n")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -58,8 +62,9 @@ class Block(NamedTuple):
 def read_blocks(file: TextFile, size: int = BLOCK) -> Iterator[Block]:
     """The lines, about `size` bytes at a time, so that memory stays flat; a missing last newline is added.
 
-    Raises DataError if the text cannot be read, has more than `TEXT_LIMIT` bytes, is not UTF-8 or has zero bytes or a
-    byte order mark (naming the line), has a line of more than `size` bytes or, at its end, has had no word.
+    Raises DataError if the text cannot be read, has more than `TEXT_LIMIT` bytes, is not UTF-8 or has zero bytes, a
+    byte order mark or a carriage return without a newline (naming the line), has a line of more than `size` bytes, ends
+    its lines with anything but newlines or, at its end, has had no word.
     """
     line, rest, empty = 1, b"", True
     with _opened(file) as stream:
@@ -75,6 +80,8 @@ def read_blocks(file: TextFile, size: int = BLOCK) -> Iterator[Block]:
                 yield block
     if rest:
         block = _decoded(file, rest + b"\n", line)
+        if line == 1 and (end := _OTHER_END.search(block.text)):
+            raise file.fault(f"has no newline, and ends lines with U+{ord(end[0]):04X}")
         empty = empty and block.text.isspace()
         yield block
     if empty:
@@ -119,6 +126,9 @@ def _decoded(file: TextFile, content: bytes, line: int) -> Block:
     zero = content.find(b"\0")
     if zero >= 0:  # what a file system leaves of a file that was not written to its end
         raise file.fault("has a zero byte", line + content.count(b"\n", 0, zero))
+    if b"\r" in content and (lone := _LONE_RETURN.search(content)):  # the first is fast, and mostly enough
+        what = "has a carriage return that no newline follows; give its lines newlines as their ends"
+        raise file.fault(what, line + content.count(b"\n", 0, lone.start()))
     try:
         return Block(content.decode(), line)
     except UnicodeDecodeError as error:

@@ -47,6 +47,12 @@ def with_pax(records: dict[str, str]) -> bytes:
     return packed((made, CONTENT), form=tarfile.PAX_FORMAT)
 
 
+def chained(kind: bytes, content: bytes) -> bytes:
+    """Two thousand headers about the next header, and a file behind them."""
+    head = entry("././@LongLink", len(content), kind).tobuf(tarfile.GNU_FORMAT) + content.ljust(512, b"\0")
+    return gzip.compress(2000 * head + WANTED[0].tobuf(tarfile.GNU_FORMAT) + CONTENT.ljust(2048, b"\0") + bytes(1024))
+
+
 BOMBS = {
     "zeros": (gzip.compress(bytes(50 << 20)), "there is no train.txt in it"),
     "zeros before it": (packed((entry("a", 50 << 20), bytes(50 << 20)), WANTED), "unpacks to more than 100000 bytes"),
@@ -86,6 +92,21 @@ def test_an_archive_of_many_files_is_given_up(tmp_path: Path) -> None:
     content = packed(*[(entry(f"f{number}", 0), b"") for number in range(1500)], WANTED)
     with pytest.raises(ArchiveError, match="more than 1000 files in it"):
         extract_members(io.BytesIO(content), {"train.txt": tmp_path / "draft"}, 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (tarfile.GNUTYPE_LONGNAME, b"abcd\0"),
+        (tarfile.GNUTYPE_LONGLINK, b"abcd\0"),
+        (tarfile.XHDTYPE, b"13 path=abcd\n"),
+    ],
+)
+def test_headers_about_headers_are_given_up(kind: bytes, content: bytes, tmp_path: Path) -> None:
+    """tarfile calls itself for each; the error was one of nesting, which named neither the archive nor a remedy."""
+    with pytest.raises(ArchiveError, match="too many headers about one file in it"):
+        extract_members(io.BytesIO(chained(kind, content)), {"train.txt": tmp_path / "draft"}, 1 << 30)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])

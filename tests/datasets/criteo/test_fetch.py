@@ -143,7 +143,14 @@ def test_a_bad_download_leaves_nothing_behind(
 ) -> None:
     with pytest.raises(DataError, match=message) as caught:
         fetch(serve(body), tmp_path, retries=1)
-    assert "\n" not in str(caught.value) and files_under(tmp_path) == []
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_download_leaves_the_folders_that_were_there(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "criteo").mkdir()
+    with pytest.raises(DataError, match="download failed"):
+        fetch(serve(b"<html>"), tmp_path, retries=0)
+    assert list(tmp_path.iterdir()) == [tmp_path / "criteo"]
 
 
 def test_a_root_that_cannot_be_written_is_a_clear_error(serve: Serve, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from filelock import FileLock
 
 from datasets import registry
 from datasets.core import sole_writer
+from datasets.core.content import Content
 from datasets.core.errors import DataError
 from datasets.core.manifest import sampled_digest
 from datasets.criteo import cache as criteo_cache
@@ -141,6 +143,23 @@ def test_the_first_rows_must_agree_with_their_checksum(root: Path, monkeypatch: 
     assert len(load_criteo(resolve("criteo_10k"), SETTINGS).labels) == 200
 
 
+def test_the_file_that_is_verified_is_the_one_that_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good archive beside half a text was verified; the run then refused the text, and said to fetch the archive."""
+    content = "".join(f"{text}\n" for text in LINES).encode()
+    entry = registry._DATASETS["criteo_137k"]
+    known = Content(len(content), sha256(content).hexdigest())
+    manifest = replace(entry.manifest, files=(replace(entry.manifest.files[0], content=known),))
+    monkeypatch.setitem(registry._DATASETS, "criteo_137k", replace(entry, manifest=manifest))
+    folder = root / "criteo_137k"
+    folder.mkdir()
+    (folder / "train.txt").write_bytes(content[:1000])
+    with pytest.raises(DataError, match=r"criteo_137k/train\.txt holds 1000 bytes where"):
+        load_criteo(resolve("criteo_137k"), SETTINGS)
+    (folder / "train.txt.gz").write_bytes(gzip.compress(content))
+    assert manifest.faults(root) == []
+    assert len(load_criteo(resolve("criteo_137k"), SETTINGS).labels) == 200
+
+
 def test_bad_text_leaves_nothing_in_the_cache(root: Path) -> None:
     write(root, [*LINES, GOOD.rpartition("\t")[0]])
     with pytest.raises(DataError, match=r"train\.txt, line 201: 39 columns.*; fetch it again: \S+ -m benchmarks"):
@@ -215,6 +234,11 @@ def other_about(**changes: object) -> bytes:
     return json.dumps(content | changes).encode()
 
 
+def about_without(key: str) -> bytes:
+    content = json.loads((cache_folder(resolve("criteo"), SETTINGS) / ABOUT).read_text())
+    return json.dumps({name: value for name, value in content.items() if name != key}).encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -228,6 +252,7 @@ def other_about(**changes: object) -> bytes:
         lambda: other_about(features="many"),
         lambda: other_about(features=7),
         lambda: other_about(digests=[]),
+        *(partial(about_without, key) for key in ("digests", "field_sizes", "features")),
         lambda: other_about(digests={ROWS: None, LABELS: None}),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_rest_that_fills_no_block_is_cut_off(tmp_path: Path) -> None:
 def test_the_list_is_by_name_and_leaves_out_what_is_no_image(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", ".c.png", "d.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.JPG"]
+    assert [path.name for path in list_images(tmp_path, "fix_hint")] == ["a.png", "b.JPG"]
 
 
 def cut(path: Path) -> None:

@@ -196,3 +196,27 @@ def test_nothing_is_unpacked(tmp_path: Path) -> None:
             archive.writestr(name, " word \n")
     list(read_blocks(TextFile(path, "the hint", "wikitext-2/wiki.train.tokens")))
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["a.zip", "in"]
+
+
+@pytest.mark.parametrize("size", [16, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b" a \n b \r c \n", 2), (b" a \r b \r", 1), (b" a \r\n b \r\n\r\n c \r d \r\n", 4), (b" a \r\r\n", 1)],
+)
+def test_a_carriage_return_alone_is_named(tmp_path: Path, size: int, content: bytes, line: int) -> None:
+    """It is white space for us and the end of a line for others: every count of words would be another."""
+    with pytest.raises(DataError, match=rf"line {line}: has a carriage return that no newline follows.*; the hint$"):
+        list(read_blocks(text_file(tmp_path, content), size))
+
+
+def test_windows_ends_of_lines_count_as_the_others(tmp_path: Path) -> None:
+    words = [list(read_words(text_file(tmp_path, text), lowercase=False)) for text in (b" a \r\n\r\n b", b" a \n\n b")]
+    assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c"])
+def test_a_text_whose_only_ends_of_lines_are_others_is_refused(tmp_path: Path, separator: str) -> None:
+    """Within lines they are white space, as for Python's split, by which WikiText is counted."""
+    with pytest.raises(DataError, match=rf"has no newline, and ends lines with U\+{ord(separator):04X}; the hint$"):
+        list(read_blocks(text_file(tmp_path, f" a b {separator} c ".encode())))
+    assert len(list(read_blocks(text_file(tmp_path, f" a b {separator} c \n".encode())))) == 1
