@@ -112,12 +112,14 @@ baseline: setup  ## rewrite the committed baseline from fresh smoke runs, and ad
 	$(SWEEP) profile=smoke seeds=$(or $(SEEDS),3) results=$(GATE)
 	$(PY) -m benchmarks.baseline write --results $(GATE) --out $(BASELINE) --history $(HISTORY)
 
+# The manifest comes first: it refuses a pack that cannot be read, before a table is rewritten without it.
 publish: setup  ## the published results anew, after packing: make publish NAME=x.jsonl PROFILE=long TASKS='nerf_*'
 	$(if $(NAME),$(PY) -m benchmarks.evidence pack --add --profile '$(PROFILE)' --tasks '$(or $(TASKS),*)' $(ARGS) $(PUBLISHED)/evidence/$(NAME))
+	$(PY) -m benchmarks.evidence manifest
 	$(PY) -m benchmarks.tables --results $(PUBLISHED)
 	$(PY) -m benchmarks.curves --results $(PUBLISHED)
 	$(PY) -m benchmarks.report --results $(PUBLISHED)
-	$(PY) -m benchmarks.evidence manifest
+	$(PY) -m benchmarks.evidence verify
 
 trend: setup  ## how results moved over the landed baselines
 	$(PY) -m benchmarks.history $(ARGS)

@@ -63,6 +63,8 @@ def _check(chosen: argparse.Namespace, file: Path, left_out: LeftOut) -> int:
         raise ValueError(f"{file}: there is no baseline; write one with: make baseline")
     rules, seeds = rules_from(chosen), parse_seeds(chosen.seeds) if chosen.seeds else None
     baseline = shipped(load(file).cells, chosen.profile)
+    if not baseline:  # against nothing everything passes
+        raise ValueError(f"{file}: no cells of profile {chosen.profile}; name another --profile or --out")
     current = shipped(with_mean_losses(ResultSet.load(chosen.results, left_out.add)), chosen.profile)
     if not current:
         raise ValueError(f"{chosen.results}: no records of profile {chosen.profile}; run first: make regression")

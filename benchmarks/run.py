@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import hydra
@@ -17,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.settings import flags
 from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in, with_list_of_plugins
+from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in
+from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.torchrun import follows, started_by_torchrun
@@ -108,11 +110,13 @@ def _hydra_main(config: DictConfig) -> Any:
 @guard.command  # inside Hydra as well, which has a line of its own for what leaves a job
 def _run(overrides: Sequence[str]) -> None:
     """Execute one run and say what came of it."""
+    from benchmarks.records import paths
     from benchmarks.training.run import Busy, Run, claimed
     from benchmarks.wandb_logging.connection import check_account
 
     try:
         run = Run.plan(overrides)
+        paths.make(Path(run.config.results))
         with nullcontext() if follows() else claimed(run), stop_signal() as stop:
             record = None if follows() else run.reuse()
             if record is not None:

@@ -15,5 +15,6 @@ class UnsuitableError(FeedbackError):
 
 def check_positive(name: str, value: float) -> None:
     """Raise :class:`FeedbackError` unless the setting is a finite number above 0."""
-    if not 0 < value < math.inf:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # settings come from configurations
+    if not (is_number and 0 < value < math.inf):
         raise FeedbackError(f"{name}={value}: must be a finite number, more than 0")

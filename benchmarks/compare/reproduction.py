@@ -29,7 +29,7 @@ from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import History
 
 #: The metric's name.
-MEAN_LOSS = "train_loss_mean"
+MEAN_LOSS = metrics.MEAN_LOSS
 
 
 def tolerance(architecture: str, value: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.settings.overrides import quoted
+from benchmarks.settings.quoting import quoted
 from benchmarks.tasks.task import Task
 from benchmarks.training.alignment import has_alignment, measured_alignment
 from benchmarks.training.execute import build

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.settings.overrides import quoted
+from benchmarks.settings.quoting import quoted
 from benchmarks.training.execute import build
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop

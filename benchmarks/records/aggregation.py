@@ -141,7 +141,7 @@ def _values_of(runs: list[Record], name: str) -> _Values:
 
 def _counts_epochs(record: Record) -> bool:
     """Whether the run's length was given in epochs; old records do not always say."""
-    return (record.config.get("task") or {}).get("steps") is None
+    return record.config.get("task", {}).get("steps") is None
 
 
 def _cost_of(ok: list[Record]) -> _Cost:

@@ -71,12 +71,15 @@ def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
         whole = paths.records(place).is_dir() or packs_in(place)
         found = ResultSet.load(place, on_bad).found if whole else aggregate(iterate_records(place, on_bad), on_bad)
         if not found.cells:
-            raise ValueError(f"{place}: no records in this folder; run a sweep first or name another folder")
+            raise ValueError(f"{place}: no readable record in this folder; run a sweep first or name another folder")
         return found
     if not place.is_file():
         raise ValueError(f"{place}: no such file or folder; name a results folder, a pack or a baseline JSON")
     if is_pack(place):
-        return aggregate(read_pack(place, on_bad), on_bad)
+        packed = aggregate(read_pack(place, on_bad), on_bad)
+        if not packed.cells:
+            raise ValueError(f"{place}: no readable record in this pack; pack it again or name another")
+        return packed
     return CellSet(read_baseline(place), [])
 
 
@@ -84,7 +87,7 @@ def write_baseline(cells: Iterable[ResultCell], path: Path) -> int:
     """Write ``cells`` as a baseline, one line per cell, sorted; returns how many."""
     ordered = sorted(cells, key=lambda cell: cell.key)
     lines = ",\n".join(json.dumps(_to_json(cell), sort_keys=True, separators=(",", ":")) for cell in ordered)
-    write_atomically(path, f'{{"schema":{SCHEMA},"cells":[\n{lines}\n]}}\n')
+    write_atomically(path, f'{{"schema":{SCHEMA},"count":{len(ordered)},"cells":[\n{lines}\n]}}\n')
     return len(ordered)
 
 
@@ -98,8 +101,11 @@ def read_baseline(path: Path) -> list[ResultCell]:
     try:
         values = valid.parse_object(content)
         valid.check_schema(values, SCHEMA)
-        cells = valid.validated(_adapter(), values)["cells"]
-        return _distinct(sorted(map(_from_json, cast(list[dict[str, Any]], cells)), key=lambda cell: cell.key))
+        baseline = valid.validated(_adapter(), values)
+        cells = list(map(_from_json, cast(list[dict[str, Any]], baseline["cells"])))
+        if len(cells) != baseline.get("count", len(cells)):
+            raise ValueError(f"{len(cells)} of its {baseline['count']} cells")
+        return _distinct(sorted(cells, key=lambda cell: cell.key))
     except ValueError as error:
         raise BadInput(path, f"not a readable baseline ({error})", _FIX_HINT) from error
 
@@ -110,7 +116,8 @@ class _Baseline(TypedDict):
     __pydantic_config__ = valid.CLOSED  # type: ignore[misc]
 
     schema: int
-    cells: list[_Written]
+    count: NotRequired[valid.Count]  # of the cells; the first baselines did not have it
+    cells: Annotated[list[_Written], Field(min_length=1)]
 
 
 @cache
@@ -141,4 +148,8 @@ def _from_json(values: dict[str, Any]) -> ResultCell:
     if key.metric and not metrics.is_known(key.metric):
         raise ValueError(metrics.unknown(key.metric))
     by_seed = {int(seed): value for seed, value in rest.pop("values").items()}
+    ok = rest["statuses"].get("ok", 0)
+    # The mean loss is that of the histories, which not every run must have.
+    if len(by_seed) != ok and not (key.metric == metrics.MEAN_LOSS and 0 < len(by_seed) < ok):
+        raise ValueError(f"{key}: {len(by_seed)} values of {ok} runs that are ok")
     return ResultCell(key=key, values=by_seed, **rest)

@@ -7,10 +7,12 @@ too, and what studies computed; tables and figures follow from these.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.records.inputs import read_bytes
+from benchmarks.records.packs import is_pack, read_entries
 from benchmarks.records.record import write_atomically
 from benchmarks.terminal.names import one_line
 
@@ -23,8 +25,11 @@ def write(published: Path) -> Path:
     """Write the manifest of a folder of published results; returns it.
 
     Raises:
-        ValueError: there is no evidence in the folder; one line.
+        ValueError: there is no evidence in the folder, or a pack in it cannot be read; one line. Nothing is written
+            then: the hash of a damaged file would make it pass for a whole one.
     """
+    for path in filter(is_pack, files(published)):
+        read_entries(path)
     digests = _digests(published)
     if not digests:
         raise ValueError(f"{published}: holds no evidence; name the folder of published results")
@@ -39,10 +44,12 @@ def problems(published: Path) -> list[str]:
     Raises:
         BadInput: there is no manifest, or it cannot be read; one line.
     """
-    said = dict(_lines(published / NAME))
+    lines = list(_lines(published / NAME))
+    said, count = dict(lines), Counter(name for name, _ in lines)
     there = _digests(published)
     changed = [name for name in there if name in said and said[name] != there[name]]
     return [
+        *(f"{published / name}: {NAME} has {times} lines for it" for name, times in count.items() if times > 1),
         *(f"{published / name}: is missing" for name in sorted(said.keys() - there.keys())),
         *(f"{published / name}: is not in {NAME}" for name in sorted(there.keys() - said.keys())),
         *(f"{published / name}: is not what {NAME} says" for name in changed),

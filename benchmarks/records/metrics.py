@@ -18,6 +18,9 @@ from typing import Any
 from benchmarks.catalogue.discovery import domains
 from benchmarks.catalogue.metric import HIGHER, LOWER, NEITHER, Metric
 
+#: The mean over a run's history, which a baseline has beside what is in the record.
+MEAN_LOSS = "train_loss_mean"
+
 #: Metrics that are no domain's own, and those that a user's task has registered.
 _REGISTRY: dict[str, Metric] = {}
 
@@ -99,7 +102,7 @@ _add("auc", "AUC", min_effect=0.002, rerun_tolerance=0.01)
 _add("loss", "loss", LOWER, relative=True)
 _add("train_loss", "training loss", LOWER, relative=True)
 # The mean over a run's evaluations: no quality but a fingerprint, see benchmarks/compare/reproduction.py.
-_add("train_loss_mean", "mean training loss of a run", NEITHER, 5, rerun_tolerance=2e-3, relative=True)
+_add(MEAN_LOSS, "mean training loss of a run", NEITHER, 5, rerun_tolerance=2e-3, relative=True)
 _cosine("alignment_cosine_mean", "alignment, mean cosine", short="mean")
 _cosine("alignment_cosine_std", "alignment, std of the cosine", NEITHER, short="std")
 _cosine("weight_alignment_cosine", "weight-gradient alignment, cosine", short="weights")

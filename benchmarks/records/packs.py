@@ -79,13 +79,16 @@ def read_pack(path: Path, on_bad: OnBad = refuse) -> list[Record]:
 def read_entries(path: Path, on_bad: OnBad = refuse) -> list[Entry]:
     """The records of a pack, configurations filled in, each with its history if it has one.
 
-    ``on_bad`` gets each line that is not a readable record, or that holds a run for the second time; or the pack.
+    ``on_bad`` gets each line that is not a readable record, or that holds a run for the second time; or the pack, which
+    may be empty, too.
     """
     try:
         lines = lines_of(read_bytes(path, "pack it again"))
     except BadInput as error:
         on_bad(error)
         return []
+    if not lines:  # as a write that a full disk cut off leaves it
+        on_bad(BadInput(path, "holds no record", "pack it again"))
     configs: dict[str, dict[str, Any]] = {}
     found: dict[str, Entry] = {}
     for number, line in enumerate(lines, start=1):

@@ -90,7 +90,7 @@ class Record:
     method: valid.Method
     profile: valid.Profile
     seed: valid.Seed
-    config: dict[str, valid.Json]
+    config: valid.Settings
     config_hash: valid.Hash  # of everything that determines the result but the seed
     variant: valid.Text = ""  # the user's overrides that changed the task; "" for the settings as shipped
     status: Literal["ok", "diverged", "failed", "skipped"] = "ok"

@@ -116,6 +116,22 @@ Moment = Annotated[
 Json = Annotated[Any, AfterValidator(_plain)]
 
 
+def _settings_of_a_run(value: dict[str, Any]) -> dict[str, Any]:
+    """``value`` itself, if the parts of a run's settings that readers go into are of the kind that they expect."""
+    task = value.get("task", {})
+    if not isinstance(task, dict):
+        raise ValueError(f"task must be an object, found {shown(task)}")
+    for name in ("epochs", "steps"):
+        length = task.get(name)
+        if length is not None and (not isinstance(length, int) or isinstance(length, bool)):
+            raise ValueError(f"task.{name} must be a whole number, found {shown(length)}")
+    return value
+
+
+#: The configuration of a run, by part; records of other versions, and of plugins, have other settings in it.
+Settings = Annotated[dict[str, Json], AfterValidator(_settings_of_a_run)]
+
+
 def parse_json(content: bytes) -> Any:
     """The value of a JSON text; NaN and Infinity, which JSON does not have, are errors, and so is bottomless nesting.
 

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from benchmarks.settings import given, rules
 from benchmarks.settings import overrides as overrides_module
-from benchmarks.settings import rules
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
 from benchmarks.settings.limits import LARGEST_EXACT, is_count
 from benchmarks.settings.overrides import Overrides, Setting
@@ -32,14 +32,8 @@ from benchmarks.terminal.errors import UsageError, nearest
 GROUPS = ("task", "method", "profile", "hardware", "logger")
 #: Groups whose choices no other choice builds on, so that each can be exchanged in a configuration that is there.
 _EXCHANGED = ("method", "profile")
-#: Settings that say what a choice is: they follow from the choice, and another value would give a run a false name.
-FIXED = {
-    "task.architecture": "task",
-    "task.suite": "task",
-    "task.domain": "task",
-    "method.name": "method",
-    "profile.name": "profile",
-}
+#: OverflowError: a whole number beyond a float's range.
+_NOT_CONVERTED = (OmegaConfBaseException, OverflowError)
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -50,8 +44,13 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """
     asked = Overrides.of(overrides)
     check_overrides(asked)
-    config = _compose(asked)
-    if found := _fixed_problem(config, asked) or rules.problem(config) or _method_problem(config):
+    try:
+        config = _compose(asked)
+        found = given.fixed_problem(config, asked, lambda: _compose(asked.only(GROUPS)), options("task"))
+        found = found or given.boolean_problem(config, asked) or rules.problem(config) or _method_problem(config)
+    except OmegaConfBaseException as error:  # a value that comes from elsewhere (${...}) and is none
+        raise UsageError(one_line_of(error)) from error
+    if found:
         raise UsageError(found)
     return config
 
@@ -62,6 +61,8 @@ def check_overrides(overrides: Sequence[str]) -> None:
     for setting in asked.settings:
         if setting.parsed.is_delete():
             raise UsageError(f"'{setting.text}': settings cannot be removed; give another value")
+        if wrong := given.problem(setting):
+            raise UsageError(wrong)
         if setting.key in GROUPS:
             for choice in setting.values(options):
                 _nearest_or_fail(setting.key, choice, options(setting.key))
@@ -111,10 +112,12 @@ def _compose(overrides: Overrides) -> DictConfig:
         raise BrokenFileError(path, f"{path}: names no architecture; add defaults: [/architecture/...@_here_, _self_]")
     if not (OmegaConf.is_dict(config.method) and "name" in config.method):
         raise UsageError("a file of conf/method has no name: add name: and the name of the file")
+    if wrong := names.problem_of_name("profile", config.profile.name):  # before a file is called after it
+        raise UsageError(f"profile.name: {wrong}")
     put_in(config, str(_last(overrides, "task") or config.task.name), frozenset(overrides.keys))
     try:
         OmegaConf.resolve(config)
-    except OmegaConfBaseException as error:
+    except _NOT_CONVERTED as error:
         raise UsageError(one_line_of(error)) from error
     _as_declared(config)
     return config
@@ -146,14 +149,17 @@ def _unresolved(overrides: Overrides) -> DictConfig:
 
     Hydra takes a tenth of a second for it. What the runs of a task differ in is applied here, as Hydra does it, so that
     a sweep or a search asks Hydra once a task. What cannot be applied goes to Hydra, which says what is wrong with it.
+    Where something is forced or added (``++key=value``) all goes to Hydra: the order of what is given counts then.
     """
+    if any(setting.text.startswith("+") for setting in overrides.settings):
+        return copy.deepcopy(_by_hydra(tuple(overrides)))
     later = [setting for setting in overrides.settings if _can_wait(setting)]
     others = tuple(setting.text for setting in overrides.settings if setting not in later)
     try:
         config = copy.deepcopy(_by_hydra(others))
         for setting in sorted(later, key=lambda one: one.key not in GROUPS):  # a choice would undo its own values
             _apply(config, setting)
-    except (UsageError, OmegaConfBaseException):  # a broken file perhaps of a default that these overrides replace
+    except (UsageError, *_NOT_CONVERTED):  # a broken file perhaps of a default that these overrides replace
         return copy.deepcopy(_by_hydra(tuple(overrides)))
     return config
 
@@ -190,7 +196,7 @@ def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
     try:
         with _hydra():
             return hydra_compose(name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, *_NOT_CONVERTED) as error:
         message = one_line_of(error)
         if named := re.match(r"In '((?:task|architecture)/[^']+)'", message):
             raise BrokenFileError(CONF / f"{named[1]}.yaml", message) from error
@@ -202,19 +208,6 @@ def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
         raise BrokenFileError(path, f"{path}: {one_line_of(error)}") from error
     except ValueError as error:  # Hydra's word for a defaults list, or a choice, of the wrong type
         raise UsageError(one_line_of(error)) from error
-
-
-def _fixed_problem(config: DictConfig, overrides: Overrides) -> str | None:
-    """A run must not pass for another: what its choices say of themselves is not the user's to set."""
-    given, choices = set(overrides.keys), overrides.only(GROUPS)
-    for key in [key for key in FIXED if key in given]:
-        value, shipped = (OmegaConf.select(c, key) for c in (config, _compose(choices)))
-        if value != shipped:
-            return f"{key}={value}: choose the {FIXED[key]} with {FIXED[key]}=..."
-    name = config.task.name
-    if "task.name" in given and name in options("task") and name != _compose(choices).task.name:
-        return f"task.name={name}: is another task; choose it with task=..."
-    return None
 
 
 def _method_problem(config: DictConfig) -> str | None:

@@ -10,6 +10,8 @@ from yaml import MarkedYAMLError, YAMLError
 from benchmarks.terminal.errors import UsageError
 
 CONF = Path(__file__).parents[2] / "conf"
+#: Characters of a line about an error: OmegaConf quotes whole parts of the settings.
+_LONGEST = 300
 
 
 class BrokenFileError(UsageError):
@@ -49,4 +51,9 @@ def one_line_of(error: Exception) -> str:
     message = " ".join((f"{first} {rest[0]}" if first.endswith(":") and rest else first).split())
     if message.startswith("Ambiguous value"):
         message += ": for several runs add -m, for a list write [a,b]"
-    return f"{key}: {message}" if key else message
+    return _shortened(f"{key}: {message}" if key else message)
+
+
+def _shortened(line: str) -> str:
+    """``line`` without its middle, if it is long: what is wrong stands at its start, what to do at its end."""
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 3 :]}"

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
+from benchmarks.settings.quoting import as_plain_text
 from benchmarks.terminal.arguments import is_plain_seed
 from benchmarks.terminal.errors import UsageError
-from benchmarks.terminal.names import one_line, shortened
+from benchmarks.terminal.names import shortened
 
 #: The most runs that one multirun may have, and the most values of one override.
 MOST_RUNS = 10_000
@@ -31,7 +32,7 @@ DEEPEST = 12
 
 @dataclass(frozen=True)
 class Setting:
-    """One override: ``text`` as it was typed, ``key`` without ``+`` and ``~``."""
+    """One override: ``text`` as it was typed (or in quotes, where it cannot be read without), ``key`` without ``+``."""
 
     text: str
     key: str
@@ -83,8 +84,7 @@ class Overrides(Sequence[str]):
         """
         if isinstance(texts, Overrides):
             return texts
-        found = _parsed(texts)
-        return cls(tuple(Setting(t, str(o.key_or_group), o) for t, o in zip(texts, found, strict=True)))
+        return cls(tuple(Setting(str(o.input_line), str(o.key_or_group), o) for o in _parsed(texts)))
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -117,14 +117,20 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
             raise UsageError(f"'{shortened(text)}': has {len(text)} characters, and {LONGEST} are the most")
         if _depth(text) > DEEPEST:
             raise UsageError(f"'{shortened(text)}': has brackets nested deeper than {DEEPEST}")
-    try:
-        found = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UsageError(f"{one_line(str(error).splitlines()[0])}: write key=value") from error
+    parser = OverridesParser.create()
+    found = [_read(text, parser) for text in overrides]
     for override in found:
         if override.package is not None:
             raise UsageError(f"'{override.input_line}': a setting has one place; leave out @{override.package}")
     return found
+
+
+def _read(text: str, parser: OverridesParser) -> Override:
+    """One override; a folder or file that the grammar does not know is put in quotes."""
+    try:
+        return parser.parse_overrides([text])[0]
+    except HydraException:
+        return parser.parse_overrides([as_plain_text(text)])[0]
 
 
 def _values(override: Override, options: Callable[[str], Sequence[str]]) -> list[str]:
@@ -178,17 +184,6 @@ def with_environment(plugins: Iterable[str]) -> list[str]:
     """The plugins of the environment and these, each once."""
     names = [*os.environ.get("DFA_PLUGINS", "").split(","), *plugins]
     return list(dict.fromkeys(name.strip(" '\"") for name in names if name.strip(" '\"")))
-
-
-def with_list_of_plugins(override: str) -> str:
-    """``plugins=a.py,b`` as the list that Hydra wants, ``plugins=[a.py,b]``: shells take brackets for patterns."""
-    key, _, value = override.partition("=")
-    return f"plugins=[{value}]" if key == "plugins" and not value.startswith("[") else override
-
-
-def quoted(text: str) -> str:
-    """``text`` as a string of Hydra's grammar, whatever is in it."""
-    return QuotedString(text, Quote.single).with_quotes()
 
 
 def results_named_in(overrides: Sequence[str]) -> str:

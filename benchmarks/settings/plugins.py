@@ -17,8 +17,11 @@ from omegaconf import MISSING
 
 from benchmarks.catalogue.methods import MethodEntry, add_method, known_methods
 from benchmarks.terminal.errors import nearest
+from benchmarks.terminal.guard import Terminated
 from benchmarks.terminal.names import problem_of_name
 
+#: Keys that every method of a plugin has beside its keywords.
+_RESERVED = ("name", "code")
 _loaded: set[str] = set()
 
 
@@ -40,13 +43,16 @@ def load(specification: str) -> None:
     before = set(dfa_core.registered_methods())
     try:
         module = _import(specification)
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, Terminated):  # the user's wish, and not the plugin's
+        raise
+    except BaseException as error:
         raise ValueError(f"plugin {specification}: {_reason(error)}") from error
     new = [name for name in dfa_core.registered_methods() if name not in before]
     if not new:
         raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
     for name in new:
-        if wrong := problem_of_name("method", name) or _problem_of_like(registration(name).like, new):
+        wrong = problem_of_name("method", name) or _problem_of_like(registration(name).like, new)
+        if wrong := wrong or _problem_of_keywords(dfa_core.method_class(name)):
             raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
     code = _code_of(module, [dfa_core.method_class(name) for name in new])
     for name in new:
@@ -62,6 +68,12 @@ def load(specification: str) -> None:
 def _problem_of_like(like: str, new: Sequence[str]) -> str | None:
     known = [*known_methods(), *new]
     return None if like in known else f"like={like!r}: no such method; did you mean {nearest(like, known)}?"
+
+
+def _problem_of_keywords(method: type) -> str | None:
+    """A keyword of such a name would be overwritten in the settings, and never reach the constructor."""
+    taken = [key for key in _RESERVED if key in _keywords(method)]
+    return f"a keyword may not be called {taken[0]}, which says what the method is; rename it" if taken else None
 
 
 def _code_of(module: ModuleType, methods: Sequence[type]) -> str:
@@ -97,7 +109,7 @@ def _import(specification: str) -> ModuleType:
 def _reason(error: BaseException) -> str:
     """The error and, if it came from code, where."""
     if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {error.msg}"
+        return f"line {error.lineno}: {error.msg}" if error.lineno else str(error.msg)  # NUL has no line
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__ and f.name == "<module>"]
     where = f"line {frames[-1].lineno}: " if frames and not isinstance(error, ModuleNotFoundError) else ""
     if isinstance(error, SystemExit):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.settings import capacity
+from benchmarks.settings.given import leaves
 from benchmarks.settings.limits import COUNT, first_problem, is_count, number_problem, shown
 from benchmarks.settings.schema import Config, TaskConfig, entry_for
 from benchmarks.terminal.names import problem_of_name
@@ -43,7 +44,7 @@ def _part_problem(config: DictConfig) -> str | None:
 
 
 def _value_problem(config: DictConfig) -> str | None:
-    values = dict(_leaves(OmegaConf.to_container(config)))
+    values = dict(leaves(OmegaConf.to_container(config)))
     if missing := sorted(key for key, value in values.items() if value == MISSING):
         return f"{missing[0]}: needs a value; give {missing[0]}=..."
     numbers = {key: value for key, value in values.items() if is_count(value) or isinstance(value, float)}
@@ -141,14 +142,3 @@ def _logger_problem(config: DictConfig) -> str | None:
     if config.logger.name == "wandb" and importlib.util.find_spec("wandb") is None:
         return "logger=wandb: wandb is not installed; pip install wandb, or use logger=none"
     return None
-
-
-def _leaves(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{key}[{number}]")
-    else:
-        yield key, value

@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.records import paths
-from benchmarks.settings.overrides import Overrides, quoted
+from benchmarks.settings.overrides import Overrides
+from benchmarks.settings.quoting import quoted
 from benchmarks.settings.schema import PROFILES
 from benchmarks.studies import computed, files
 from benchmarks.studies.discovery import chosen

@@ -13,7 +13,7 @@ from benchmarks.records.inputs import LeftOut
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import Record, hash_config
 from benchmarks.settings.neutral import without_neutral
-from benchmarks.settings.overrides import quoted
+from benchmarks.settings.quoting import quoted
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute

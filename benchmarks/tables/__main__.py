@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with LeftOut() as left_out:
             tables = TableSet.load(chosen.results, left_out.add)
+            if not (tables.results.runs or left_out):
+                raise ValueError(f"{chosen.results}: no records or evidence packs; run a sweep first, or name another")
             files = rebuild(tables)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -35,33 +35,53 @@ _LATEX = str.maketrans(
 )
 
 
+#: Characters that a formula begins with.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def markdown(table: Table) -> str:
     """GitHub-flavoured Markdown: heading, subtitle, table, notes."""
     align = ["left"] * table.labels + ["right"] * (len(table.header) - table.labels)
     body = [[_cell(text) for text in row] for row in table.rows]
     grid = tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
-    notes = "".join(f"\n- {note}" for note in table.notes)
-    return f"# {table.title}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+    notes = "".join(f"\n- {_without_html(note)}" for note in table.notes)
+    return f"# {_without_html(table.title)}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
 
 
 def subtitle_markdown(table: Table) -> str:
     """The subtitle, its data source in bold unless the data are real."""
     if table.source in ("", REAL):
-        return table.subtitle
-    return table.subtitle_with(f"**{data_title(table.source)}**")
+        return _without_html(table.subtitle)
+    return _without_html(table.subtitle_with(f"**{data_title(table.source)}**"))
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+    return _without_html(text).replace("|", r"\|").replace("\n", " ")
+
+
+def _without_html(text: str) -> str:
+    """``text`` without tags: names and reasons come from records, and those from anybody."""
+    return text.replace("<", "&lt;")
 
 
 def comma_separated(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """CSV with Unix line ends."""
+    """CSV with Unix line ends, whose texts no spreadsheet takes for formulas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_no_formula(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """``text``, behind an apostrophe if a spreadsheet would compute it; numbers stay as they are."""
+    if not text.startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def latex(table: Table) -> str:

@@ -45,6 +45,7 @@ def execute(
 
     Raises:
         Interrupted: ``stop_requested`` became true; the checkpoint is saved.
+        OSError: the machine's fault: a disk is full, the output closed. If a logger met it, the checkpoint is saved.
         UsageError, DataError, FeedbackError, ValueError: settings or data are wrong; nothing is recorded.
     """
     config = run.config
@@ -66,13 +67,17 @@ def execute(
     loggers = make_loggers(run.config, run.records / run.id, console) if processes.leads else Loggers([])
     task.shows_progress = console and processes.leads
     alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
-    loop = Loop(task, method, config.task, config.hardware, loggers.log, stop_requested, alignment, processes)
+
+    def stops() -> bool:
+        return stop_requested() or loggers.fault is not None
+
+    loop = Loop(task, method, config.task, config.hardware, loggers.log, stops, alignment, processes)
     checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt", run.id)
     if checkpoint.restore(loop):
         processes.draw_apart(config.seed + 1, loop.progress.step)
     loggers.start(record, loop.progress.history)
     try:
-        _train(loop, checkpoint, on_step, processes)
+        _train(loop, checkpoint, on_step, processes, loggers)
         record.hardware |= hardware_of(processes.of_each({"peak_memory_mb": round(memory.megabytes(), 1)}))
         if not processes.leads:
             return record
@@ -119,7 +124,16 @@ def _skipped(record: Record, reason: str, run: Run, processes: Processes) -> Rec
     return record
 
 
-def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None], processes: Processes) -> None:
+def _train(
+    loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None], processes: Processes, loggers: Loggers
+) -> None:
+    """Train to the end.
+
+    Raises:
+        Interrupted: it was asked for; the checkpoint is saved.
+        OSError: a logger could not write; the checkpoint is saved, and the same run continues where it was.
+    """
+
     def after_step() -> None:
         if processes.leads:
             checkpoint.save_if_due(loop)
@@ -131,7 +145,12 @@ def _train(loop: Loop, checkpoint: Checkpoint, on_step: Callable[[float], None],
     except Interrupted:
         if processes.leads:
             checkpoint.save(loop)
+        if loggers.fault:
+            raise loggers.fault from None
         raise
+    if loggers.fault:  # of the last row: without it the history would not be whole
+        checkpoint.save(loop)
+        raise loggers.fault
     on_step(loop.share_done)
 
 

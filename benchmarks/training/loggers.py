@@ -31,10 +31,15 @@ class RunLogger(Protocol):
 
 
 class Loggers:
-    """Several loggers as one."""
+    """Several loggers as one.
+
+    One that cannot write (a closed pipe, a full disk) does not end the run amid an evaluation: that would lose the
+    training since the last checkpoint. Its error waits in ``fault`` for whoever saves one.
+    """
 
     def __init__(self, loggers: Sequence[RunLogger]) -> None:
         self._loggers = loggers
+        self.fault: OSError | None = None
 
     def start(self, record: Record, history: Sequence[Row]) -> None:
         for logger in self._loggers:
@@ -42,7 +47,10 @@ class Loggers:
 
     def log(self, row: Row) -> None:
         for logger in self._loggers:
-            logger.log(row)
+            try:
+                logger.log(row)
+            except OSError as error:
+                self.fault = self.fault or error
 
     def finish(self, record: Record | None) -> None:
         for logger in self._loggers:

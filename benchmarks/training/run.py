@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import paths
+from benchmarks.records.inputs import BadInput
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
 from benchmarks.settings.compose import GROUPS, compose, options
 from benchmarks.settings.neutral import without_neutral
@@ -83,11 +84,16 @@ class Run:
         """The record, if this very run (or its like with ``seed``) was done before.
 
         Failed runs are not done; skipped ones are as long as the task skips the method.
+
+        Raises:
+            BadInput: the file in the record's place is no record, or that of another run; one line.
         """
         path = self.records / f"{self.id_for(self.config.seed if seed is None else seed)}.json"
         if not path.exists():
             return None
         record = read_record(path)
+        if path != self.records / f"{record.run_id}.json":  # a file that was copied or renamed
+            raise BadInput(path, f"holds another run, {record.run_id}", "move it away and run the task again")
         if record.status == "skipped" and self.skip_reason is None:
             return None
         return record if record.status in DONE else None

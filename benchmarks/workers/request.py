@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.settings import capacity
-from benchmarks.settings.overrides import Overrides, quoted, with_environment
+from benchmarks.settings.overrides import Overrides, with_environment
+from benchmarks.settings.quoting import quoted
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import shortened

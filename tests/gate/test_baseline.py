@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from benchmarks import baseline
+from benchmarks.records import paths
 from tests.helpers.results_samples import record, records, save
 
 
@@ -23,6 +26,41 @@ def results(tmp_path):
 
 def gate(results, *options):
     return baseline.main(["check", "--results", str(results), *options])
+
+
+def without_values(cells):
+    """The last cell as the one that three runs left without a value."""
+    return [*cells[:-1], {**cells[-1], "values": {}, "statuses": {"ok": 3}}]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda cells: [], "not a readable baseline"),
+        (lambda cells: cells[:1], "1 of its"),
+        (without_values, "0 values of 3 runs that are ok"),
+        (lambda cells: [*cells[:-1], {**cells[-1], "values": {"0": 1.0}}], "1 values of 2 runs that are ok"),
+        (lambda cells: [{**cell, "profile": "quick"} for cell in cells], "no cells of profile smoke"),
+    ],
+    ids=["none", "one of many", "no values", "a value less", "another profile"],
+)
+def test_a_hollow_baseline_is_refused(results, capsys, change, said):
+    """Against it everything passes: the gate would be open, and say that all is well."""
+    path = paths.baseline(results, "smoke")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "cells": change(content["cells"])}))
+    assert gate(results) == 2
+    error = capsys.readouterr().err
+    assert said in error and str(path) in error and error.count("\n") == 1
+
+
+def test_a_baseline_without_a_count_is_read(results):
+    """Those that were written before have none."""
+    path = paths.baseline(results, "smoke")
+    content = json.loads(path.read_text())
+    assert content.pop("count") == len(content["cells"])
+    path.write_text(json.dumps(content))
+    assert gate(results) == 0
 
 
 def smoke(value, seed=0, **fields):

@@ -204,6 +204,18 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, capsys):
     assert "make baseline" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["broken.jsonl", "cut.jsonl.gz"])
+def test_a_place_without_a_readable_record_says_so(tmp_path, capsys, name):
+    """'nothing of profile None; leave --profile out' was said to somebody who had not given it."""
+    good = save(tmp_path / "good", [record(80.0)])
+    bad_places(tmp_path)
+    assert main([str(good), str(tmp_path / name)]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert f"{name}: no readable record" in last and "None" not in last
+    assert main([str(good), str(good), "--profile", "long"]) == 2
+    assert "nothing of profile long; leave --profile out" in capsys.readouterr().err
+
+
 def test_a_comparison_of_incomplete_inputs_is_never_fine(tmp_path, capsys):
     """Without it a record that nobody can read would hide a loss, and the comparison would pass."""
     good = save(tmp_path / "good", [record(80.0)])

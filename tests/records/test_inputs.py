@@ -58,6 +58,11 @@ def written(folder: Path, **changed: object) -> Path:
         ("alignment", {"points": {"a": {"mean": 0.1}}}, "alignment.points.a."),
         ("alignment", {"points": [1]}, "alignment.points"),
         ("config", None, "config: "),
+        ("config", {"task": "x"}, "config: task must be an object, found 'x'"),
+        ("config", {"task": [1]}, "config: task must be an object, found [1]"),
+        ("config", {"task": None}, "config: task must be an object, found None"),
+        ("config", {"task": {"epochs": [1]}}, "config: task.epochs must be a whole number, found [1]"),
+        ("config", {"task": {"steps": "many"}}, "config: task.steps must be a whole number, found 'many'"),
         ("config", {"a": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}, "levels of lists"),
         ("variant", "a\nb", "not one line"),
         ("finished", "yesterday", "finished"),
@@ -87,6 +92,28 @@ def test_the_gradients_of_a_diverging_training_are_a_record_s(tmp_path):
     """Without it DRTP's run on AutoInt could be written, and every later command refused the folder."""
     points = {"a": {**next(iter(POINTS.values())), "reference": 1.7e19, "activation": 3.0e16}}
     assert read_record(write_record(record(alignment={"points": points}), tmp_path)).alignment["points"] == points
+
+
+@pytest.mark.parametrize("config", [{"task": "x"}, {"task": [1]}])
+def test_a_foreign_record_stops_no_reader(tmp_path, capsys, config):
+    """It was valid, and ended every reader of the folder with a traceback."""
+    results = save(tmp_path, records([80.0, 81.0]))
+    path = write_record(record(70.0, method="dfa"), results / "records")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": config}))
+    for main in (tables, report):
+        assert main(["--results", str(results)]) == 0
+        err = capsys.readouterr().err
+        assert str(path) in err and "task must be an object" in err and err.count("\n") == 1
+    assert compare([str(results), str(results)]) == 2
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz"])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_an_empty_pack_is_none(tmp_path, name, content):
+    """A pack that a full disk left behind counted as one in which all is well."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=r"holds no record|not a readable record"):
+        read_pack(tmp_path / name)
 
 
 @pytest.mark.parametrize("reference", [float("inf"), float("nan"), -1.0])

@@ -82,9 +82,40 @@ def test_a_setting_changed_with_its_manifest_shows_in_the_hash(copy, capsys):
 def test_a_pack_that_cannot_be_read_is_told_once(copy, capsys):
     """And settings that are none have no hash; neither is a traceback."""
     (copy / PACK).write_text('{"half a line\n')
-    assert evidence.main(["manifest"]) == 0 and evidence.main(["verify"]) == 1
+    assert evidence.main(["verify"]) == 1
     said = capsys.readouterr()
     assert said.err.count(f"{PACK}:1") == 1 and "is not what the evidence gives" in said.out
+
+
+@pytest.mark.parametrize("name", [PACK, STUDY])
+@pytest.mark.parametrize("damage", ["cut", "emptied"])
+def test_a_damaged_pack_gets_no_hash(copy, capsys, name, damage):
+    """Its damage would be certified: `verify` finds what the manifest says."""
+    content, before = (copy / name).read_bytes(), (copy / "SHA256SUMS").read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2 - 7] if damage == "cut" else b"")
+    assert evidence.main(["manifest"]) == 2
+    said = capsys.readouterr().err
+    assert name in said and said.count("\n") == 1 and (copy / "SHA256SUMS").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_file_has_one_line_in_the_manifest(copy, capsys, place):
+    """Of two the last one counted, whatever the other said."""
+    text = (copy / "SHA256SUMS").read_text()
+    other = f"{'0' * 64}  {PACK}\n"
+    (copy / "SHA256SUMS").write_text(other + text if place == "before" else text + other)
+    assert evidence.main(["verify"]) == 1
+    assert f"{PACK}: SHA256SUMS has 2 lines for it" in capsys.readouterr().out
+
+
+def test_publishing_reads_the_packs_first_and_verifies_at_the_end():
+    """A table would be rewritten without what a damaged pack held, and nobody would have looked at the whole."""
+    text = (REPOSITORY / "Makefile").read_text()
+    recipe = text.partition("\npublish:")[2].partition("\n\n")[0].splitlines()[1:]
+    commands = [line.partition("benchmarks.")[2].split(" --")[0].rstrip(")") for line in recipe]
+    assert [command.split("$")[0].strip() for command in commands] == [
+        *("evidence pack", "evidence manifest", "tables", "curves", "report", "evidence verify")
+    ]
 
 
 def test_without_a_manifest_it_is_one_line(copy, capsys):

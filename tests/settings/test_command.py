@@ -76,6 +76,18 @@ def test_a_users_error_is_one_line_and_exit_code_2(wrong, command, folder, monke
     assert list(iterate_records(Path("out"))) == []
 
 
+@pytest.mark.parametrize("kind", ["a file", "a dangling link", "in a file"])
+def test_a_results_folder_that_is_none_is_named(kind, command):
+    """'[Errno 20] Not a directory' and the name of a lock say nothing of results=."""
+    Path("file").write_text("mine")
+    Path("link").symlink_to("nowhere")
+    place = {"a file": "file", "a dangling link": "link", "in a file": "file/x"}[kind]
+    done = command(run.main)(*SMOKE[:-1], "method=dfa", f"results={place}")
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert done.err.startswith(f"error: results={place}: no folder that runs can be written to (")
+    assert Path("file").read_text() == "mine" and not Path("nowhere").exists()
+
+
 def test_a_multirun_records_every_combination(command):
     """Hydra's -m is documented; a wrong hand-over would run the same configuration several times."""
     done = command(run.main)("-m", *SMOKE, "seed=0,1", "method=bp,dfa")

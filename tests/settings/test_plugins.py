@@ -14,8 +14,10 @@ from benchmarks import sweep as sweep_command
 from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.records.record import iterate_records
 from benchmarks.settings.compose import compose, load_plugins, options
-from benchmarks.settings.overrides import plugins_named_in, with_list_of_plugins
+from benchmarks.settings.overrides import plugins_named_in
+from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.settings.schema import entry_for
+from benchmarks.terminal.guard import Terminated
 from benchmarks.training.run import Run
 from benchmarks.workers import workload
 from dfa_core import make_method, measure_alignment
@@ -185,6 +187,17 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
             "plugin mine.py: @dfa_core.register('tiny'): like='bq': no such method; did you mean bp",
         ),
         (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
+        (
+            TINY.replace("rank: int", "code").format(comment="", default="=3"),
+            "plugin mine.py: @dfa_core.register('tiny'): a keyword may not be called code",
+        ),
+        (
+            TINY.replace("rank: int", "name").format(comment="", default=""),
+            "plugin mine.py: @dfa_core.register('tiny'): a keyword may not be called name",
+        ),
+        ("x = 1\nclass Own(BaseException): pass\nraise Own('gone')\n", "plugin mine.py: line 3: Own: gone"),
+        ("import sys\nsys.exit(3)\n", "plugin mine.py: line 2: it ends the program (sys.exit)"),
+        ("x = 1\0\n", "plugin mine.py: source code"),
     ],
 )
 @pytest.mark.parametrize("main", [run_command.main, sweep_command.main])
@@ -192,9 +205,29 @@ def test_a_broken_plugin_is_one_line(main, content, said, command, own_methods):
     """A traceback through Hydra would hide which line of the user's file is wrong."""
     if content is not None:
         Path("mine.py").write_text(content)
-    done = command(main)("plugins=[mine.py]", "profile=smoke", "results=out")
+    chosen = (
+        ["seed=0"] if main is run_command.main else ["tasks=citation/gcn_cora", "methods=bp"]
+    )  # nothing long, if bad
+    done = command(main)("plugins=[mine.py]", "profile=smoke", "results=out", *chosen)
     assert done.code == 2 and done.out == ""
     assert done.err.count("\n") == 1 and said in done.err
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt()", "Terminated(15)"])
+def test_an_interrupt_while_a_plugin_loads_is_an_interrupt(error, folder, own_methods):
+    """Ctrl-C during a long import is no fault of the file."""
+    Path("mine.py").write_text(f"from benchmarks.terminal.guard import Terminated\nraise {error}\n")
+    with pytest.raises((KeyboardInterrupt, Terminated)):
+        load_plugins(["mine.py"])
+
+
+def test_the_hash_of_a_plugin_cannot_be_given(example):
+    """A run of the file as it is now would pass for one of the file as it was."""
+    code = compose(["method=random_direction"]).method.code
+    for text in ("method.code=0123abcd", "++method.code=0123abcd"):
+        with pytest.raises(ValueError, match=r"method\.code=0123abcd: it is the hash of the plugin's files"):
+            compose(["method=random_direction", text])
+    assert compose(["method=random_direction", f"method.code='{code}'"]).method.code == code
 
 
 def test_where_plugins_are_named(folder, monkeypatch):

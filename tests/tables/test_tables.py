@@ -15,7 +15,7 @@ from benchmarks.tables import row_for
 from benchmarks.tables.__main__ import main
 from benchmarks.tables.build import build
 from benchmarks.tables.files import COLUMNS
-from benchmarks.tables.text import latex, markdown
+from benchmarks.tables.text import comma_separated, latex, markdown
 from tests.helpers.results_samples import hash_of, rebuild, record, records, save, slice_of
 
 SPEC = {spec.name: spec for spec in table_specs()}
@@ -35,6 +35,40 @@ def tidy(results):
 
 def content(results):
     return {path.relative_to(results): path.read_bytes() for path in (results / "tables").rglob("*.*")}
+
+
+def test_a_folder_without_records_gets_no_tables(tmp_path, capsys):
+    """A mistyped folder had a folder of empty tables in it, and all was well."""
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}: no records or evidence packs") and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_text_of_records_is_text(tmp_path):
+    """Records come from anybody: their text would run as HTML where Markdown is shown, or as a formula."""
+    script, formula = "<script>alert(1)</script>", '=HYPERLINK("http://x")'
+    made = [record(80.0), record(81.0, variant=script, config_hash="a"), record(82.0, variant=formula, config_hash="b")]
+    made.append(record(None, 1, status="failed", reason=script, method="dfa"))
+    results = save(tmp_path, made)
+    rebuild(results)
+    pages = [path.read_text() for path in (results / "tables").rglob("*.md")]
+    assert any("&lt;script>" in text for text in pages) and not any("<script" in text for text in pages)
+    tables = [path.read_text() for path in (results / "tables").rglob("*.csv")]
+    found = {value for text in tables for line in csv.reader(io.StringIO(text)) for value in line}
+    assert f"'{formula}" in found and not any(value.startswith(("=", "@")) for value in found)
+
+
+@pytest.mark.parametrize("text", ["-1", "+2.5", "-1e-3", "-inf", "", "a=b", "−3", "GCN"])
+def test_numbers_and_names_stay_what_they_are(text):
+    """A negative number behind an apostrophe would be none for other tools."""
+    assert comma_separated(["x", "y"], [[text, "y"]]).splitlines()[1] == f"{text},y"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "-x"])
+def test_a_formula_is_shown_and_not_computed(text):
+    assert comma_separated(["x"], [[text]]).splitlines()[1] == f"'{text}"
 
 
 def test_ours_stands_beside_the_papers():

@@ -7,10 +7,12 @@ import dataclasses
 import pytest
 import torch
 
+from benchmarks.training import execute as execute_module
 from benchmarks.training import machine
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.execute import execute
 from benchmarks.training.interrupt import Interrupted
+from benchmarks.training.loggers import Loggers, make_loggers
 from benchmarks.training.randomness import seed_everything
 from benchmarks.training.run import Run
 from tests.helpers.toy_task import BATCHES, StopAt, make_loop, run_to_next_stop, settings, without_time
@@ -148,6 +150,49 @@ def test_a_real_run_resumes_bit_for_bit(method, folder):
     rows = [path.read_text().splitlines() for path in sorted(folder.rglob("*.csv"))]
     once, parts = ([line.rpartition(",")[0] for line in lines] for lines in rows)  # the last column is the clock
     assert once == parts and len(once) == 1 + 9
+
+
+class Closed:
+    """A logger whose output is closed after some rows."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def start(self, record, history):
+        pass
+
+    def log(self, row):
+        self.rows -= 1
+        if self.rows < 0:
+            raise BrokenPipeError
+
+    def finish(self, record):
+        pass
+
+
+@pytest.mark.parametrize("rows", [0, 4, 8], ids=["the first row", "a row", "the last row"])
+@pytest.mark.parametrize("length", [["task.epochs=9"], ["task.epochs=null", "task.steps=9", "task.eval_every=1"]])
+def test_a_closed_output_costs_nothing_that_was_trained(rows, length, folder, monkeypatch):
+    """`| head -2` ended a run of hours without a checkpoint."""
+    overrides = ["task=citation/gcn_cora", "profile=smoke", "method=dfa", *length]
+    reference = execute(Run.plan([*overrides, "results=once"]))
+    run, made = Run.plan([*overrides, "results=closed"]), []
+
+    def closed(*arguments):
+        made.append(make_loggers(*arguments))
+        return Loggers([Closed(rows), *made[-1]._loggers])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(execute_module, "make_loggers", closed)
+        with pytest.raises(BrokenPipeError):
+            execute(run)
+    (path,) = (folder / "closed/work/checkpoints").rglob("*.pt")
+    steps = torch.load(path, weights_only=True)["loop"]["progress"]["step"]
+    assert steps >= rows + 1 and not list((folder / "closed/records").rglob("*.json"))
+    record = execute(run)
+    assert record.metrics == reference.metrics and record.budget == reference.budget
+    (table,) = (folder / "closed/records").rglob("*.csv")
+    assert len(table.read_text().splitlines()) == 1 + 9
 
 
 def test_another_configuration_has_another_checkpoint(folder):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.records.record import read_record, write_record
 from benchmarks.settings import capacity
@@ -29,6 +30,26 @@ from benchmarks.workers.workload import jobs_for
 from datasets.core.errors import DataError
 
 CORA = ["citation/gcn_cora", "citation/gae_cora"]
+
+
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_the_record_of_another_run_is_not_this_one_s(status, folder, command):
+    """A file that was copied counted as recorded, with another method's number, and no table had it."""
+    bp, dfa = (Run.plan([f"task={CORA[0]}", f"method={name}", "profile=smoke"]) for name in ("bp", "dfa"))
+    record = dataclasses.replace(failed_record(bp, ValueError("x")), status=status)
+    write_record(record, bp.records)
+    path = dfa.records / f"{dfa.id}.json"
+    path.parent.mkdir(parents=True)
+    content = (bp.records / f"{bp.id}.json").read_bytes()
+    path.write_bytes(content)
+    for main, chosen in (
+        (run_command.main, [f"task={CORA[0]}", "method=dfa"]),
+        (sweep_command.main, [f"tasks={CORA[0]}", "methods=dfa", "seeds=1", "jobs=1"]),
+    ):
+        done = command(main)("profile=smoke", *chosen)
+        assert done.code == 2 and done.err.count("\n") == 1, done
+        assert f"{dfa.id}.json: holds another run, {bp.id}; move it away" in done.err
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(
