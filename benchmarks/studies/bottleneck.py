@@ -117,10 +117,14 @@ def reference(width: int, arm: str, metric: str) -> float:
     return math.nan if found is None else found.value
 
 
+def _is_as_published(released: Findings) -> bool:
+    """Whether the runs are of the released size, so that their numbers may stand against the log's."""
+    return released.data == "real" and all(run.setting("task.model.width") == _FULL for run in released)
+
+
 def _published(released: Findings) -> Iterator[Claim]:
     """Every number of the released logs, where the runs are the released ones."""
-    comparable = released.data == "real" and any(run.setting("task.model.width") == _FULL for run in released)
-    for width in WIDTHS if comparable else ():
+    for width in WIDTHS if _is_as_published(released) else ():
         runs = _of_width(released, width)
         for metric, tolerance in _TOLERANCES.items():
             expected, found = reference(width, "uniform", metric), runs.over_seeds(_MEASURES[metric])
@@ -216,7 +220,7 @@ def _charts(released: Findings) -> Iterator[Chart]:
             _ARMS[arm]: [_of_width(released, width, arm).over_seeds(_MEASURES[metric]) for width in widths]
             for arm in released.values("task.model.initial")
         }
-        if released.data == "real":
+        if _is_as_published(released):
             found["released log"] = [single(reference(width, "uniform", metric)) for width in widths]
         series = tuple(line(name, widths, values) for name, values in found.items())
         panels.append(Panel(metric, title, "cosine" if metric == "cosine_bottleneck" else "%", series))

@@ -21,7 +21,7 @@ _OF_A_MACHINE = {"data", "device"}
 
 
 class _Identity(NamedTuple):
-    """A run, portable_settings it was made."""
+    """A run, by all that determines its result."""
 
     task: str
     seed: int

@@ -120,10 +120,8 @@ class ChangingRecorder(Recorder):
         self._nth.clear()
         self._place_of.clear()
         try:
-            yield
-        except BaseException:
-            self.clear()  # of the pass that broke off: the next step must not find its points
-            raise
+            with self.whole_passes():
+                yield
         finally:
             self._change = None
 

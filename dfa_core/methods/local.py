@@ -44,10 +44,8 @@ class _EagerRecorder(Recorder):
         """Within, which is to hold one step, ``finish`` goes backward from every point."""
         self.finish, self.hooked = finish, hooked
         try:
-            yield
-        except BaseException:
-            self.clear()  # of the pass that broke off: the next step must not find its points
-            raise
+            with self.whole_passes():
+                yield
         finally:
             self.finish, self.hooked, self.finished = None, None, 0
             self._begun.clear()

@@ -8,7 +8,7 @@ passes of its loss by looking into the graph of the loss, and a pass whose outpu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakSet
@@ -137,6 +137,14 @@ class Recorder:
         """Forget the points of a pass that will not be finished."""
         self.collect()
         self._open.clear()
+
+    @contextmanager
+    def whole_passes(self) -> Iterator[None]:
+        """Within, passes end with their taps; if one breaks off, the next step must not find its points."""
+        with ExitStack() as on_error:
+            on_error.callback(self.clear)
+            yield
+            on_error.pop_all()
 
     def take_unfinished(self) -> str:
         """The last point that ran without its tap, "" if none did; all of them are forgotten."""

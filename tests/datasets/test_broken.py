@@ -31,15 +31,20 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "root"
 
 
-def link(*names: str) -> Put:
-    """Links to a disk that is not mounted."""
+def each(names: tuple[str, ...], make: Callable[[Path], object]) -> Put:
+    """Something at each of these places, in folders that are made where they are not."""
 
     def put(root: Path) -> None:
         for name in names:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).symlink_to(f"/mnt/unmounted/{name}")
+            make(root / name)
 
     return put
+
+
+def link(*names: str) -> Put:
+    """Links to a disk that is not mounted."""
+    return each(names, lambda path: path.symlink_to(f"/mnt/unmounted/{path.name}"))
 
 
 def folder(name: str) -> Put:
@@ -47,12 +52,7 @@ def folder(name: str) -> Put:
 
 
 def files(*names: str) -> Put:
-    def put(root: Path) -> None:
-        for name in names:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(b"something")
-
-    return put
+    return each(names, lambda path: path.write_bytes(b"something"))
 
 
 def without(place: str, kind: str, *names: str) -> Put:
