@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
-from tests.engine.methods.nets import classification, supervision_of
+from tests.engine.methods.nets import classification, net, supervision_of, take_step
 from tests.helpers.engine_nets import WithHead, assert_same, gradients
 
 X, Y = DATA = classification()
@@ -52,6 +52,28 @@ def test_layers_that_python_leaves_out_are_refused(name, options):
         method.step(lambda: F.cross_entropy(model(X), Y))
     model.draw = lambda: 0.0
     method.step(lambda: F.cross_entropy(model(X), Y))  # the error leaves no trace
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("dfa", {"recompute": True}), ("local", {}), ("pepita", {}), ("predictive_coding", {})]
+)
+def test_a_pass_that_breaks_off_is_forgotten(name, options):
+    """Without it the next step finds its points, and complains of a tap that never ran, or of a point that ran twice."""
+    model, whole = net(), net()
+    method = make_method(name, model, **options).double()
+    runs = iter(range(10))
+
+    def fails_at_last(*_) -> None:
+        if next(runs) == (5 if name == "predictive_coding" else 0):  # after its steps of inference
+            raise ValueError("of the user's own")
+
+    hook = model.layers[-1].register_forward_pre_hook(fails_at_last)
+    with pytest.raises(ValueError, match="of the user's own"):
+        take_step(method, model, DATA)
+    hook.remove()
+    take_step(method, model, DATA)
+    take_step(make_method(name, whole, **options).double(), whole, DATA)
+    assert_same(gradients(model), gradients(whole), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["dfa", "pepita", "predictive_coding", "forward_gradient", "directional"])
