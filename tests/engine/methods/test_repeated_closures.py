@@ -58,7 +58,7 @@ def test_layers_that_python_leaves_out_are_refused(name, options):
     ("name", "options"), [("dfa", {"recompute": True}), ("local", {}), ("pepita", {}), ("predictive_coding", {})]
 )
 def test_a_pass_that_breaks_off_is_forgotten(name, options):
-    """Without it the next step finds its points, and complains of a tap that never ran, or of a point that ran twice."""
+    """Without it the next step finds its points: it complains of a tap that never ran, or of a point that ran twice."""
     model, whole = net(), net()
     method = make_method(name, model, **options).double()
     runs = iter(range(10))
