@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.settings import flags
-from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.settings.choices import GROUPS, options
+from benchmarks.settings.compose import check_overrides, combinations, compose, load_plugins
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in
 from benchmarks.settings.quoting import with_list_of_plugins

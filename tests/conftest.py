@@ -16,7 +16,8 @@ from hydra.core.config_store import ConfigStore
 
 from benchmarks.catalogue import methods
 from benchmarks.settings import plugins
-from benchmarks.settings.compose import load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import load_plugins
 from benchmarks.tune import __main__ as tune_command
 from benchmarks.tune import space
 from benchmarks.workers import plan as plan_module

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from benchmarks.settings import given, rules
 from benchmarks.settings import overrides as overrides_module
-from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
+from benchmarks.settings.choices import GROUPS, NOT_CONVERTED, by_hydra, choice, forget, options
+from benchmarks.settings.conf_files import CONF, BrokenFileError, one_line_of
 from benchmarks.settings.limits import LARGEST_EXACT, is_count
 from benchmarks.settings.overrides import Overrides, Setting
 from benchmarks.settings.schema import Config, TaskConfig
 from benchmarks.settings.searched import put_in
-from benchmarks.settings.store import fill_store
 from benchmarks.terminal import names
 from benchmarks.terminal.errors import UsageError, nearest
 
-GROUPS = ("task", "method", "profile", "hardware", "logger")
 #: Groups whose choices no other choice builds on, so that each can be exchanged in a configuration that is there.
 _EXCHANGED = ("method", "profile")
-#: OverflowError: a whole number beyond a float's range.
-_NOT_CONVERTED = (OmegaConfBaseException, OverflowError)
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -79,17 +69,6 @@ def combinations(overrides: Sequence[str]) -> Iterator[list[str]]:
     return overrides_module.combinations(overrides, options)
 
 
-@cache
-def options(group: str) -> list[str]:
-    """All choices of a config group, subfolders included: ``citation/gcn_cora``, …"""
-    if group not in GROUPS:
-        raise UsageError(f"'{group}' is no group of choices: choose {', '.join(GROUPS)}")
-    _fill_store()
-    files = (CONF / group).rglob("*.yaml")
-    of_files = {path.relative_to(CONF / group).with_suffix("").as_posix() for path in files}
-    return sorted((of_files | set(_stored(ConfigStore.instance().repo.get(group, {})))) - {"schema"})
-
-
 def load_plugins(specifications: Iterable[str]) -> None:
     """Import files or modules that register methods of the user's own, and make those methods selectable.
 
@@ -99,8 +78,9 @@ def load_plugins(specifications: Iterable[str]) -> None:
 
     for specification in specifications:
         load(specification)
-    for cached in (options, _compose, _by_hydra, _choice, _keys, _fill_store):
-        cached.cache_clear()
+    forget()
+    _compose.cache_clear()
+    _keys.cache_clear()
 
 
 @cache
@@ -117,7 +97,7 @@ def _compose(overrides: Overrides) -> DictConfig:
     put_in(config, str(_last(overrides, "task") or config.task.name), frozenset(overrides.keys))
     try:
         OmegaConf.resolve(config)
-    except _NOT_CONVERTED as error:
+    except NOT_CONVERTED as error:
         raise UsageError(one_line_of(error)) from error
     _as_declared(config)
     return config
@@ -126,9 +106,9 @@ def _compose(overrides: Overrides) -> DictConfig:
 def _as_declared(config: DictConfig) -> None:
     """Whole numbers for a method's fractional settings: ``method.scale=1`` is the run of ``method.scale=1.0``."""
     if config.method.name in options("method"):
-        shipped = _choice("method", config.method.name)
-        given: Any = OmegaConf.to_container(config.method)
-        for key, value in given.items():
+        shipped = choice("method", config.method.name)
+        settings: Any = OmegaConf.to_container(config.method)
+        for key, value in settings.items():
             if isinstance(shipped.get(key), float) and is_count(value) and abs(value) <= LARGEST_EXACT:
                 config.method[key] = float(value)
 
@@ -152,15 +132,15 @@ def _unresolved(overrides: Overrides) -> DictConfig:
     Where something is forced or added (``++key=value``) all goes to Hydra: the order of what is given counts then.
     """
     if any(setting.text.startswith("+") for setting in overrides.settings):
-        return copy.deepcopy(_by_hydra(tuple(overrides)))
+        return copy.deepcopy(by_hydra(tuple(overrides)))
     later = [setting for setting in overrides.settings if _can_wait(setting)]
     others = tuple(setting.text for setting in overrides.settings if setting not in later)
     try:
-        config = copy.deepcopy(_by_hydra(others))
+        config = copy.deepcopy(by_hydra(others))
         for setting in sorted(later, key=lambda one: one.key not in GROUPS):  # a choice would undo its own values
             _apply(config, setting)
-    except (UsageError, *_NOT_CONVERTED):  # a broken file perhaps of a default that these overrides replace
-        return copy.deepcopy(_by_hydra(tuple(overrides)))
+    except (UsageError, *NOT_CONVERTED):  # a broken file perhaps of a default that these overrides replace
+        return copy.deepcopy(by_hydra(tuple(overrides)))
     return config
 
 
@@ -174,45 +154,15 @@ def _apply(config: DictConfig, setting: Setting) -> None:
     if setting.key not in GROUPS:
         OmegaConf.update(config, setting.key, setting.parsed.value(), merge=True)
         return
-    chosen = _choice(setting.key, setting.typed)
+    chosen = choice(setting.key, setting.typed)
     schema = OmegaConf.get_type(config[setting.key])
     is_typed = dataclasses.is_dataclass(schema)
     config[setting.key] = OmegaConf.merge(OmegaConf.structured(schema), chosen) if is_typed else copy.deepcopy(chosen)
 
 
-@cache
-def _choice(group: str, name: str) -> DictConfig:
-    """The settings of one choice of a group, without all that a run has besides."""
-    return _read(f"{group}/{name}", ())[group]
-
-
-@cache
-def _by_hydra(overrides: tuple[str, ...]) -> DictConfig:
-    return _read("config", overrides)
-
-
-def _read(name: str, overrides: tuple[str, ...]) -> DictConfig:
-    """Hydra's configuration from a file of `conf/`; whatever is wrong with files or overrides is a `UsageError`."""
-    try:
-        with _hydra():
-            return hydra_compose(name, overrides=list(overrides))
-    except (HydraException, *_NOT_CONVERTED) as error:
-        message = one_line_of(error)
-        if named := re.match(r"In '((?:task|architecture)/[^']+)'", message):
-            raise BrokenFileError(CONF / f"{named[1]}.yaml", message) from error
-        raise UsageError(message) from error
-    except YAMLError as error:
-        raise broken_yaml(error) from error
-    except (UnicodeDecodeError, OSError) as error:  # a file that is no text, or no mapping
-        path = unreadable_file() or CONF
-        raise BrokenFileError(path, f"{path}: {one_line_of(error)}") from error
-    except ValueError as error:  # Hydra's word for a defaults list, or a choice, of the wrong type
-        raise UsageError(one_line_of(error)) from error
-
-
 def _method_problem(config: DictConfig) -> str | None:
     """A method's settings have no schema: names and types are those of the values it ships with."""
-    shipped = _choice("method", config.method.name)
+    shipped = choice("method", config.method.name)
     for key, value in config.method.items():
         if key not in shipped.keys():  # noqa: SIM118  (`in` overlooks what has no value yet)
             return f"method.{key}: {config.method.name} has no such setting"
@@ -229,27 +179,6 @@ def _keys(groups: Overrides) -> set[str]:
     return {key for key in keys if not key.startswith("task.published")}
 
 
-def _stored(folder: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """The choices of a folder of Hydra's store, subfolders included: methods of plugins, generated tasks."""
-    for name, node in folder.items():
-        if isinstance(node, dict):
-            yield from _stored(node, f"{prefix}{name}/")
-        else:
-            yield prefix + name.removesuffix(".yaml")
-
-
-def _nearest_or_fail(what: str, given: str, valid: Sequence[str]) -> None:
-    if given not in valid:
-        raise UsageError(f"unknown {what} '{names.shortened(given)}': did you mean {nearest(given, valid)}?")
-
-
-def _hydra() -> Any:
-    GlobalHydra.instance().clear()
-    _fill_store()
-    return initialize_config_dir(str(CONF), version_base="1.3", job_name="benchmarks")
-
-
-@cache
-def _fill_store() -> None:
-    """Once is enough: it takes as long as composing, and a sweep composes for every task and method."""
-    fill_store()
+def _nearest_or_fail(what: str, name: str, valid: Sequence[str]) -> None:
+    if name not in valid:
+        raise UsageError(f"unknown {what} '{names.shortened(name)}': did you mean {nearest(name, valid)}?")

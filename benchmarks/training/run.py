@@ -16,7 +16,8 @@ from benchmarks.catalogue.discovery import architectures
 from benchmarks.records import paths
 from benchmarks.records.inputs import BadInput
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
-from benchmarks.settings.compose import GROUPS, compose, options
+from benchmarks.settings.choices import GROUPS, options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import entry_for

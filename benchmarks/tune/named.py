@@ -20,7 +20,8 @@ from benchmarks.catalogue.methods import standard_methods
 from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
-from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError

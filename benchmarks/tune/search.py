@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.tune.space import Space, Value

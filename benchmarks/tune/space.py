@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from benchmarks.settings.compose import options
+from benchmarks.settings.choices import options
 from benchmarks.settings.conf_files import CONF
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.terminal.names import shortened

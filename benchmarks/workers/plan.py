@@ -11,7 +11,8 @@ from yaml import YAMLError
 
 from benchmarks.catalogue.discovery import examples, representatives, tasks
 from benchmarks.catalogue.methods import method_order, standard_methods
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.settings.overrides import Overrides
 from benchmarks.settings.schema import PROFILES

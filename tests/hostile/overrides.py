@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from benchmarks import run as run_command
 from benchmarks.settings import flags
-from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.overrides import combinations, flat
 from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.terminal import guard

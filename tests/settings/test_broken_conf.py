@@ -9,8 +9,8 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from benchmarks import run, sweep
+from benchmarks.settings import choices, conf_files
 from benchmarks.settings import compose as compose_module
-from benchmarks.settings import conf_files
 from benchmarks.settings import store as store_module
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.conf_files import BrokenFileError
@@ -38,7 +38,7 @@ def conf(tmp_path_factory, monkeypatch, folder):
     """A copy of `conf/` that a test may break."""
     place = tmp_path_factory.mktemp("conf") / "conf"
     shutil.copytree(conf_files.CONF, place)
-    for module in (conf_files, compose_module, plan_module, store_module):
+    for module in (conf_files, choices, compose_module, plan_module, store_module):
         monkeypatch.setattr(module, "CONF", place)
     # A task that gets a file here must not be there without one.
     kept = {group: nodes for group, nodes in ConfigStore.instance().repo.items() if group not in ("task", "method")}
@@ -54,7 +54,7 @@ def test_the_run_that_names_it_is_told_file_and_line(conf):
     path = conf / "task/citation/gat_cora.yaml"
     for fault, (content, said) in FAULTS.items():
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        compose_module._by_hydra.cache_clear()
+        choices.by_hydra.cache_clear()
         with pytest.raises(BrokenFileError) as caught:
             compose(["task=citation/gat_cora"])
         message = str(caught.value)

@@ -11,8 +11,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.catalogue.discovery import architectures, tasks
+from benchmarks.settings import choices
 from benchmarks.settings import compose as compose_module
-from benchmarks.settings.compose import GROUPS, check_overrides, combinations, compose, load_plugins, options
+from benchmarks.settings.choices import GROUPS, options
+from benchmarks.settings.compose import check_overrides, combinations, compose, load_plugins
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, flat
 from benchmarks.settings.schema import PROFILES
@@ -233,7 +235,7 @@ def test_a_multirun_is_checked_run_by_run():
 def test_putting_in_method_and_seed_gives_what_hydra_composes(task, method, folder):
     """Composing once a task saves minutes; a run of another method must not keep anything of the first one's."""
     overrides = (f"task={task}", f"method={method}", "profile=paper", "seed=7")
-    by_hydra = copy.deepcopy(compose_module._by_hydra(overrides))
+    by_hydra = copy.deepcopy(choices.by_hydra(overrides))
     OmegaConf.resolve(by_hydra)
     assert OmegaConf.to_container(compose(overrides)) == OmegaConf.to_container(by_hydra)
     assert compose(overrides).feedback_seed == 7 and compose(overrides).method.name == method
@@ -252,12 +254,12 @@ def test_what_is_put_in_is_what_hydra_would_have_composed(overrides, monkeypatch
     """Composing takes Hydra a tenth of a second: it is asked once a task, and nobody shall see a difference."""
     load_plugins([])
     asked = Overrides.of(["task=mnist/mlp", *overrides])
-    expected = compose_module._by_hydra(tuple(asked))
+    expected = choices.by_hydra(tuple(asked))
     load_plugins([])
     compose(["task=mnist/mlp"])
     whole: list[str] = []
-    hydra = compose_module.hydra_compose
-    monkeypatch.setattr(compose_module, "hydra_compose", lambda name, **more: whole.append(name) or hydra(name, **more))
+    hydra = choices.hydra_compose
+    monkeypatch.setattr(choices, "hydra_compose", lambda name, **more: whole.append(name) or hydra(name, **more))
     found = compose_module._unresolved(asked)
     assert "config" not in whole
     assert found == expected and OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import run, sweep
 from benchmarks.settings import flags, plugins
-from benchmarks.settings.compose import check_overrides, combinations, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import check_overrides, combinations
 from benchmarks.settings.overrides import Overrides, expanded, results_named_in
 from benchmarks.settings.quoting import quoted
 from benchmarks.terminal.errors import UsageError

@@ -14,7 +14,8 @@ from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.packs import is_pack, read_pack, unpack
 from benchmarks.records.record import hash_config
 from benchmarks.settings import neutral
-from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.neutral import ADDED, FIRST_RELEASE, without_neutral
 from benchmarks.settings.schema import OptimConfig
 from benchmarks.tasks.citation.config import CitationConfig, GCNConfig

@@ -8,9 +8,10 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from benchmarks import run as run_command
-from benchmarks.settings import compose as compose_module
 from benchmarks.settings import flags, overrides
-from benchmarks.settings.compose import load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import load_plugins
+from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, plugins_named_in
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
@@ -87,8 +88,8 @@ def test_choices_are_those_of_files_and_of_the_store(monkeypatch):
         load_plugins([])
     assert {"made_up/gcn", "made_up/deep/gat", "citation/gcn_cora"} <= set(found) and found == sorted(found)
     assert len(found) == len(set(found)) and "schema" not in options("profile")
-    files = (compose_module.CONF / "task").rglob("*.yaml")
-    assert {path.relative_to(compose_module.CONF / "task").with_suffix("").as_posix() for path in files} <= set(found)
+    files = (CONF / "task").rglob("*.yaml")
+    assert {path.relative_to(CONF / "task").with_suffix("").as_posix() for path in files} <= set(found)
 
 
 def test_hydra_is_used_by_its_public_interface():

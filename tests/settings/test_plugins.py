@@ -13,7 +13,8 @@ from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.records.record import iterate_records
-from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.overrides import plugins_named_in
 from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.settings.schema import entry_for

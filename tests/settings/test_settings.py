@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.packs import is_pack, read_pack
 from benchmarks.settings import capacity, rules
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.limits import limit_of
 from benchmarks.settings.overrides import flat
 from benchmarks.settings.rules import problem

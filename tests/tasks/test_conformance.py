@@ -13,7 +13,8 @@ from torch import Tensor
 from benchmarks.catalogue.discovery import representatives as one_for_each_architecture
 from benchmarks.catalogue.methods import shipped_methods
 from benchmarks.conformance.checks import CHECKS, Trial
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.schema import entry_for
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop

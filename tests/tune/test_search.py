@@ -16,10 +16,11 @@ from rich.console import Console
 
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import iterate_records
+from benchmarks.settings import choices, conf_files
 from benchmarks.settings import compose as compose_module
-from benchmarks.settings import conf_files
 from benchmarks.settings import store as store_module
-from benchmarks.settings.compose import compose, load_plugins, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
 from benchmarks.tune import named, search, space
@@ -38,7 +39,7 @@ def conf(tmp_path_factory, monkeypatch):
     """A copy of `conf/`, to declare spaces and write tasks in."""
     copy = tmp_path_factory.mktemp("copy") / "conf"
     shutil.copytree(conf_files.CONF, copy)
-    for module in (compose_module, plan_module, store_module, space, named):
+    for module in (choices, compose_module, plan_module, store_module, space, named):
         monkeypatch.setattr(module, "CONF", copy)
     load_plugins([])  # forgets what was composed before
     yield copy

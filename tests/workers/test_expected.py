@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.records.record import Record, write_record
 from benchmarks.settings import capacity
-from benchmarks.settings.compose import options
+from benchmarks.settings.choices import options
 from benchmarks.training.run import Run
 from benchmarks.workers import measured
 from benchmarks.workers.expected import expected_seconds

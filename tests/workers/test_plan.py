@@ -15,7 +15,7 @@ from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
 from benchmarks.records.record import read_record, write_record
 from benchmarks.settings import capacity
-from benchmarks.settings.compose import options
+from benchmarks.settings.choices import options
 from benchmarks.settings.overrides import Overrides
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError

@@ -9,7 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmarks.catalogue.discovery import architectures, domains
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.settings.conf_files import CONF
 
 METHODS = ("bp", "dfa", "shallow")

@@ -8,7 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from benchmarks.settings.compose import compose, options
+from benchmarks.settings.choices import options
+from benchmarks.settings.compose import compose
 from benchmarks.tasks.criteo.click_prediction import ALIGNMENT_SAMPLES
 from benchmarks.tasks.criteo.fields import tables
 from benchmarks.training.checkpoint import Checkpoint
