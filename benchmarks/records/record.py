@@ -18,6 +18,7 @@ from typing_extensions import TypedDict  # typing's own is read by pydantic from
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
 from benchmarks.terminal import names
+from benchmarks.terminal.errors import naming
 
 SCHEMA = 1
 #: Statuses that a planner counts as done; a failed run is tried again by the next sweep.
@@ -229,7 +230,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.terminal.errors import naming
 from benchmarks.training import machine
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import random_state, set_random_state
@@ -49,7 +50,8 @@ class Checkpoint:
             of = {"code": machine.source_hash(), "run": self._run_id}
             state = {**of, "loop": loop.state_dict(), "random": random_state()}
             try:
-                torch.save(state, temporary)
+                with naming(self.path):
+                    _write(state, temporary)
                 temporary.replace(self.path)
             finally:
                 temporary.unlink(missing_ok=True)  # a full disk
@@ -85,6 +87,17 @@ class Checkpoint:
     def remove(self) -> None:
         """The run is recorded: the checkpoint has done its work."""
         self.path.unlink(missing_ok=True)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Write a new file, whose errors are those of the disk: PyTorch says something about positions instead."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:

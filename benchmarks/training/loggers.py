@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, write_atomically
 from benchmarks.records.run_history import Row
+from benchmarks.terminal.errors import naming
 
 
 class RunLogger(Protocol):
@@ -76,7 +77,7 @@ class CsvLogger:
             self._columns += new
             self._rewrite()
         else:
-            with self._path.open("a", newline="", encoding="utf-8") as file:
+            with naming(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
                 self._write([row], file)
 
     def finish(self, record: Record | None) -> None:

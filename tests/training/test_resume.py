@@ -203,3 +203,20 @@ def test_another_configuration_has_another_checkpoint(folder):
         with pytest.raises(Interrupted):
             execute(Run.plan([*base, *extra]), lambda p=polls: next(p) >= 3)
     assert len(list((folder / "out/work/checkpoints").rglob("*.pt"))) == 2
+
+
+@pytest.mark.parametrize("room", [0, 1000, 4000])
+def test_a_full_disk_is_told_as_one(tmp_path, room):
+    """PyTorch's own words for it, "unexpected pos 64 vs 0", would be the end of a run, and in a traceback."""
+    resource = pytest.importorskip("resource")  # a limit to the size of files stands for the disk's
+    checkpoint, loop = Checkpoint(tmp_path / "run.pt"), make_loop("dfa", settings(epochs=1))
+    checkpoint.save(loop)
+    before, limits = checkpoint.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as full:
+            checkpoint.save(loop)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert full.value.filename == str(checkpoint.path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"] and checkpoint.path.read_bytes() == before
