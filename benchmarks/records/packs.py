@@ -145,7 +145,8 @@ def ended(records: Iterable[Record]) -> Iterable[Record]:
 
 def packs_in(results: Path) -> list[Path]:
     """The packs that tables rest on, in order of their names."""
-    return sorted(path for path in paths.evidence(results).glob("*") if is_pack(path))
+    folder = paths.evidence(results)
+    return sorted(filter(is_pack, folder.iterdir())) if folder.is_dir() else []
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict  # typing's own is read by pydantic from Python 3.12 on
 
 from benchmarks.records import valid
-from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
+from benchmarks.records.inputs import BadInput, OnBad, below, read_bytes, refuse
 from benchmarks.terminal import names
 from benchmarks.terminal.errors import naming
 
@@ -203,10 +203,10 @@ def _adapter() -> TypeAdapter[Record]:
 def iterate_records(folder: Path, on_bad: OnBad = refuse) -> Iterator[Record]:
     """All records below ``folder``, in order of their paths; of two files with the same run the one in its place.
 
-    ``on_bad`` gets each file that is none, or that holds a run for the second time.
+    ``on_bad`` gets each file that is none, or that holds a run for the second time, and folders that cannot be read.
     """
     found: dict[str, tuple[Path, Record]] = {}
-    for path in sorted(folder.rglob("*.json")):
+    for path in below(folder, ".json", on_bad):
         try:
             record = read_record(path)
             other = found.get(record.run_id)
