@@ -33,7 +33,7 @@ from benchmarks.records.packs import (
     select,
     unpack,
 )
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import History, local_histories, thin
 from benchmarks.tables import texts_of
 from benchmarks.tables.table_set import TableSet
@@ -75,11 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    if not chosen.records.is_dir():
+        raise ValueError(f"{chosen.records}: there is no such folder; name a records folder with --records")
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
     if chosen.add and chosen.file.exists():
-        here = {record.run_id: record for record in records}
         packed = read_entries(chosen.file)  # what cannot be read would be lost: nothing is written then
+        done = {entry.record.run_id for entry in packed if entry.record.status in DONE}
+        # A run that failed here says nothing against the one that came to its end.
+        records = [record for record in records if record.status in DONE or record.run_id not in done]
+        here = {record.run_id: record for record in records}
         # Of a run that is here as it is packed, the pack may have the history alone.
         as_packed = [entry for entry in packed if here.get(entry.record.run_id, entry.record) == entry.record]
         records = [*records, *(entry.record for entry in packed if entry.record.run_id not in here)]

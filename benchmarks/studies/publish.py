@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.records import evidence_manifest, paths
 from benchmarks.records.inputs import below
 from benchmarks.records.packs import ended, pack, read_entries, select
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
 from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.files import findings_of, write
@@ -47,8 +47,8 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
 
 
 def _packed_elsewhere(path: Path, here: Sequence[Record]) -> list[Done]:
-    """The runs of a pack that are not here."""
-    known = {record.run_id for record in here}
+    """The runs of a pack that are not here, or failed here."""
+    known = {record.run_id for record in here if record.status in DONE}
     entries = read_entries(path) if path.exists() else []
     return [Done(entry.record, entry.history) for entry in entries if entry.record.run_id not in known]
 

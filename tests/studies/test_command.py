@@ -172,6 +172,17 @@ def test_packed_runs_that_are_not_here_are_kept(toy, monkeypatch, capsys, tmp_pa
     assert claim.n == 2
 
 
+def test_a_run_that_failed_here_does_not_take_a_packed_one_away(toy, monkeypatch, capsys, tmp_path):
+    """A run that somebody tried again, on a full disk, would be missing in what is published."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    folder, public = paths.records(paths.study(tmp_path, "toy")), paths.published(tmp_path)
+    (record,) = iterate_records(folder)
+    write_record(dataclasses.replace(record, status="failed", metrics={}, reason="no space"), folder)
+    status, *_ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and packs.read_pack(paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz") == [record]
+
+
 def test_what_is_recorded_beside_the_plan_is_told(toy, monkeypatch, capsys, tmp_path):
     arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
     call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
