@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """A run's checkpoint file, replaced atomically, removed once the record is written.
 
-    The file holds the run's id, with the configuration's hash in it, and a hash of the suite's code, so a run only ever
-    continues one that computed the same.
+    The file holds the run's id, with the configuration's hash in it, a hash of the suite's code and the libraries'
+    versions, so a run only ever continues one that computed the same.
 
     Args:
         path: where it lies.
@@ -47,7 +48,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with loop.clock_stopped():
-            of = {"code": machine.source_hash(), "run": self._run_id}
+            of = {"code": machine.source_hash(), "versions": machine.versions(), "run": self._run_id}
             state = {**of, "loop": loop.state_dict(), "random": random_state()}
             try:
                 with naming(self.path):
@@ -68,9 +69,11 @@ class Checkpoint:
         fresh = copy.deepcopy(loop.state_dict()), random_state()
         file = io.BytesIO(self.path.read_bytes())  # a disk that does not answer is no damage; torch.load mixes the two
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = _read(file)
             if state["code"] != machine.source_hash():
                 raise ValueError("made by another version of the code")
+            if state["versions"] != machine.versions():
+                raise ValueError(f"made with other libraries, {state['versions']}")
             if state["run"] != self._run_id:
                 raise ValueError(f"made by another run, {state['run']}")
             _restore(loop, state["loop"], state["random"])
@@ -98,6 +101,14 @@ def _write(state: dict[str, Any], path: Path) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
+
+
+def _read(file: io.BytesIO) -> Any:
+    """Read a file of `_write`. PyTorch ignores its own checksums: a run would go on from whatever damage has left."""
+    if (damaged := zipfile.ZipFile(file).testzip()) is not None:
+        raise ValueError(f"{damaged} in it is damaged")
+    file.seek(0)
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:

@@ -96,7 +96,11 @@ def test_a_batch_is_seen_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "empty", "other code", "other run", "other network", "no checkpoint at all"]
+    "damage",
+    [
+        *("truncated", "empty", "a flipped bit", "other code", "other libraries", "other run", "other network"),
+        "no checkpoint at all",
+    ],
 )
 def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, monkeypatch):
     """Training again is always right; a half-restored state or a traceback never is."""
@@ -111,6 +115,12 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, mo
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif damage == "empty":
         path.write_bytes(b"")
+    elif damage == "a flipped bit":  # of a weight: it would be trained on, and nobody would know
+        content, weight = path.read_bytes(), next(iter(loop.task.model.state_dict().values())).numpy().tobytes()
+        place = content.index(weight)
+        path.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+    elif damage == "other libraries":
+        monkeypatch.setattr(machine, "versions", lambda: {"torch": "1.0"})
     elif damage == "other code":
         monkeypatch.setattr(machine, "source_hash", lambda: "another")
     elif damage == "other run":  # renamed: another seed's weights would be continued, for example
