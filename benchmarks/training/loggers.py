@@ -54,8 +54,19 @@ class Loggers:
                 self.fault = self.fault or error
 
     def finish(self, record: Record | None) -> None:
+        """Finish all of them, also behind one that cannot write.
+
+        Raises:
+            OSError: one could not.
+        """
+        fault: OSError | None = None
         for logger in self._loggers:
-            logger.finish(record)
+            try:
+                logger.finish(record)
+            except OSError as error:
+                fault = fault or error
+        if fault is not None:
+            raise fault
 
 
 class CsvLogger:
