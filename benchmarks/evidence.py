@@ -3,7 +3,7 @@
 ``results/records/`` is local. What the committed tables rest on is packed into ``results/published/evidence/*.jsonl``
 (or ``.jsonl.gz``): one record per line, sorted by run, each configuration spelled out once, in the first line
 that carries its hash, and on request a thinned history with each record. Tables are a function of local records
-and packs together; where both hold a run, the local record counts.
+and packs together; where both hold a run, the local record counts, unless it failed.
 
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/published/evidence/citation.jsonl
     python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/published/evidence/nerf.jsonl.gz

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from benchmarks.compare.__main__ import main as compare
 from benchmarks.records import evidence_manifest
 from benchmarks.records.inputs import BadInput
 from benchmarks.records.packs import pack
-from benchmarks.records.record import write_record
+from benchmarks.records.record import iterate_records, write_record
 from benchmarks.records.result_set import ResultSet
 from tests import REPOSITORY
 from tests.datasets.permissions import forbid
@@ -136,3 +137,15 @@ def test_a_manifest_covers_what_it_can_read_or_is_none(tmp_path, monkeypatch):
     forbid(monkeypatch, tmp_path / "studies" / "one" / "evidence", 0o000)
     with pytest.raises(BadInput, match="Permission denied"):
         evidence_manifest.write(tmp_path)
+
+
+def test_a_run_that_failed_here_does_not_hide_a_packed_one(tmp_path, capsys):
+    """A full disk would take a number away from the tables, and `unpack` would not bring it back."""
+    done, other = records([80.0, 81.0])
+    results = save(tmp_path, [replace(done, status="failed", metrics={}, reason="no space")])
+    pack([done, other], results / "evidence" / "p.jsonl")
+    assert ResultSet.load(results).records == [done, other]
+    unpacking = ["unpack", str(results / "evidence" / "p.jsonl"), "--records", str(results / "records")]
+    assert evidence.main(unpacking) == 0 and "2 records" in capsys.readouterr().out
+    assert list(iterate_records(results / "records")) == [done, other]
+    assert evidence.main(unpacking) == 0 and "0 records" in capsys.readouterr().out
