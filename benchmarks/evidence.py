@@ -3,7 +3,7 @@
 ``results/records/`` is local. What the committed tables rest on is packed into ``results/published/evidence/*.jsonl``
 (or ``.jsonl.gz``): one record per line, sorted by run, each configuration spelled out once, in the first line
 that carries its hash, and on request a thinned history with each record. Tables are a function of local records
-and packs together; where both hold a run, the local record counts.
+and packs together; where both hold a run, the local record counts, unless it failed.
 
     python -m benchmarks.evidence pack --profile paper --tasks 'citation/*' results/published/evidence/citation.jsonl
     python -m benchmarks.evidence pack --histories 100 --tasks 'nerf_*' results/published/evidence/nerf.jsonl.gz
@@ -33,7 +33,7 @@ from benchmarks.records.packs import (
     select,
     unpack,
 )
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import History, local_histories, thin
 from benchmarks.tables import texts_of
 from benchmarks.tables.table_set import TableSet
@@ -75,11 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
+    if not chosen.records.is_dir():
+        raise ValueError(f"{chosen.records}: there is no such folder; name a records folder with --records")
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
     if chosen.add and chosen.file.exists():
-        here = {record.run_id: record for record in records}
         packed = read_entries(chosen.file)  # what cannot be read would be lost: nothing is written then
+        done = {entry.record.run_id for entry in packed if entry.record.status in DONE}
+        # A run that failed here says nothing against the one that came to its end.
+        records = [record for record in records if record.status in DONE or record.run_id not in done]
+        here = {record.run_id: record for record in records}
         # Of a run that is here as it is packed, the pack may have the history alone.
         as_packed = [entry for entry in packed if here.get(entry.record.run_id, entry.record) == entry.record]
         records = [*records, *(entry.record for entry in packed if entry.record.run_id not in here)]
@@ -102,7 +107,8 @@ def _manifest(chosen: argparse.Namespace, on_bad: OnBad) -> str:
 
 
 def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
-    from benchmarks.submit.check import own_hash  # it can run what it checks: PyTorch, which the others do without
+    # It can run what it checks: PyTorch, which the others do without.
+    from benchmarks.submit.check import contradiction, own_hash
 
     published = chosen.results
     found = evidence_manifest.problems(published)
@@ -110,6 +116,8 @@ def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     for path, packed in records.items():
         wrong = [record.run_id for record in packed if own_hash(record) != record.config_hash]
         found += [f"{path}: {run}: its hash is not that of its settings" for run in wrong]
+        told = ((record.run_id, contradiction(record)) for record in packed if record.run_id not in wrong)
+        found += [f"{path}: {run}: {problem}" for run, problem in told if problem]
     found += _stale_tables(published)
     if found:
         raise NotVerified("\n".join(found))

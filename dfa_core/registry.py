@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -54,6 +55,7 @@ def register(
     """
 
     def add(method: M) -> M:
+        _check(name, title=title, colour=colour, like=like, order=order)
         if name in _METHODS:
             taken = _METHODS[name].method.__qualname__
             raise FeedbackError(f"a method named '{name}' is already registered ({taken}): choose another name")
@@ -65,6 +67,18 @@ def register(
         return method
 
     return add
+
+
+def _check(name: str, *, order: int, **texts: str) -> None:
+    """Raise FeedbackError unless lists can be sorted by these, and charts be drawn with the colour."""
+    wrong = next((f"{key}={value!r}: write a text" for key, value in {"name": name, **texts}.items()
+                  if not isinstance(value, str)), "")  # fmt: skip
+    if not isinstance(order, int):
+        wrong = f"order={order!r}: write a whole number"
+    if not wrong and not re.fullmatch("|#[0-9A-Fa-f]{6}", texts["colour"]):
+        wrong = f"colour={texts['colour']!r}: write #RRGGBB"
+    if wrong:
+        raise FeedbackError(f"method '{name}': {wrong}")
 
 
 def make_method(name: str, model: nn.Module, **options: Any) -> Method:

@@ -85,14 +85,14 @@ def _checked(task: str, method: str, results: str) -> Iterator[tuple[str, str]]:
     except UnsuitableError as error:
         yield next(iter(CHECKS)), f"– {one_line(str(error))}"
         return
-    except Exception:  # noqa: BLE001  (the checks below meet it again, and name it)
+    except (Exception, SystemExit):  # noqa: BLE001  (the checks below meet it again, and name it)
         pass
     for name, check in CHECKS.items():
         try:
             check(trial)
         except (Failure, FeedbackError) as error:
             yield name, one_line(str(error))
-        except Exception as error:  # noqa: BLE001  (somebody else's method may raise anything; it is what is tried)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (somebody else's method may raise anything, and exit)
             yield name, f"{type(error).__name__}: {one_line(str(error))}"
         else:
             yield name, "ok"

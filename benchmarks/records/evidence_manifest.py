@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.records.inputs import read_bytes
+from benchmarks.records import paths
+from benchmarks.records.inputs import below, read_bytes
 from benchmarks.records.packs import is_pack, read_entries
 from benchmarks.records.record import write_atomically
 from benchmarks.terminal.names import one_line
 
 NAME = "SHA256SUMS"
-_FOLDERS = ("evidence", "studies/*/evidence", "studies/*/computed")
 _FIX_HINT = "python -m benchmarks.evidence manifest writes it"
 
 
@@ -57,9 +57,18 @@ def problems(published: Path) -> list[str]:
 
 
 def files(published: Path) -> list[Path]:
-    """The files of evidence that there are, sorted."""
-    tops = [top for folder in _FOLDERS for top in published.glob(folder)]
-    return sorted(path for top in tops for path in top.rglob("*") if path.is_file())
+    """The files of evidence that there are, sorted.
+
+    Raises:
+        BadInput: a folder cannot be read; one line.
+    """
+    of_studies = [part(one) for one in _listed(paths.studies(published)) for part in (paths.evidence, paths.computed)]
+    tops = [paths.evidence(published), *of_studies]
+    return sorted(path for top in tops for path in below(top) if path.is_file())
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _digests(published: Path) -> dict[str, str]:

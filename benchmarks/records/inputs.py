@@ -13,6 +13,7 @@ Without a choice of its own a reader refuses: the first `BadInput` is raised (`r
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -99,3 +100,21 @@ def lines_of(content: bytes) -> list[bytes]:
     """The lines of a text, which end with a line feed: other separators may stand within a JSON text."""
     lines = content.split(b"\n")
     return lines if lines[-1] else lines[:-1]
+
+
+def below(folder: Path, suffix: str = "", on_bad: OnBad = refuse) -> list[Path]:
+    """All that lies below ``folder`` under a name that ends with ``suffix``, sorted; nothing where there is no folder.
+
+    ``on_bad`` gets each folder in it that cannot be listed, and each link to a folder, which is not followed: what lies
+    there would be missing without a word.
+    """
+
+    def unlisted(error: OSError) -> None:
+        on_bad(BadInput(error.filename, f"not readable ({error.strerror})", "let it be read, or move it away"))
+
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=unlisted) if folder.is_dir() else ():
+        for link in filter(Path.is_symlink, (Path(place, name) for name in folders)):
+            on_bad(BadInput(link, "a link to a folder, which is not followed", "move here what lies there"))
+        found += [Path(place, name) for name in (*folders, *files) if name.endswith(suffix)]
+    return sorted(found)

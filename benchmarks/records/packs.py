@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.records import paths, valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
-from benchmarks.records.record import Record, record_from, write_atomically, write_record
+from benchmarks.records.record import DONE, Record, read_record, record_from, write_atomically, write_record
 from benchmarks.records.run_history import History, from_json, to_json, write_history
 from benchmarks.terminal import names
 
@@ -122,7 +122,7 @@ def _entry(line: bytes, configs: dict[str, dict[str, Any]]) -> Entry:
 
 
 def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
-    """Write the runs of a pack below ``records``, except those that are there already; returns how many.
+    """Write the runs of a pack below ``records``, except those that came to an end there already; returns how many.
 
     ``on_bad`` as in `read_entries`.
 
@@ -130,12 +130,20 @@ def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
         ValueError: a link leads out of the folder; one line.
     """
     entries = read_entries(path, on_bad)
-    missing = [entry for entry in entries if not (records / f"{entry.record.run_id}.json").exists()]
+    missing = [entry for entry in entries if not _is_done(records / f"{entry.record.run_id}.json")]
     for record, history in missing:
         if history is not None:  # first: a run counts as restored once its record is there
             write_history(history, names.inside(records, records / f"{record.run_id}.csv"))
         write_record(record, records)
     return len(missing)
+
+
+def _is_done(path: Path) -> bool:
+    """Whether a run is recorded and did not fail; what cannot be read may be anything, and is kept."""
+    try:
+        return path.exists() and read_record(path).status in DONE
+    except BadInput:
+        return True
 
 
 def ended(records: Iterable[Record]) -> Iterable[Record]:
@@ -145,7 +153,8 @@ def ended(records: Iterable[Record]) -> Iterable[Record]:
 
 def packs_in(results: Path) -> list[Path]:
     """The packs that tables rest on, in order of their names."""
-    return sorted(path for path in paths.evidence(results).glob("*") if is_pack(path))
+    folder = paths.evidence(results)
+    return sorted(filter(is_pack, folder.iterdir())) if folder.is_dir() else []
 
 
 def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:

@@ -36,9 +36,14 @@ def searches(results: Path) -> Path:
     return evidence(results) / "tune"
 
 
+def studies(results: Path) -> Path:
+    """The companion studies, each a folder."""
+    return results / "studies"
+
+
 def study(results: Path, name: str) -> Path:
     """The records of one companion study, a results folder of their own: its runs are no task as shipped."""
-    return results / "studies" / name
+    return studies(results) / name
 
 
 def computed(results: Path) -> Path:

@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict  # typing's own is read by pydantic from Python 3.12 on
 
 from benchmarks.records import valid
-from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
+from benchmarks.records.inputs import BadInput, OnBad, below, read_bytes, refuse
 from benchmarks.terminal import names
+from benchmarks.terminal.errors import naming
 
 SCHEMA = 1
 #: Statuses that a planner counts as done; a failed run is tried again by the next sweep.
@@ -202,10 +203,10 @@ def _adapter() -> TypeAdapter[Record]:
 def iterate_records(folder: Path, on_bad: OnBad = refuse) -> Iterator[Record]:
     """All records below ``folder``, in order of their paths; of two files with the same run the one in its place.
 
-    ``on_bad`` gets each file that is none, or that holds a run for the second time.
+    ``on_bad`` gets each file that is none, or that holds a run for the second time, and folders that cannot be read.
     """
     found: dict[str, tuple[Path, Record]] = {}
-    for path in sorted(folder.rglob("*.json")):
+    for path in below(folder, ".json", on_bad):
         try:
             record = read_record(path)
             other = found.get(record.run_id)
@@ -229,7 +230,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

@@ -45,8 +45,8 @@ class ResultSet:
     def load(cls, results: str | Path, on_bad: OnBad = refuse) -> ResultSet:
         """Read ``records/`` and every pack in ``evidence/``.
 
-        A local record wins over a packed one; of two packs, the later ``finished`` does. ``on_bad`` gets what cannot
-        be read, and metrics that are not known.
+        A local record wins over a packed one, unless it failed; of two packs, the later ``finished`` does. ``on_bad``
+        gets what cannot be read, and metrics that are not known.
 
         Raises:
             ValueError: there is no such folder; one line.

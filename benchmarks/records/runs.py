@@ -9,7 +9,7 @@ from typing import NamedTuple
 from benchmarks.records.aggregation import sources_of, without_unknown_metrics
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import read_entries
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import History
 
 
@@ -26,8 +26,9 @@ class Run(NamedTuple):
 def runs_of(records: Path, packs: Iterable[Path], on_bad: OnBad = refuse) -> Iterator[Run]:
     """The runs of a records folder and of packs, each once, in order of their ids.
 
-    A local record wins over a packed one; of two packs, the later ``finished`` does. ``on_bad`` gets what cannot be
-    read, and metrics that are not known: these a record is then without.
+    A local record wins over a packed one, unless it failed and the other came to its end; of two packs, the later
+    ``finished`` does. ``on_bad`` gets what cannot be read, and metrics that are not known: these a record is then
+    without.
     """
     packed = [(entry, pack.name) for pack in packs for entry in read_entries(pack, on_bad)]
     runs = {
@@ -37,6 +38,8 @@ def runs_of(records: Path, packs: Iterable[Path], on_bad: OnBad = refuse) -> Ite
     for record in iterate_records(records, on_bad):
         # A run that was repeated has the same name: pack and history count for this very record alone.
         former = runs.get(record.run_id)
+        if former is not None and record.status not in DONE and former.record.status in DONE:
+            continue
         same = former if former and former.record == record else Run(record, "", True)
         runs[record.run_id] = same._replace(local=True)
     ordered = [runs[name] for name in sorted(runs)]

@@ -144,6 +144,16 @@ def without_neutral(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "task": kept, "method": _kept(method, _neutral(method["name"]))}
 
 
+def with_neutral(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The determining settings of a run, with those that its record does not have yet: the values that it ran with."""
+    task, method = settings["task"], settings["method"]
+    architecture = architectures()[task["architecture"]]
+    whole = {**_neutral_of(architecture.task_config), **task}
+    whole["optim"] = {**_neutral("OptimConfig"), **task["optim"]}
+    whole["model"] = {**_neutral_of(architecture.model_config), **task["model"]}
+    return {**settings, "task": whole, "method": {**_neutral(method["name"]), **method}}
+
+
 def _neutral_of(schema: type) -> dict[str, Any]:
     """Neutral values of a dataclass, those of its bases included."""
     found: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -11,6 +12,7 @@ from benchmarks.curves.draw import svg
 from benchmarks.records import paths
 from benchmarks.records.record import DONE, write_atomically
 from benchmarks.records.result_set import ResultSet
+from benchmarks.settings.neutral import with_neutral
 from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.computed import read
 from benchmarks.studies.study import Conclusion, Done, Findings, Sheet, Study
@@ -35,8 +37,13 @@ def findings_of(study: Study, profile: str, results: Path, data: str = "") -> Fi
         done = [Done(one.record, histories.get(one.record.run_id)) for one in found.runs]
         runs = choose_runs(done, study.runs(profile), data)
         left_out = sum(one.record.status in DONE for one in done) - len(runs)
-    ok = tuple(run for run in runs if run.record.status == "ok")
+    ok = tuple(_whole(run) for run in runs if run.record.status == "ok")
     return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)), left_out)
+
+
+def _whole(run: Done) -> Done:
+    """``run`` with all settings: a study asks for those that came later, too, and its hash is that of these values."""
+    return replace(run, record=replace(run.record, config=with_neutral(run.record.config)))
 
 
 def write(study: Study, conclusion: Conclusion, profile: str, results: Path) -> list[Path]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.records import evidence_manifest, paths
+from benchmarks.records.inputs import below
 from benchmarks.records.packs import ended, pack, read_entries, select
-from benchmarks.records.record import Record, iterate_records
+from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
 from benchmarks.studies.chosen_runs import choose_runs
 from benchmarks.studies.files import findings_of, write
@@ -35,7 +36,7 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
         ours = [Done(record, histories.get(record.run_id)) for record in records]
         _pack(choose_runs([*ours, *_packed_elsewhere(path, records)], study.runs(profile), data), path)
         written.append(path)
-    for file in sorted(paths.computed(here).glob("*.json")):
+    for file in below(paths.computed(here), ".json"):
         target = paths.computed(there) / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
@@ -46,8 +47,8 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
 
 
 def _packed_elsewhere(path: Path, here: Sequence[Record]) -> list[Done]:
-    """The runs of a pack that are not here."""
-    known = {record.run_id for record in here}
+    """The runs of a pack that are not here, or failed here."""
+    known = {record.run_id for record in here if record.status in DONE}
     entries = read_entries(path) if path.exists() else []
     return [Done(entry.record, entry.history) for entry in entries if entry.record.run_id not in known]
 

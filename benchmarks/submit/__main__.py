@@ -26,7 +26,7 @@ from benchmarks.submit.check import (
     unverified,
 )
 from benchmarks.terminal import guard
-from benchmarks.terminal.arguments import Parser, positive
+from benchmarks.terminal.arguments import Parser, not_negative, positive
 from benchmarks.terminal.errors import UsageError
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checking = commands.add_parser("check", help="verify a pack")
     checking.add_argument("pack", type=Path)
     checking.add_argument("--plugin", help="the method's file, to repeat runs of it")
-    checking.add_argument("--rerun", type=int, default=1, help="runs to repeat, the shortest first (0: none)")
+    checking.add_argument("--rerun", type=not_negative, default=1, help="runs to repeat, the shortest first (0: none)")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     try:

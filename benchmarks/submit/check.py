@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from benchmarks.catalogue.discovery import TUNED, domains
 from benchmarks.catalogue.methods import entry_behind, known_methods
 from benchmarks.records import metrics
 from benchmarks.records.inputs import LeftOut
@@ -15,7 +17,8 @@ from benchmarks.records.record import Record, hash_config
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.quoting import quoted
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.errors import UsageError, one_line
+from benchmarks.terminal.names import shown
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
 
@@ -37,10 +40,28 @@ def unknown_methods(records: Sequence[Record]) -> list[str]:
 
 
 def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
-    """Repeat the shortest runs of the submitted methods here; yields what came out otherwise."""
+    """Repeat the shortest runs of the submitted methods, of those whose data are here; yields what came out otherwise.
+
+    A stranger's method may raise anything, or end the program, whose exit code would pass for a verdict.
+
+    Raises:
+        UsageError: the data of none of these runs are here; one line.
+    """
     own = [record for record in records if _base(record) not in (REFERENCE, CONTROL) and record.status == "ok"]
-    for record in sorted(own, key=lambda record: record.train_seconds)[:count]:
-        again = execute(Run.plan([*_choices(record), f"results={quoted(str(results))}"]))
+    absent = {record.run_id for record in unverified(own)}
+    here = [record for record in own if record.run_id not in absent]
+    if own and not here:
+        raise UsageError(
+            "no run of the method can be repeated, since their data are not here: fetch them, or --rerun 0"
+        )
+    for record in sorted(here, key=lambda record: record.train_seconds)[:count]:
+        try:
+            again = execute(Run.plan([*_choices(record), f"results={quoted(str(results))}"]))
+        except (OSError, MemoryError):  # the machine's fault
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            yield f"{record.run_id}: it cannot be run here ({one_line(error)})"
+            continue
         metric = record.primary_metric
         claimed, found = record.metrics[metric], again.metrics.get(metric)
         allowed = metrics.lookup(metric).tolerance("rerun_tolerance", claimed)
@@ -53,6 +74,8 @@ def _altered(records: Sequence[Record]) -> Iterator[str]:
     for record in records:
         if own_hash(record) != record.config_hash:
             yield f"{record.run_id}: its settings are not those that its hash was made of"
+        elif wrong := contradiction(record):
+            yield f"{record.run_id}: {wrong}"
         elif record.variant:
             yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
         elif record.status == "ok" and record.primary_metric not in record.metrics:
@@ -91,6 +114,36 @@ def own_hash(record: Record) -> str | None:
         return hash_config(without_neutral(record.config))
     except (AttributeError, KeyError, TypeError):  # a stranger's pack may hold anything
         return None
+
+
+def contradiction(record: Record) -> str:
+    """The first field that is not what the record's settings say, in half a line; "" if there is none.
+
+    The hash is that of the settings: a field beside them could put a number into another row, or among real data.
+    """
+    task, method, data = (_part(record, name) for name in ("task", "method", "data"))
+    said = {
+        "architecture": (record.architecture, task.get("architecture")),
+        "dataset": (record.dataset, task.get("dataset")),
+        "primary_metric": (record.primary_metric, task.get("metric")),
+        "data.source": (record.data.get("source"), data.get("source")),
+        "data.fingerprint": (record.data.get("fingerprint"), data.get("fingerprint")),
+    }
+    wrong = [f"{name} is {shown(found)}, and {shown(meant)} in its settings" for name, (found, meant) in said.items()
+             if found != meant]  # fmt: skip
+    base, named = _base(record), method.get("name")
+    lengthened = base not in known_methods() and base.startswith(f"{named}_")  # a plugin's that is not here, on a task
+    if base != named and not lengthened:
+        wrong.append(f"method is {record.method}, and {shown(named)} in its settings")
+    domain = domains().get(record.domain.removeprefix(TUNED))
+    if domain is None or all(one.name != record.architecture for one in domain.architectures):
+        wrong.append(f"domain is {record.domain}, which has no {record.architecture}")
+    return next(iter(wrong), "")
+
+
+def _part(record: Record, name: str) -> dict[str, Any]:
+    part = record.config.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _planned_hash(record: Record) -> str | None:

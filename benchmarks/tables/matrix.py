@@ -71,7 +71,9 @@ def matrix_of(gaps: Sequence[Gap], cells: Iterable[ResultCell]) -> list[list[Pla
     ``cells`` are all there are: those of skipped runs say why.
     """
     best, skipped = _best_rows(gaps), _skipped(cells)
-    methods = [name for name in known_methods() if name not in (REFERENCE, CONTROL)]
+    # Also those of plugins that are not loaded here: a table is made of the records, whoever makes it.
+    every = [*known_methods(), *sorted({method for method, _ in best} - known_methods().keys())]
+    methods = [name for name in every if name not in (REFERENCE, CONTROL)]
     return [
         [
             best.get((method, one)) or Place(method, one, reason=_reason(method, one, skipped) or NOT_TRIED)

@@ -33,6 +33,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative(text: str) -> int:
+    """The type of an argument that counts something, and may count none."""
+    return 0 if text == "0" else positive(text)
+
+
 def is_plain_seed(text: str) -> bool:
     """Whether ``text`` is a seed as people write one."""
     return text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_SEED)) and int(text) <= LARGEST_SEED

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -18,3 +20,14 @@ def nearest(given: str, valid: Sequence[str]) -> str:
 def one_line(error: BaseException) -> str:
     """The error with its kind: ``RuntimeError: boom``."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A block that writes ``path``: an error that names no file, as that of a full disk, gets its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

@@ -7,11 +7,13 @@ import io
 import logging
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.terminal.errors import naming
 from benchmarks.training import machine
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import random_state, set_random_state
@@ -22,8 +24,8 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """A run's checkpoint file, replaced atomically, removed once the record is written.
 
-    The file holds the run's id, with the configuration's hash in it, and a hash of the suite's code, so a run only ever
-    continues one that computed the same.
+    The file holds the run's id, with the configuration's hash in it, a hash of the suite's code and the libraries'
+    versions, so a run only ever continues one that computed the same.
 
     Args:
         path: where it lies.
@@ -46,10 +48,11 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with loop.clock_stopped():
-            of = {"code": machine.source_hash(), "run": self._run_id}
+            of = {"code": machine.source_hash(), "versions": machine.versions(), "run": self._run_id}
             state = {**of, "loop": loop.state_dict(), "random": random_state()}
             try:
-                torch.save(state, temporary)
+                with naming(self.path):
+                    _write(state, temporary)
                 temporary.replace(self.path)
             finally:
                 temporary.unlink(missing_ok=True)  # a full disk
@@ -66,9 +69,11 @@ class Checkpoint:
         fresh = copy.deepcopy(loop.state_dict()), random_state()
         file = io.BytesIO(self.path.read_bytes())  # a disk that does not answer is no damage; torch.load mixes the two
         try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = _read(file)
             if state["code"] != machine.source_hash():
                 raise ValueError("made by another version of the code")
+            if state["versions"] != machine.versions():
+                raise ValueError(f"made with other libraries, {state['versions']}")
             if state["run"] != self._run_id:
                 raise ValueError(f"made by another run, {state['run']}")
             _restore(loop, state["loop"], state["random"])
@@ -85,6 +90,25 @@ class Checkpoint:
     def remove(self) -> None:
         """The run is recorded: the checkpoint has done its work."""
         self.path.unlink(missing_ok=True)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Write a new file, whose errors are those of the disk: PyTorch says something about positions instead."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _read(file: io.BytesIO) -> Any:
+    """Read a file of `_write`. PyTorch ignores its own checksums: a run would go on from whatever damage has left."""
+    if (damaged := zipfile.ZipFile(file).testzip()) is not None:
+        raise ValueError(f"{damaged} in it is damaged")
+    file.seek(0)
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _restore(loop: Loop, state: dict[str, Any], generators: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, write_atomically
 from benchmarks.records.run_history import Row
+from benchmarks.terminal.errors import naming
 
 
 class RunLogger(Protocol):
@@ -53,8 +54,19 @@ class Loggers:
                 self.fault = self.fault or error
 
     def finish(self, record: Record | None) -> None:
+        """Finish all of them, also behind one that cannot write.
+
+        Raises:
+            OSError: one could not.
+        """
+        fault: OSError | None = None
         for logger in self._loggers:
-            logger.finish(record)
+            try:
+                logger.finish(record)
+            except OSError as error:
+                fault = fault or error
+        if fault is not None:
+            raise fault
 
 
 class CsvLogger:
@@ -76,7 +88,7 @@ class CsvLogger:
             self._columns += new
             self._rewrite()
         else:
-            with self._path.open("a", newline="", encoding="utf-8") as file:
+            with naming(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
                 self._write([row], file)
 
     def finish(self, record: Record | None) -> None:

@@ -67,20 +67,22 @@ def write(
 
     Raises:
         ValueError: runs failed, so that the methods did not have the same budget; a method without a winner; a pack
-            that is too large; a written config that does not give the winning runs. The config is not kept then.
+            that is too large; a written config that does not give the winning runs. All is as it was then.
     """
     winners = {method: _winner(method, ranking) for method, ranking in rankings.items()}
     evidence = paths.searches(paths.published(results)) / f"{_task(search, name).replace('/', '_')}.jsonl.gz"
     runs = sorted({run.id for trial in trials for run in trial.runs})
-    pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
+    records = [read_record(paths.records(results) / f"{run}.json") for run in runs]
     path = config_path(search, name)
+    former = path.read_bytes() if path.exists() else None
     write_atomically(path, _header(search, rankings, name, evidence) + _body(search, winners, name))
     load_plugins([])  # forgets the tasks there were
     try:
         for method, winner in winners.items():
             _check_written(search, name, method, winner)
-    except ValueError:
-        path.unlink()
+        pack(records, evidence)
+    except BaseException:  # Ctrl-C too: of an earlier search config and evidence are there, or neither
+        path.unlink() if former is None else write_atomically(path, former)
         raise
     return path, evidence
 

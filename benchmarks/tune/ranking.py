@@ -14,13 +14,16 @@ from benchmarks.records.record import Record, read_record
 from benchmarks.tune.search import Trial
 from benchmarks.tune.validation import blind
 
+#: The statuses of runs that did not end well; that of a trial is the first that any of its runs has.
+_WORST = ("failed", "skipped", "diverged")
+
 
 @dataclass(frozen=True)
 class Result:
     """The result of a trial; ``value`` is ``None`` unless every one of its runs has a finite validation value."""
 
     trial: Trial
-    status: str  # ok | diverged | failed
+    status: str  # ok, or one of `_WORST`
     value: float | None
 
 
@@ -86,7 +89,7 @@ def _judge(trial: Trial, records: Path) -> Result:
     found = [blind(read_record(records / f"{run.id}.json")) for run in trial.runs]
     statuses = {record.status for record in found}
     if statuses != {"ok"}:
-        return Result(trial, "failed" if "failed" in statuses else "diverged", None)
+        return Result(trial, next(status for status in _WORST if status in statuses), None)
     values = [_value(record) for record in found]
     if not all(math.isfinite(value) and abs(value) < LARGEST for value in values):
         return Result(trial, "diverged", None)

@@ -31,7 +31,9 @@ def remarks(search: Search, rankings: Mapping[str, Ranking]) -> list[str]:
     """The remarks that a reader needs to judge the tables."""
     lines = ["shipped: one more trial with the settings as shipped, outside the budget. No test metric was read."]
     for method, ranking in rankings.items():
-        if ranking.best is None:
+        if skipped := ranking.count("skipped"):
+            lines.append(f"{method}: {skipped} of {search.trials} trials skipped: the task does not suit it")
+        elif ranking.best is None:
             lines.append(f"{method}: none of {search.trials} trials has a validation value")
         elif ranking.shipped_is_better:
             lines.append(f"{method}: {search.trials} trials found nothing as good as the shipped settings")

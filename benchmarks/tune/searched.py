@@ -50,6 +50,12 @@ def check(search: Search) -> None:
                 f"write={NAME}: trials of {method} would have a schedule of {trial} steps, and its runs one of "
                 f"{whole}; give {_SCHEDULE}={whole} as well"
             )
+    path = searched.searched_file(search.profile)
+    if missing := _read(path).get(search.task, {}).keys() - set(search.methods):
+        raise UsageError(
+            f"write={NAME}: {path.name} has settings of {', '.join(sorted(missing))} for {search.task}, which would be "
+            "lost; search these methods as well"
+        )
 
 
 def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Ranking], results: Path) -> tuple[Path, Path]:
@@ -67,9 +73,9 @@ def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Rankin
         paths.searches(paths.published(results)) / f"{NAME}_{search.profile}_{search.task.replace('/', '_')}.jsonl.gz"
     )
     runs = sorted({run.id for trial in trials for run in trial.runs})
-    pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
     path = searched.searched_file(search.profile)
     entries = _read(path)
+    pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
     entries[search.task] = {
         method: (_settings(search, method, _winner(ranking)), _comment(ranking, search.overrides))
         for method, ranking in rankings.items()

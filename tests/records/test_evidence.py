@@ -143,6 +143,19 @@ def test_adding_keeps_the_histories_of_a_pack(tmp_path):
     assert [found[one.run_id].history is None for one in (first, repeated, new)] == [False, True, True]
 
 
+def test_a_run_that_failed_here_does_not_replace_a_packed_one(tmp_path, capsys):
+    """A published number would be gone because a disk was full when somebody ran it again."""
+    made = records([80.0, 81.0, 82.0])
+    file = tmp_path / "p.jsonl"
+    pack(made[:2], file)
+    for one in made[1:]:
+        write_record(replace(one, status="failed", metrics={}, reason="no space"), tmp_path / "records")
+    assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / "records")]) == 0
+    assert [one.status for one in read_pack(file)] == ["ok", "ok", "failed"]
+    assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / "record")]) == 2
+    assert "record: there is no such folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("damage", ["a torn line", "a torn archive"])
 def test_nothing_is_added_to_a_pack_that_cannot_be_read(tmp_path, capsys, damage):
     """What could not be read would be lost for good."""

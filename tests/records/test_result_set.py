@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from benchmarks import evidence
+from benchmarks.compare.__main__ import main as compare
+from benchmarks.records import evidence_manifest
+from benchmarks.records.inputs import BadInput
 from benchmarks.records.packs import pack
-from benchmarks.records.record import write_record
+from benchmarks.records.record import iterate_records, write_record
 from benchmarks.records.result_set import ResultSet
 from tests import REPOSITORY
+from tests.datasets.permissions import forbid
 from tests.helpers.results_samples import hash_of, record, records, save
 
 
@@ -101,3 +107,45 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
     assert (mean.bp, mean.dfa) == (81.0, 79.5)
     (distance,) = names["distance"].itertuples()
     assert (distance.mean, distance.std, distance.count) == (-1.5, pytest.approx(0.5**0.5), 2)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch, capsys):
+    """Its runs were missing in tables, packs and comparisons, which passed, without a word."""
+    results = save(tmp_path, [*records([80.0, 81.0]), *records([70.0, 71.0], method="dfa")])
+    closed = results / "records" / "paper" / "citation" / "gcn_cora" / "dfa"
+    forbid(monkeypatch, closed, 0o000)
+    assert compare([str(results), str(results)]) == 2
+    file = tmp_path / "file.jsonl"
+    assert evidence.main(["pack", str(file), "--records", str(results / "records")]) == 2
+    said = capsys.readouterr()
+    assert said.err.count(f"{closed}: not readable (Permission denied)") == 2 and "2 records" in said.out
+
+
+def test_a_link_to_a_folder_is_named(tmp_path, capsys):
+    """It is not followed, lest links go in circles: what lies there would be missing, and nobody would know."""
+    results = save(tmp_path / "a", records([80.0, 81.0]))
+    other = save(tmp_path / "b", records([70.0], profile="quick"))
+    (results / "records" / "quick").symlink_to(other / "records" / "quick")
+    assert compare([str(results), str(results)]) == 2
+    assert "a link to a folder, which is not followed" in capsys.readouterr().err
+
+
+def test_a_manifest_covers_what_it_can_read_or_is_none(tmp_path, monkeypatch):
+    """Of a folder that it could not read the evidence would be left out, and never be missed."""
+    (tmp_path / "studies" / "one" / "evidence").mkdir(parents=True)
+    pack([record()], tmp_path / "evidence" / "p.jsonl")
+    forbid(monkeypatch, tmp_path / "studies" / "one" / "evidence", 0o000)
+    with pytest.raises(BadInput, match="Permission denied"):
+        evidence_manifest.write(tmp_path)
+
+
+def test_a_run_that_failed_here_does_not_hide_a_packed_one(tmp_path, capsys):
+    """A full disk would take a number away from the tables, and `unpack` would not bring it back."""
+    done, other = records([80.0, 81.0])
+    results = save(tmp_path, [replace(done, status="failed", metrics={}, reason="no space")])
+    pack([done, other], results / "evidence" / "p.jsonl")
+    assert ResultSet.load(results).records == [done, other]
+    unpacking = ["unpack", str(results / "evidence" / "p.jsonl"), "--records", str(results / "records")]
+    assert evidence.main(unpacking) == 0 and "2 records" in capsys.readouterr().out
+    assert list(iterate_records(results / "records")) == [done, other]
+    assert evidence.main(unpacking) == 0 and "0 records" in capsys.readouterr().out

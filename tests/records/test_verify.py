@@ -79,6 +79,15 @@ def test_a_setting_changed_with_its_manifest_shows_in_the_hash(copy, capsys):
     assert "its hash is not that of its settings" in capsys.readouterr().out
 
 
+def test_a_field_changed_with_its_manifest_and_tables_is_not_what_the_settings_say(copy, capsys):
+    """The hash is of the settings alone: a stand-in's number could be called real."""
+    changed(copy / PACK, lambda values: values["data"].update({"source": "stand-in"}))
+    evidence.main(["manifest"])
+    tables(["--results", str(copy)])
+    assert evidence.main(["verify"]) == 1
+    assert "data.source is 'stand-in', and 'real' in its settings" in capsys.readouterr().out
+
+
 def test_a_pack_that_cannot_be_read_is_told_once(copy, capsys):
     """And settings that are none have no hash; neither is a traceback."""
     (copy / PACK).write_text('{"half a line\n')

@@ -187,6 +187,9 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
             TINY.replace('"tiny"', '"tiny", like="bq"').format(comment="", default=""),
             "plugin mine.py: @dfa_core.register('tiny'): like='bq': no such method; did you mean bp",
         ),
+        (TINY.replace('"tiny"', '"tiny", order="x"').format(comment="", default=""), "order='x': write a whole number"),
+        (TINY.replace('"tiny"', '"tiny", colour="red"').format(comment="", default=""), "'red': write #RRGGBB"),
+        (TINY.replace('"tiny"', "5").format(comment="", default=""), "name=5: write a text"),
         (TINY.replace('"tiny"', '"dfa"').format(comment="", default=""), "a method named 'dfa' is already registered"),
         (
             TINY.replace("rank: int", "code").format(comment="", default="=3"),

@@ -14,6 +14,7 @@ from benchmarks.settings.neutral import without_neutral
 from benchmarks.studies import __main__ as command
 from benchmarks.studies import computed, publish
 from benchmarks.studies.discovery import studies
+from benchmarks.studies.files import findings_of
 from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study
 from benchmarks.studies.tell import above
 from benchmarks.tables.claims import read_claims
@@ -170,6 +171,31 @@ def test_packed_runs_that_are_not_here_are_kept(toy, monkeypatch, capsys, tmp_pa
     assert status == 0 and [one.seed for one in packs.read_pack(pack)] == [0, 1]
     (claim,) = read_claims(paths.tables(public) / "studies.csv")
     assert claim.n == 2
+
+
+def test_a_run_from_before_a_setting_counts_with_the_value_that_it_had(toy, monkeypatch, capsys, tmp_path):
+    """It has the hash of today's run, so it is not run again; but a table that asks for the setting lacked it."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    folder = paths.records(paths.study(tmp_path, "toy"))
+    (record,) = iterate_records(folder)
+    task = {**record.config["task"], "optim": {**record.config["task"]["optim"]}}
+    assert task["optim"].pop("kind") == "adam"
+    write_record(dataclasses.replace(record, config={**record.config, "task": task}), folder)
+    (study,) = command.chosen([])
+    found = findings_of(study, "smoke", tmp_path)
+    assert len(found) == len(found.where(task__optim__kind="adam")) == 1
+
+
+def test_a_run_that_failed_here_does_not_take_a_packed_one_away(toy, monkeypatch, capsys, tmp_path):
+    """A run that somebody tried again, on a full disk, would be missing in what is published."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    folder, public = paths.records(paths.study(tmp_path, "toy")), paths.published(tmp_path)
+    (record,) = iterate_records(folder)
+    write_record(dataclasses.replace(record, status="failed", metrics={}, reason="no space"), folder)
+    status, *_ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and packs.read_pack(paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz") == [record]
 
 
 def test_what_is_recorded_beside_the_plan_is_told(toy, monkeypatch, capsys, tmp_path):

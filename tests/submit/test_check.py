@@ -11,6 +11,7 @@ from benchmarks.records.record import iterate_records, write_record
 from benchmarks.settings.compose import load_plugins
 from benchmarks.submit.__main__ import main, submitted
 from benchmarks.submit.check import problems_of, rerun
+from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
 from tests import REPOSITORY
@@ -86,6 +87,24 @@ def test_changed_settings_are_rejected(accepted, tmp_path):
     assert any("not those that its hash was made of" in one for one in found(tmp_path, [bad, *accepted[1:]]))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("architecture", "gat"),
+        ("dataset", "pubmed"),
+        ("domain", "recommendation"),
+        ("method", "fa"),
+        ("primary_metric", "valid_accuracy"),
+        ("data", {"source": "real", "fingerprint": "f0"}),
+    ],
+)
+def test_a_field_that_its_settings_contradict_is_rejected(accepted, tmp_path, field, value):
+    """The hash is right: stand-ins would count as real data, a number stand in another row or be of another metric."""
+    bad = dataclasses.replace(accepted[0], **{field: value})
+    (said,) = [one for one in found(tmp_path, [bad, *accepted[1:]]) if bad.run_id in one]
+    assert f"{field}" in said and ("in its settings" in said or "which has no gcn" in said)
+
+
 def test_overridden_settings_are_rejected(accepted, tmp_path):
     bad = dataclasses.replace(accepted[0], variant="task.optim.lr=1")
     assert any("other settings than the shipped ones" in one for one in found(tmp_path, [bad, *accepted[1:]]))
@@ -109,6 +128,40 @@ def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
     better = [dataclasses.replace(one, metrics={"accuracy": one.metrics["accuracy"] + 20}) for one in runs]
     (said,) = rerun(better, 1, tmp_path / "b")
     assert "accuracy is" in said and "when it is run here" in said
+
+
+@pytest.mark.parametrize("raised", [SystemExit(0), KeyError("boom"), RuntimeError("boom")])
+def test_a_method_that_cannot_be_run_is_named(runs, tmp_path, monkeypatch, raised):
+    """`sys.exit(0)` in its step would end the check with the exit code of an accepted pack, and without a word."""
+
+    def run(planned):
+        raise raised
+
+    monkeypatch.setattr("benchmarks.submit.check.execute", run)
+    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
+    (said,) = rerun(runs, 1, tmp_path / "a")
+    assert "it cannot be run here" in said and type(raised).__name__ in said
+
+
+def test_runs_whose_data_are_here_are_repeated(runs, tmp_path, monkeypatch):
+    """The shortest of all would end the check, although others can be repeated; and none is no repetition."""
+    monkeypatch.setattr("benchmarks.submit.check.execute", lambda planned: again[0])
+    mine = next(one for one in runs if one.method == "random_direction")
+    here = {mine.run_id: mine.config_hash}
+    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: here.get(record.run_id))
+    again = [dataclasses.replace(mine, metrics={"accuracy": -5.0})]
+    assert [one.partition(":")[0] for one in rerun(runs, 3, tmp_path / "a")] == [mine.run_id]
+    here.clear()
+    with pytest.raises(UsageError, match="no run of the method can be repeated"):
+        list(rerun(runs, 3, tmp_path / "a"))
+
+
+@pytest.mark.parametrize("count", ["-1", "x", "1.5"])
+def test_a_number_of_runs_to_repeat_is_a_number(tmp_path, capsys, count):
+    """-1 repeated all but the longest."""
+    with pytest.raises(SystemExit) as ended:
+        main(["check", str(tmp_path / "mine.jsonl"), "--rerun", count])
+    assert ended.value.code == 2 and "is not a" in capsys.readouterr().err
 
 
 def test_a_pack_of_an_unknown_method_asks_for_its_file(tmp_path, capsys):

@@ -89,6 +89,16 @@ def test_it_disappears_with_its_records(tmp_path):
     assert not (results / "tables" / "matrix.md").exists()
 
 
+def test_a_plugin_s_method_stays_where_its_file_is_not_loaded(tmp_path):
+    """`make tables` without PLUGINS, or somebody else's, deleted the matrix that the sweep had written."""
+    results = save(tmp_path, runs([80.0] * 3, [70.0] * 3, [40.0] * 3, method="mine"))
+    places = {(p.method, p.architecture): p for line in tables_of(results).matrix for p in line}
+    assert places["mine", "gcn"].text.startswith("75.0 [") and places["mine", "gat"].reason == "not run"
+    rebuild(results)
+    assert "mine" in (results / "tables" / "matrix.md").read_text()
+    assert "mine,gcn,cora" in (results / "tables" / "methods.csv").read_text()
+
+
 def test_the_heat_map_says_what_the_table_says(tmp_path):
     """A tile is a number, a colour and a link; one of stand-ins is dashed, and one without number says why."""
     tables = tables_of(sample(tmp_path))

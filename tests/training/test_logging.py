@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import run as run_command
 from benchmarks.records.record import read_record
-from benchmarks.training.loggers import CsvLogger
+from benchmarks.training.loggers import CsvLogger, Loggers
 from benchmarks.training.run import Run
 
 GCN = ("task=citation/gcn_cora", "profile=smoke", "task.epochs=4", "results=out")
@@ -62,6 +62,23 @@ def test_a_continued_history_repeats_no_row(tmp_path):
     assert list(table(path)[0]) == ["step", "valid_loss", "lr"]
 
 
+def test_a_logger_that_cannot_write_keeps_none_from_its_end():
+    """Behind a console whose pipe was closed, Weights & Biases never got the numbers of the record."""
+    ended = []
+
+    class Other:
+        def finish(self, record):
+            ended.append(record)
+
+    class Closed:
+        def finish(self, record):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Loggers([Other(), Closed(), Other()]).finish(None)
+    assert ended == [None, None]
+
+
 def test_a_history_that_is_rewritten_is_never_half_there(tmp_path, monkeypatch):
     """A kill or a full disk in between would leave a torn file, and the rows before it would be lost."""
     logger = CsvLogger(tmp_path / "run.csv")
@@ -72,7 +89,7 @@ def test_a_history_that_is_rewritten_is_never_half_there(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: .*run\.csv"):  # it says where
         logger.log({"step": 2, "lr": 0.1})
     assert (tmp_path / "run.csv").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 

@@ -96,7 +96,11 @@ def test_a_batch_is_seen_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "empty", "other code", "other run", "other network", "no checkpoint at all"]
+    "damage",
+    [
+        *("truncated", "empty", "a flipped bit", "other code", "other libraries", "other run", "other network"),
+        "no checkpoint at all",
+    ],
 )
 def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, monkeypatch):
     """Training again is always right; a half-restored state or a traceback never is."""
@@ -111,6 +115,12 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(damage, tmp_path, caplog, mo
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif damage == "empty":
         path.write_bytes(b"")
+    elif damage == "a flipped bit":  # of a weight: it would be trained on, and nobody would know
+        content, weight = path.read_bytes(), next(iter(loop.task.model.state_dict().values())).numpy().tobytes()
+        place = content.index(weight)
+        path.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
+    elif damage == "other libraries":
+        monkeypatch.setattr(machine, "versions", lambda: {"torch": "1.0"})
     elif damage == "other code":
         monkeypatch.setattr(machine, "source_hash", lambda: "another")
     elif damage == "other run":  # renamed: another seed's weights would be continued, for example
@@ -203,3 +213,20 @@ def test_another_configuration_has_another_checkpoint(folder):
         with pytest.raises(Interrupted):
             execute(Run.plan([*base, *extra]), lambda p=polls: next(p) >= 3)
     assert len(list((folder / "out/work/checkpoints").rglob("*.pt"))) == 2
+
+
+@pytest.mark.parametrize("room", [0, 1000, 4000])
+def test_a_full_disk_is_told_as_one(tmp_path, room):
+    """PyTorch's own words for it, "unexpected pos 64 vs 0", would be the end of a run, and in a traceback."""
+    resource = pytest.importorskip("resource")  # a limit to the size of files stands for the disk's
+    checkpoint, loop = Checkpoint(tmp_path / "run.pt"), make_loop("dfa", settings(epochs=1))
+    checkpoint.save(loop)
+    before, limits = checkpoint.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as full:
+            checkpoint.save(loop)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert full.value.filename == str(checkpoint.path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"] and checkpoint.path.read_bytes() == before

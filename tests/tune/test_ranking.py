@@ -6,6 +6,9 @@ import dataclasses
 
 import pytest
 
+from benchmarks.tune.report import remarks
+from benchmarks.tune.search import Search
+from benchmarks.tune.space import load
 from benchmarks.tune.validation import blind
 from tests.helpers.trials import ranked, record
 
@@ -41,6 +44,14 @@ def test_a_bad_trial_ranks_last_whatever_its_other_runs_say(tmp_path):
     assert (ranking.count("ok"), ranking.count("diverged"), ranking.count("failed")) == (2, 2, 1)
     with pytest.raises(ValueError, match="no valid_accuracy in its record"):
         ranked(tmp_path, [record(6, accuracy=1.0)])
+
+
+def test_a_trial_that_was_skipped_has_not_diverged(tmp_path):
+    """A method that a task does not suit would read as one that explodes at every setting."""
+    ranking = ranked(tmp_path, [record(0, 0, "skipped")], [record(1, 0, "skipped"), record(1, 1, "diverged")])
+    assert ranking.shipped.status == "skipped" and (ranking.count("skipped"), ranking.count("diverged")) == (1, 0)
+    search = Search("citation/gcn_cora", ("dfa",), load("rate"), 1, 0, "smoke", (0, 1))
+    assert "dfa: 1 of 1 trials skipped: the task does not suit it" in remarks(search, {"dfa": ranking})
 
 
 def test_a_lower_perplexity_is_better(tmp_path):

@@ -144,6 +144,24 @@ def test_the_written_config_is_the_winning_run(conf, tune):
     assert "gcn_cora_mine.yaml exists" in tune(*arguments).err and file.read_text() == "# my own\n"
 
 
+@pytest.mark.parametrize("wrong", ["_check_written", "pack"])
+def test_what_cannot_be_written_leaves_the_former_search_as_it_was(conf, tune, monkeypatch, wrong):
+    """The settings of an earlier search were deleted, and its evidence replaced, under "nothing written"."""
+    arguments = (*GCN, "methods=bp,dfa,shallow", "trials=1", "write=mine")
+    assert tune(*arguments).code == 0
+    files = [conf / "task" / "citation" / "gcn_cora_mine.yaml", *Path("results/published").rglob("*.jsonl.gz")]
+    before = [file.read_bytes() for file in files]
+
+    def refuse(*arguments):
+        raise ValueError("nothing written: no")
+
+    monkeypatch.setattr(named, wrong, refuse)
+    assert tune(*(one if one != "trials=1" else "trials=2" for one in arguments)).code == 2
+    assert len(files) == 2 and [file.read_bytes() for file in files] == before
+    files[0].unlink()
+    assert tune(*arguments).code == 2 and not files[0].exists()
+
+
 def test_diverged_trials_and_equal_points(declare, tune):
     """A search over few choices meets a point twice, or the shipped one; what explodes must not end it."""
     declare("wild", "settings: {task.optim.lr: {choice: [0.01, 1e+30]}}")  # .01 is what ships

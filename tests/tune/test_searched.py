@@ -26,8 +26,16 @@ def test_an_entry_says_all_that_was_searched():
     assert _settings(search, "fa", found) == {"task.optim.lr": 0.3}
 
 
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """The file of settings that were found, which is not there yet."""
+    path = tmp_path / "quick.yaml"
+    monkeypatch.setattr("benchmarks.settings.searched.searched_file", lambda profile: path)
+    return path
+
+
 @pytest.mark.parametrize("overrides", [["task.epochs=2"], ["task.epochs=null", "task.steps=100"]])
-def test_it_may_train_less(overrides):
+def test_it_may_train_less(overrides, file):
     check(_search(*overrides))
 
 
@@ -44,3 +52,12 @@ def test_a_trial_is_the_beginning_of_a_run():
     with pytest.raises(UsageError, match="a schedule of 30 steps, and its runs one of 60"):
         check(short)
     check(dataclasses.replace(short, overrides=("task.steps=30", "task.optim.schedule_steps=60")))
+
+
+def test_settings_of_other_methods_are_not_lost(file):
+    """A search of one method alone took away what had been found for all others of the task, with its evidence."""
+    file.write_text("citation/gcn_cora:\n  fa: {task.optim.lr: 0.1}  # 80.0 (79.0)\n  local: {task.optim.lr: 0.3}\n")
+    with pytest.raises(UsageError, match=r"quick\.yaml has settings of local for citation/gcn_cora"):
+        check(_search())
+    check(dataclasses.replace(_search(), methods=("fa", "local")))
+    check(dataclasses.replace(_search(), task="citation/gcn_citeseer"))

@@ -70,8 +70,8 @@ def test_a_checkpoint_is_read_into_main_memory(tmp_path, monkeypatch):
 def test_a_checkpoint_that_does_not_fit_the_disk_leaves_nothing(tmp_path, monkeypatch):
     """Else each try would fill the disk by one more file that nobody removes."""
 
-    def half(state, path):
-        path.write_bytes(b"half")
+    def half(state, file):
+        file.write(b"half")
         full()
 
     monkeypatch.setattr(torch, "save", half)
