@@ -108,6 +108,7 @@ def _manifest(chosen: argparse.Namespace, on_bad: OnBad) -> str:
 
 def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     # It can run what it checks: PyTorch, which the others do without.
+    from benchmarks.studies.publish import stale
     from benchmarks.submit.check import contradiction, own_hash
 
     published = chosen.results
@@ -118,7 +119,7 @@ def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
         found += [f"{path}: {run}: its hash is not that of its settings" for run in wrong]
         told = ((record.run_id, contradiction(record)) for record in packed if record.run_id not in wrong)
         found += [f"{path}: {run}: {problem}" for run, problem in told if problem]
-    found += _stale_tables(published)
+    found += [*_stale_tables(published), *stale(published)]
     if found:
         raise NotVerified("\n".join(found))
     count = sum(map(len, records.values()))

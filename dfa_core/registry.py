@@ -55,7 +55,7 @@ def register(
     """
 
     def add(method: M) -> M:
-        _check(name, title=title, colour=colour, like=like, order=order)
+        _check(name, order, colour, title=title, like=like)
         if name in _METHODS:
             taken = _METHODS[name].method.__qualname__
             raise FeedbackError(f"a method named '{name}' is already registered ({taken}): choose another name")
@@ -69,16 +69,15 @@ def register(
     return add
 
 
-def _check(name: str, *, order: int, **texts: str) -> None:
+def _check(name: str, order: int, colour: str, **texts: str) -> None:
     """Raise FeedbackError unless lists can be sorted by these, and charts be drawn with the colour."""
-    wrong = next((f"{key}={value!r}: write a text" for key, value in {"name": name, **texts}.items()
-                  if not isinstance(value, str)), "")  # fmt: skip
+    for key, value in {"name": name, **texts}.items():
+        if not isinstance(value, str):
+            raise FeedbackError(f"method '{name}': {key}={value!r}: write a text")
     if not isinstance(order, int):
-        wrong = f"order={order!r}: write a whole number"
-    if not wrong and not re.fullmatch("|#[0-9A-Fa-f]{6}", texts["colour"]):
-        wrong = f"colour={texts['colour']!r}: write #RRGGBB"
-    if wrong:
-        raise FeedbackError(f"method '{name}': {wrong}")
+        raise FeedbackError(f"method '{name}': order={order!r}: write a whole number")
+    if not (isinstance(colour, str) and re.fullmatch("|#[0-9A-Fa-f]{6}", colour)):
+        raise FeedbackError(f"method '{name}': colour={colour!r}: write #RRGGBB")
 
 
 def make_method(name: str, model: nn.Module, **options: Any) -> Method:

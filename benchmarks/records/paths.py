@@ -56,6 +56,11 @@ def tables(results: Path) -> Path:
     return results / "tables"
 
 
+def claims(results: Path) -> Path:
+    """The claims of the companion studies, with our verdicts."""
+    return tables(results) / "studies.csv"
+
+
 def figures(results: Path) -> Path:
     """The charts and pictures, below their profile."""
     return results / "figures"

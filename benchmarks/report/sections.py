@@ -131,7 +131,7 @@ def _matrix(material: Material) -> Iterator[Group]:
 
 
 def _studies(material: Material) -> Iterator[Group]:
-    claims = read_claims(paths.tables(material.results.folder) / "studies.csv")
+    claims = read_claims(paths.claims(material.results.folder))
     if table := claims_table(claims):
         yield Group("", (grid(table, material.provenance),))
 

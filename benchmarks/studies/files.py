@@ -48,18 +48,25 @@ def _whole(run: Done) -> Done:
 
 def write(study: Study, conclusion: Conclusion, profile: str, results: Path) -> list[Path]:
     """Write a conclusion: claims into ``studies.csv``, sheets as tables, charts as figures; returns the files."""
-    texts: dict[Path, str] = {}
-    kept = [one for one in read_claims(_claims_file(results)) if (one.study, one.profile) != (study.name, profile)]
-    texts[_claims_file(results)] = claims_text(_in_order([*kept, *conclusion.claims]))
-    for sheet in conclusion.sheets:
-        base = paths.tables(results) / "studies" / f"{study.name}_{sheet.name}"
-        texts[base.with_suffix(".csv")] = comma_separated(sheet.header, sheet.rows)
-        texts[base.with_suffix(".md")] = markdown(sheet, study, profile)
+    claims = paths.claims(results)
+    kept = [one for one in read_claims(claims) if (one.study, one.profile) != (study.name, profile)]
+    texts = {claims: claims_text(_in_order([*kept, *conclusion.claims]))}
+    texts |= sheet_texts(study, conclusion, profile, results)
     for chart in conclusion.charts:
         texts[paths.figures(results) / "studies" / f"{study.name}_{chart.name}.svg"] = svg(chart)
     for path, text in texts.items():
         write_atomically(path, text)
     return list(texts)
+
+
+def sheet_texts(study: Study, conclusion: Conclusion, profile: str, results: Path) -> dict[Path, str]:
+    """The tables of a conclusion, by file."""
+    texts: dict[Path, str] = {}
+    for sheet in conclusion.sheets:
+        base = paths.tables(results) / "studies" / f"{study.name}_{sheet.name}"
+        texts[base.with_suffix(".csv")] = comma_separated(sheet.header, sheet.rows)
+        texts[base.with_suffix(".md")] = markdown(sheet, study, profile)
+    return texts
 
 
 def markdown(sheet: Sheet, study: Study, profile: str) -> str:
@@ -68,10 +75,6 @@ def markdown(sheet: Sheet, study: Study, profile: str) -> str:
     head = f"# {sheet.title}\n\n{study.title}: {study.source} · profile {profile}\n\n"
     notes = "".join(f"- {note}\n" for note in sheet.notes)
     return f"{head}{rows}\n" + (f"\n{notes}" if notes else "")
-
-
-def _claims_file(results: Path) -> Path:
-    return paths.tables(results) / "studies.csv"
 
 
 def _in_order(claims: Sequence[Claim]) -> list[Claim]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.records import evidence_manifest, paths
@@ -12,8 +12,10 @@ from benchmarks.records.packs import ended, pack, read_entries, select
 from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
 from benchmarks.studies.chosen_runs import choose_runs
-from benchmarks.studies.files import findings_of, write
+from benchmarks.studies.discovery import studies
+from benchmarks.studies.files import findings_of, sheet_texts, write
 from benchmarks.studies.study import Done, Study
+from benchmarks.tables.claims import claims_text, read_claims
 
 #: Rows of a packed history.
 _ROWS = 60
@@ -44,6 +46,36 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
     written.append(evidence_manifest.write(public))
     conclusion = study.conclude(findings_of(study, profile, public, data))
     return [*written, *write(study, conclusion, profile, public)]
+
+
+def stale(public: Path) -> Iterator[str]:
+    """The published claims and tables that are not what the packs give, a line each.
+
+    Claims are there for every profile, tables for the one that was published last.
+
+    Raises:
+        BadInput: a file that cannot be read; one line.
+    """
+    hint = f"is not what the evidence gives; python -m benchmarks.studies … run=false results={public} writes it"
+    claims = read_claims(paths.claims(public))
+    unexplained = {path: path.read_text() for path in below(paths.tables(public) / "studies")}
+    for study in studies().values():
+        versions: list[dict[Path, str]] = []
+        for profile in dict.fromkeys(one.profile for one in claims if one.study == study.name):
+            conclusion = study.conclude(findings_of(study, profile, public))
+            versions.append(sheet_texts(study, conclusion, profile, public))
+            told = [one for one in claims if (one.study, one.profile) == (study.name, profile)]
+            claims = [one for one in claims if one not in told]
+            if claims_text(told) != claims_text(conclusion.claims):
+                yield f"{paths.claims(public)}: {study.name} at profile {profile} {hint}"
+        for version in versions:
+            if all(unexplained.get(path) == text for path, text in version.items()):
+                unexplained = {path: text for path, text in unexplained.items() if path not in version}
+                break
+    for path in unexplained:
+        yield f"{path} {hint}"
+    for name in dict.fromkeys(one.study for one in claims):
+        yield f"{paths.claims(public)}: there is no study '{name}'"
 
 
 def _packed_elsewhere(path: Path, here: Sequence[Record]) -> list[Done]:

@@ -129,8 +129,10 @@ def contradiction(record: Record) -> str:
         "data.source": (record.data.get("source"), data.get("source")),
         "data.fingerprint": (record.data.get("fingerprint"), data.get("fingerprint")),
     }
-    wrong = [f"{name} is {shown(found)}, and {shown(meant)} in its settings" for name, (found, meant) in said.items()
-             if found != meant]  # fmt: skip
+    differing = {name: values for name, values in said.items() if values[0] != values[1]}
+    wrong = [
+        f"{name} is {shown(found)}, and {shown(meant)} in its settings" for name, (found, meant) in differing.items()
+    ]
     base, named = _base(record), method.get("name")
     lengthened = base not in known_methods() and base.startswith(f"{named}_")  # a plugin's that is not here, on a task
     if base != named and not lengthened:

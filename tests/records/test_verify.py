@@ -8,6 +8,8 @@ import shutil
 import pytest
 
 from benchmarks import evidence
+from benchmarks.studies.discovery import studies
+from benchmarks.studies.files import findings_of, write
 from benchmarks.tables.__main__ import main as tables
 from tests import REPOSITORY
 
@@ -115,6 +117,24 @@ def test_a_file_has_one_line_in_the_manifest(copy, capsys, place):
     (copy / "SHA256SUMS").write_text(other + text if place == "before" else text + other)
     assert evidence.main(["verify"]) == 1
     assert f"{PACK}: SHA256SUMS has 2 lines for it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("studies.csv", "studies.csv: optics at profile long is not what the evidence gives"),
+        ("studies/optics_optics.csv", "optics_optics.csv is not what the evidence gives"),
+    ],
+)
+def test_a_verdict_changed_by_hand_is_not_what_the_packs_give(copy, capsys, file, told):
+    """A study's numbers are as public as those of the domains."""
+    optics = studies()["optics"]
+    write(optics, optics.conclude(findings_of(optics, "long", copy)), "long", copy)
+    assert evidence.main(["verify"]) == 0, capsys.readouterr().out
+    path = copy / "tables" / file
+    path.write_text(path.read_text().replace("MNIST", "Fashion-MNIST").replace(",shown,", ",not shown,"))
+    assert evidence.main(["verify"]) == 1
+    assert told in capsys.readouterr().out
 
 
 def test_publishing_reads_the_packs_first_and_verifies_at_the_end():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.records import paths
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import Record, hash_config
 from benchmarks.settings.compose import compose
@@ -87,5 +88,5 @@ def test_what_is_published_is_what_the_command_runs(pack, monkeypatch):
 
 def test_every_published_claim_has_a_number():
     """One without is of runs that are too short, or missing."""
-    claims = read_claims(STUDIES.parent / "tables" / "studies.csv")
+    claims = read_claims(paths.claims(STUDIES.parent))
     assert len(claims) > 50 and not [one for one in claims if math.isnan(one.ours)]

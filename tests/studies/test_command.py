@@ -109,24 +109,24 @@ def test_a_study_runs_concludes_and_goes_on_where_it_was(toy, monkeypatch, capsy
     arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
     status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 0 and "it learns" in out and "shown" in out
-    (claim,) = read_claims(paths.tables(tmp_path) / "studies.csv")
+    (claim,) = read_claims(paths.claims(tmp_path))
     assert claim.study == "toy" and claim.profile == "smoke" and claim.data == "stand-in" and claim.n == 1
     assert "42" in (paths.tables(tmp_path) / "studies" / "toy_sheet.md").read_text()
     status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 0 and "are recorded already" in out and toy == [41]
-    assert len(read_claims(paths.tables(tmp_path) / "studies.csv")) == 1
+    assert len(read_claims(paths.claims(tmp_path))) == 1
 
 
 def test_what_is_published_rests_on_packs_alone(toy, monkeypatch, capsys, tmp_path):
     arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
     status, _, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     public = paths.published(tmp_path)
-    (claim,) = read_claims(paths.tables(public) / "studies.csv")
+    (claim,) = read_claims(paths.claims(public))
     assert status == 0 and claim.verdict.value == "shown"
     assert (paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz").exists()
     assert list(paths.computed(paths.study(public, "toy")).glob("number-*.json"))
     status, _, _ = call(f"results={public}", "profile=smoke", "run=false", monkeypatch=monkeypatch, capsys=capsys)
-    assert status == 0 and read_claims(paths.tables(public) / "studies.csv") == [claim]
+    assert status == 0 and read_claims(paths.claims(public)) == [claim]
 
 
 def test_nothing_is_concluded_from_nothing(toy, monkeypatch, capsys, tmp_path):
@@ -169,7 +169,7 @@ def test_packed_runs_that_are_not_here_are_kept(toy, monkeypatch, capsys, tmp_pa
     status, *_ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
     pack = paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz"
     assert status == 0 and [one.seed for one in packs.read_pack(pack)] == [0, 1]
-    (claim,) = read_claims(paths.tables(public) / "studies.csv")
+    (claim,) = read_claims(paths.claims(public))
     assert claim.n == 2
 
 
