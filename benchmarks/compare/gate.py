@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
-from benchmarks.compare.judge import SLOWER, compare
+from benchmarks.compare.judge import SLOWER, compare, seed_warnings
 from benchmarks.compare.relative_speed import changes as speed_changes
 from benchmarks.compare.reproduction import MEAN_LOSS, tolerance
 from benchmarks.records.cells import NAN, ResultCell
@@ -49,7 +49,8 @@ def check(
         for method, factor in factors.items()
         if factor > SLOWER
     ]
-    return Comparison([_stricter(change, rules, allow_better) for change in found.changes], slower, failing, factors)
+    changes = [_stricter(change, rules, allow_better) for change in found.changes]
+    return Comparison(changes, [*slower, *seed_warnings(baseline, current, rules)], failing, factors)
 
 
 def _stricter(change: Change, rules: Rules, allow_better: bool) -> Change:

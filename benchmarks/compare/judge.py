@@ -18,7 +18,7 @@ from benchmarks.compare.changes import (
 )
 from benchmarks.records import metrics
 from benchmarks.records.cells import CellKey, ResultCell
-from benchmarks.statistics.noise import Difference, Pair, Rules, difference, typical_noise
+from benchmarks.statistics.noise import Difference, Pair, Rules, difference, goes_by_seed, typical_noise
 
 #: A training time may grow by this factor before a warning.
 SLOWER = 1.25
@@ -35,15 +35,14 @@ def compare(
     ``seeds`` are those that every cell of ``after`` was meant to be run with; not given, as many as ``before`` has.
     """
     rules = rules or Rules()
-    left = {cell.key: cell for cell in before if not cell.skipped}
-    right = {cell.key: cell for cell in after if not cell.skipped}
-    pairs = [Pair(left[key], right[key]) for key in left if key in right and left[key].n and right[key].n]
+    left, right = _by_key(before), _by_key(after)
+    pairs = _pairs(left, right)
     judged = [pair for pair in pairs if metrics.lookup(pair.before.key.metric).sign]
     noise = typical_noise(judged)
     found = {pair.before.key: difference(pair, noise, rules, len(judged)) for pair in pairs}
     keys = sorted(key for key in left.keys() | right.keys() if not _follows(key, left, right))
     changes = [_judge(key, left.get(key), right.get(key), found.get(key), seeds) for key in keys]
-    return Comparison(changes, speed_warnings(left.values(), right.values()))
+    return Comparison(changes, [*speed_warnings(left.values(), right.values()), *_extra_seeds(pairs, rules)])
 
 
 def _follows(key: CellKey, left: dict[CellKey, ResultCell], right: dict[CellKey, ResultCell]) -> bool:
@@ -90,6 +89,29 @@ def _verdict(found: Difference, sign: int) -> str:
     if not found.beyond:
         return WITHIN
     return BETTER if sign * found.value > 0 else WORSE
+
+
+def seed_warnings(before: Iterable[ResultCell], after: Iterable[ResultCell], rules: Rules) -> list[str]:
+    """Seeds of ``after`` that do not count, since both sides have others in common; a remark."""
+    return _extra_seeds(_pairs(_by_key(before), _by_key(after)), rules)
+
+
+def _by_key(cells: Iterable[ResultCell]) -> dict[CellKey, ResultCell]:
+    return {cell.key: cell for cell in cells if not cell.skipped}
+
+
+def _pairs(left: dict[CellKey, ResultCell], right: dict[CellKey, ResultCell]) -> list[Pair]:
+    return [Pair(left[key], right[key]) for key in left if key in right and left[key].n and right[key].n]
+
+
+def _extra_seeds(pairs: Iterable[Pair], rules: Rules) -> list[str]:
+    extra = [(pair, sorted(pair.after.values.keys() - pair.shared)) for pair in pairs if goes_by_seed(pair, rules)]
+    found = [(pair.before.key, seeds) for pair, seeds in extra if seeds]
+    if not found:
+        return []
+    key, seeds = found[0]
+    first = f"{key.task} {key.method}, seeds {', '.join(map(str, seeds[:5]))}{', …' if len(seeds) > 5 else ''}"
+    return [f"seeds: {len(found)} cell(s) were judged by common seeds alone, not by others of B's; the first: {first}"]
 
 
 def speed_warnings(before: Iterable[ResultCell], after: Iterable[ResultCell]) -> list[str]:

@@ -128,18 +128,23 @@ def difference(pair: Pair, noise: Noise, rules: Rules, judged: int) -> Differenc
     metric = metrics.lookup(pair.before.key.metric)
     rerun = rules.rerun * metric.tolerance("rerun_tolerance", pair.before.mean)
     effect = rules.effect * metric.tolerance("min_effect", pair.before.mean)
-    if len(pair.shared) > 1 and not rules.unpaired:
+    if goes_by_seed(pair, rules):
+        if len(pair.shared) == 1:
+            return Difference(pair.by_seed[0], NAN, rerun, "rerun")
         value, error, freedom = _paired(pair, noise)
         if all_seeds_moved(pair, rerun):
             return Difference(value, error, rerun, "every seed")
         return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "paired")
-    if pair.shared and pair.same_settings and not rules.unpaired:
-        return Difference(pair.by_seed[0], NAN, rerun, "rerun")
     value = pair.after.mean - pair.before.mean
     error, freedom = _independent(pair, noise)
     if math.isnan(error):
         return Difference(value, NAN, UNKNOWN * rerun, "noise unknown")
     return Difference(value, error, max(effect, _quantile(rules, judged, freedom) * error), "independent")
+
+
+def goes_by_seed(pair: Pair, rules: Rules) -> bool:
+    """Whether common seeds are compared one by one, so that others do not count."""
+    return not rules.unpaired and (len(pair.shared) > 1 or (len(pair.shared) == 1 and pair.same_settings))
 
 
 def all_seeds_moved(pair: Pair, rerun: float) -> bool:

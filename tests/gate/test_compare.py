@@ -86,6 +86,17 @@ def test_every_seed_worse_is_worse_however_few():
     assert verdicts(before, after, Rules(unpaired=True)) == ["within noise"]
 
 
+def test_values_of_seeds_that_do_not_count_are_told():
+    """Of three runs one is a repetition: without a word, two that fell by half would be "within noise"."""
+    before, after = records([80, 81, 82]), [record(80.0), *records([40, 41], first_seed=10)]
+    found = compare(cells(before), cells(after))
+    (told,) = [warning for warning in found.warnings if warning.startswith("seeds")]
+    assert "1 cell(s)" in told and "seeds 10, 11" in told
+    assert not compare(cells(before), cells(before)).warnings
+    assert not compare(cells(before), cells(after), Rules(unpaired=True)).warnings
+    assert not compare(cells(records([80], config_hash="other")), cells(after)).warnings  # all seeds count
+
+
 def test_significant_but_too_small_to_matter():
     before = records([80, 82, 84, 86, 88, 90])
     after = records([value - 0.3 for value in (80, 82, 84, 86, 88, 90)])
