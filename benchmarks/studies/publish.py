@@ -51,31 +51,28 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
 def stale(public: Path) -> Iterator[str]:
     """The published claims and tables that are not what the packs give, a line each.
 
-    Claims are there for every profile, tables for the one that was published last.
+    Claims are there for every profile, a table for the one that was published last with it.
 
     Raises:
         BadInput: a file that cannot be read; one line.
     """
     hint = f"is not what the evidence gives; python -m benchmarks.studies … run=false results={public} writes it"
     claims = read_claims(paths.claims(public))
-    unexplained = {path: path.read_text() for path in below(paths.tables(public) / "studies")}
-    for study in studies().values():
-        versions: list[dict[Path, str]] = []
-        for profile in dict.fromkeys(one.profile for one in claims if one.study == study.name):
-            conclusion = study.conclude(findings_of(study, profile, public))
-            versions.append(sheet_texts(study, conclusion, profile, public))
-            told = [one for one in claims if (one.study, one.profile) == (study.name, profile)]
-            claims = [one for one in claims if one not in told]
-            if claims_text(told) != claims_text(conclusion.claims):
-                yield f"{paths.claims(public)}: {study.name} at profile {profile} {hint}"
-        for version in versions:
-            if all(unexplained.get(path) == text for path, text in version.items()):
-                unexplained = {path: text for path, text in unexplained.items() if path not in version}
-                break
-    for path in unexplained:
-        yield f"{path} {hint}"
-    for name in dict.fromkeys(one.study for one in claims):
-        yield f"{paths.claims(public)}: there is no study '{name}'"
+    expected: dict[Path, set[str]] = {path: set() for path in below(paths.tables(public) / "studies")}
+    for name, profile in dict.fromkeys((one.study, one.profile) for one in claims):
+        if name not in studies():
+            yield f"{paths.claims(public)}: there is no study '{name}'"
+            continue
+        study = studies()[name]
+        conclusion = study.conclude(findings_of(study, profile, public))
+        told = [one for one in claims if (one.study, one.profile) == (name, profile)]
+        if claims_text(told) != claims_text(conclusion.claims):
+            yield f"{paths.claims(public)}: {name} at profile {profile} {hint}"
+        for path, text in sheet_texts(study, conclusion, profile, public).items():
+            expected.setdefault(path, set()).add(text)
+    for path, texts in expected.items():
+        if not path.is_file() or path.read_text() not in texts:
+            yield f"{path} {hint}"
 
 
 def _packed_elsewhere(path: Path, here: Sequence[Record]) -> list[Done]:
