@@ -64,6 +64,39 @@ def anchor(split: str, model: str) -> str:
     return f"{float(str(value).split(' ')[0]):.3f}".removeprefix("0")
 
 
+def claim(study: str, start: str, decimals: str, profile: str = "quick") -> str:
+    """Our number for the claim of a study that starts so, with _ for spaces."""
+    rows = table("studies.csv")
+    (value,) = rows[
+        (rows.study == study) & rows.claim.str.startswith(start.replace("_", " ")) & (rows.profile == profile)
+    ].ours
+    text = f"{value:.{decimals}f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+#: Our number and the log's, of the masked bottleneck.
+BOTTLENECK = {"train": ("train %", "log", 1), "test": ("test %", "log.1", 1),
+              "cosine": ("cosine at the bottleneck", "log.2", 3)}  # fmt: skip
+
+
+def _bottleneck(measure: str) -> pd.DataFrame:
+    ours, log, _ = BOTTLENECK[measure]
+    rows = table("studies/bottleneck_released.csv").set_index("b")
+    return pd.DataFrame({"ours": rows[ours].astype(str).str.split(" ").str[0].astype(float), "log": rows[log]})
+
+
+def released(width: str, measure: str) -> str:
+    """Our number of the masked bottleneck."""
+    return f"{_bottleneck(measure).ours[int(width)]:.{BOTTLENECK[measure][2]}f}".removeprefix("0")
+
+
+def farthest(measure: str) -> str:
+    """The largest distance from the released log over all widths."""
+    rows = _bottleneck(measure)
+    assert len(rows) == 14
+    return f"{(rows.ours - rows.log).abs().max():.{BOTTLENECK[measure][2]}f}".removeprefix("0")
+
+
 def score(method: str, network: str, dataset: str, profile: str) -> str:
     """The mean of a run's metric."""
     rows = table("methods.csv")
@@ -133,6 +166,20 @@ SENTENCES = [
      " {gap local ViT})."),
     ("docs/studies.md", "a logistic regression reaches an AUC of {anchor random logistic} (random split) and"
      " {anchor days logistic} (by days), boosted trees {anchor random boosted} and {anchor days boosted}"),
+    ("docs/studies.md", "weights that learn: {released 1 cosine} at b = 1,"
+     " {released 46 cosine} at 46, {released 191 cosine} at 191, {released 800 cosine} without a mask"),
+    ("docs/studies.md", "No cosine is further than {farthest cosine} from the log, no test accuracy than"
+     " {farthest test} points, no training accuracy than {farthest train}."),
+    ("docs/studies.md", "Test accuracy is best at b = 191 ({released 191 test}%; {released 800 test}% without a mask),"
+     " where training accuracy is {released 191 train}%."),
+    ("docs/studies.md", "weights with a cosine of {claim deep_nets mnist,_relu:_DFA 2} (ReLU) and"
+     " {claim deep_nets mnist,_tanh:_DFA 2} (tanh) after 12 epochs on 10,000 images, under backprop"
+     " {claim deep_nets mnist,_relu:_backprop 2} and {claim deep_nets mnist,_tanh:_backprop 2}."),
+    ("docs/studies.md", "DFA gains {claim convolutions convolution: 1} points over shallow training with convolutions,"
+     " {claim convolutions locally_connected: 1} with locally connected layers and"
+     " {claim convolutions fully_connected: 1} with any maps"),
+    ("docs/studies.md", "the exponent of loss in compute is {claim scaling backprop's 3} under backprop"),
+    ("docs/studies.md", "No run of DFA comes closer than {claim scaling DFA_never 2} nats to backprop's line"),
 ]  # fmt: skip
 
 
