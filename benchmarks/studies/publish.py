@@ -56,7 +56,11 @@ def stale(public: Path) -> Iterator[str]:
     Raises:
         BadInput: a file that cannot be read; one line.
     """
-    hint = f"is not what the evidence gives; python -m benchmarks.studies … run=false results={public} writes it"
+
+    def wrong(what: object, study: str, profile: str) -> str:
+        command = f"python -m benchmarks.studies {study} profile={profile} run=false results={public}"
+        return f"{what} is not what the evidence gives; {command} writes it"
+
     claims = read_claims(paths.claims(public))
     expected: dict[Path, set[str]] = {path: set() for path in below(paths.tables(public) / "studies")}
     for name, profile in dict.fromkeys((one.study, one.profile) for one in claims):
@@ -67,12 +71,12 @@ def stale(public: Path) -> Iterator[str]:
         conclusion = study.conclude(findings_of(study, profile, public))
         told = [one for one in claims if (one.study, one.profile) == (name, profile)]
         if claims_text(told) != claims_text(conclusion.claims):
-            yield f"{paths.claims(public)}: {name} at profile {profile} {hint}"
+            yield wrong(f"{paths.claims(public)}: {name} at profile {profile}", name, profile)
         for path, text in sheet_texts(study, conclusion, profile, public).items():
             expected.setdefault(path, set()).add(text)
     for path, texts in expected.items():
         if not path.is_file() or path.read_text() not in texts:
-            yield f"{path} {hint}"
+            yield wrong(path, "NAME", "PROFILE")
 
 
 def _packed_elsewhere(path: Path, here: Sequence[Record]) -> list[Done]:
