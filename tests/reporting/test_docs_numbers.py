@@ -170,8 +170,9 @@ SENTENCES = [
      " {released 46 cosine} at 46, {released 191 cosine} at 191, {released 800 cosine} without a mask"),
     ("docs/studies.md", "No cosine is further than {farthest cosine} from the log, no test accuracy than"
      " {farthest test} points, no training accuracy than {farthest train}."),
-    ("docs/studies.md", "Test accuracy is best at b = 191 ({released 191 test}%; {released 800 test}% without a mask),"
-     " where training accuracy is {released 191 train}%."),
+    ("docs/studies.md", "Test accuracy is best at b = 118 and 191 ({released 118 test}% at both; {released 800 test}%"
+     " without a mask), where training accuracy is {released 118 train} and {released 191 train}%."),
+    ("docs/studies.md", "b = 118 and 191 ({released 191 test}% at both;"),
     ("docs/studies.md", "weights with a cosine of {claim deep_nets mnist,_relu:_DFA 2} (ReLU) and"
      " {claim deep_nets mnist,_tanh:_DFA 2} (tanh) after 12 epochs on 10,000 images, under backprop"
      " {claim deep_nets mnist,_relu:_backprop 2} and {claim deep_nets mnist,_tanh:_backprop 2}."),
