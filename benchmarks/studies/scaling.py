@@ -8,13 +8,14 @@ are no reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study, measured
-from benchmarks.studies.tell import above, below, line, single, text
+from benchmarks.studies.tell import above, below, line, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 
@@ -73,15 +74,23 @@ def exponent(runs: Sequence[Done]) -> float:
     return float(slope)
 
 
-def _by_seed(findings: Findings, method: str) -> Measured:
-    """The exponent, with an interval over seeds where there are several."""
-    runs = findings.where(method__name=method)
-    seeds = sorted({run.record.seed for run in runs})
-    return measured([exponent([run for run in runs if run.record.seed == seed]) for seed in seeds], findings.study)
+def exponent_of(findings: Findings, method: str) -> float:
+    """The exponent of one method."""
+    return exponent(findings.where(method__name=method).runs)
+
+
+def by_seed(findings: Findings, measure: Callable[[Findings], float]) -> Measured:
+    """What is measured of the runs of a seed, with an interval over seeds where there are several.
+
+    A line through fewer sizes is another line: seeds with fewer runs than the others are left out.
+    """
+    seeds = [findings.where(seed=seed) for seed in findings.values("seed")]
+    whole = max(map(len, seeds), default=0)
+    return measured((measure(runs) for runs in seeds if len(runs) == whole), findings.study)
 
 
 def _conclude(findings: Findings) -> Conclusion:
-    exponents = {method: _by_seed(findings, method) for method in METHODS}
+    exponents = {method: by_seed(findings, partial(exponent_of, method=method)) for method in METHODS}
     return Conclusion(list(_claims(findings, exponents)), [_sheet(findings, exponents)], list(_charts(findings)))
 
 
@@ -91,25 +100,30 @@ def _claims(findings: Findings, exponents: dict[str, Measured]) -> Iterator[Clai
         "backprop's own curve is not flat: data do not limit it", "exponent of bp", bp, "< −0.01", below(bp, -0.01)
     )
     for steeper, flatter in (("bp", "dfa"), ("dfa", "shallow")):
-        gap = single(exponents[flatter].mean - exponents[steeper].mean)
+        gap = by_seed(findings, partial(gap_between, steeper=steeper, flatter=flatter))
         yield findings.claim(
             f"loss falls faster with compute under {steeper} than under {flatter}",
             f"exponent of {flatter} − exponent of {steeper}", gap, f"> 0; {_SECONDARY}", above(gap, 0),
         )  # fmt: skip
-    worst = _smallest_excess(findings)
+    worst = by_seed(findings, smallest_excess)
     yield findings.claim(
         "DFA never overtakes backprop, its cheaper step included", "least loss of dfa above bp's curve (nats)", worst,
         "> 0", above(worst, 0),
     )  # fmt: skip
 
 
-def _smallest_excess(findings: Findings) -> Measured:
-    """The least that a run of dfa lies above the line through backprop's, at its own compute."""
+def gap_between(findings: Findings, steeper: str, flatter: str) -> float:
+    """By how much the exponent of one method is larger, that is flatter, than that of another."""
+    return exponent_of(findings, flatter) - exponent_of(findings, steeper)
+
+
+def smallest_excess(findings: Findings) -> float:
+    """The least that a run of dfa lies above the line through backprop's, at its own compute; NaN without a line."""
     bp, dfa = ([run for run in findings.where(method__name=method)] for method in ("bp", "dfa"))
     if len({run.setting("task.model.width") for run in bp}) < 2 or not dfa:
-        return single(math.nan)
+        return math.nan
     slope, offset = np.polyfit([math.log(compute(r)) for r in bp], [math.log(loss(r)) for r in bp], 1)
-    return single(min(loss(run) - math.exp(offset + slope * math.log(compute(run))) for run in dfa))
+    return min(loss(run) - math.exp(offset + slope * math.log(compute(run))) for run in dfa)
 
 
 def _sizes(findings: Findings) -> list[int]:

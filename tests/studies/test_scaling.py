@@ -1,0 +1,66 @@
+"""The scaling study: exponents of losses that follow a power law by construction, seed by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from benchmarks.records.record import Record
+from benchmarks.studies import scaling
+from benchmarks.studies.study import Done, Findings
+from benchmarks.tables.claims import Verdict
+
+WIDTHS = (16, 32, 64)
+#: Exponents by seed of the law that the losses follow.
+LAWS = {"bp": {0: -0.06, 1: -0.08}, "dfa": {0: -0.03, 1: -0.04}, "shallow": {0: -0.01, 1: -0.01}}
+#: The law's factor: dfa's losses are larger than backprop's at every compute.
+FACTORS = {"bp": 20.0, "dfa": 24.0, "shallow": 28.0}
+
+
+def run(method: str, width: int, seed: int) -> Done:
+    model = {"width": width, "hidden": 4 * width, "layers": 2}
+    config = {"task": {"model": model}, "method": {"name": method}}
+    record = Record(
+        "wikitext2/macro", "language", "transformer", "wikitext2", method, "long", seed, config, "0" * 12,
+        samples_per_second=1000.0, train_seconds=50.0,
+    )  # fmt: skip
+    nats = FACTORS[method] * scaling.compute(Done(record, None)) ** LAWS[method][seed]
+    return Done(dataclasses.replace(record, metrics={"valid_perplexity": math.exp(nats)}), None)
+
+
+RUNS = tuple(run(method, width, seed) for seed in (0, 1) for method in LAWS for width in WIDTHS)
+FINDINGS = Findings("scaling", "long", RUNS)
+
+
+def claims(findings: Findings):
+    return list(scaling.STUDY.conclude(findings).claims)
+
+
+def test_exponents_are_those_of_the_law_seed_by_seed():
+    own, dfa, shallow, excess = claims(FINDINGS)
+    assert own.ours == pytest.approx(-0.07) and own.low == pytest.approx(-0.08) and own.high == pytest.approx(-0.06)
+    assert dfa.ours == pytest.approx((0.03 + 0.04) / 2) and (dfa.low, dfa.high) == pytest.approx((0.03, 0.04))
+    assert shallow.ours == pytest.approx((0.02 + 0.03) / 2) and shallow.n == 2
+    assert {one.verdict for one in (own, dfa, shallow, excess)} == {Verdict.SHOWN}
+    assert not any(math.isnan(one.low) for one in (own, dfa, shallow, excess)), "every claim has an interval"
+
+
+def test_the_excess_is_the_least_distance_from_backprops_line():
+    zero = FINDINGS.where(seed=0)
+    places = [scaling.compute(one) for one in zero.where(method__name="dfa")]
+    expected = min(24.0 * place**-0.03 - 20.0 * place**-0.06 for place in places)
+    assert scaling.smallest_excess(zero) == pytest.approx(expected)
+
+
+def test_a_seed_that_lacks_sizes_has_no_say():
+    """Three sizes of one seed and two of the other are two different lines."""
+    cut = dataclasses.replace(FINDINGS, runs=tuple(one for one in RUNS[:-1]))
+    own, *_ = claims(cut)
+    assert own.ours == pytest.approx(-0.06) and own.n == 1
+
+
+def test_one_size_and_no_run_tell_nothing():
+    for runs in ((), tuple(one for one in RUNS if one.setting("task.model.width") == 16)):
+        assert {one.verdict for one in claims(dataclasses.replace(FINDINGS, runs=runs))} == {Verdict.NOT_TESTABLE}
