@@ -39,6 +39,25 @@ def pytest_configure() -> None:
     os.fsync = lambda descriptor: None
 
 
+#: Modules with single tests or fixtures of half a minute: the last of them would run alone, with the other cores idle.
+_LONGEST = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "engine/test_distributed",
+        "tasks/test_one_package",
+        "training/test_processes",
+        "workers/test_cluster",
+        "workers/test_kill",
+        "workers/test_sweep",
+    )
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first; the others stay in their order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
 def pytest_collection_finish() -> None:
     """From here on only what tests make is looked at."""
     gc.collect()
