@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.tasks.task import Task
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
-from benchmarks.tasks.view_synthesis.quality import psnr, ssim
+from benchmarks.tasks.view_synthesis.quality import LEAST_SIDE, psnr, ssim
 from benchmarks.tasks.view_synthesis.rays import scene_rays, view_rays
 from benchmarks.tasks.view_synthesis.rendering import NeRF, Picture, integrate, render_in_chunks
 from benchmarks.tasks.view_synthesis.sheet import SheetRow, contact_sheet
@@ -64,6 +64,9 @@ class Reconstruction(Task):
 
     Training rays are drawn with replacement from the pixels of all training views. The last weights are tested, not
     the best on validation, as the field does.
+
+    Raises:
+        ValueError: images that are too small to be scored.
     """
 
     model: NeRF
@@ -72,6 +75,7 @@ class Reconstruction(Task):
 
     def __init__(self, config: ViewSynthesisConfig, scene: Scene, seed: int) -> None:
         self.config, self.scene, self.seed = config, scene, seed
+        self._check()
         self.options = render_options(config, scene)
         self.model = NeRF(NeRFConfig(**config.model))
         self._train = _Pixels(scene.train)
@@ -148,6 +152,14 @@ class Reconstruction(Task):
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def _check(self) -> None:
+        config, camera = self.config, self.scene.intrinsics
+        if min(camera.height, camera.width) < LEAST_SIDE:
+            raise ValueError(
+                f"task.downscale={config.downscale}, task.longest_side={config.longest_side}: the images have "
+                f"{camera.width}×{camera.height} pixels then, and SSIM needs {LEAST_SIDE} a side; take larger ones"
+            )
 
     def _rendered(self, views: Views, what: str, every: int = 1) -> Iterator[tuple[str, Picture, Tensor]]:
         """Name, rendering and truth (height, width, 3) of each view, one at a time; every n-th row and column."""

@@ -61,6 +61,14 @@ def test_ssim_is_the_published_formula():
     assert math.isclose(ssim(torch.from_numpy(a), torch.from_numpy(a)), 1, abs_tol=1e-6)
 
 
+def test_images_too_small_to_be_scored_are_refused_before_the_training():
+    """SSIM's padding failed with a traceback behind the last step, and again at every further try."""
+    assert math.isfinite(ssim(torch.rand(6, 9, 3), torch.rand(6, 9, 3)))
+    assert build("nerf_synthetic/lego", "dfa", "task.downscale=5").task.scene.intrinsics.width == 6
+    with pytest.raises(ValueError, match=r"^task\.downscale=6, task\.longest_side=64: .* 5×5 pixels .* SSIM needs 6"):
+        build("nerf_synthetic/lego", "dfa", "task.downscale=6")
+
+
 class Recording(nn.Module):
     """Stands in for the network: keeps the rays it is given, and renders them black."""
 
