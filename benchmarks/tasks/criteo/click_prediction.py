@@ -121,6 +121,11 @@ class ClickPrediction(Task):
                 f"task.optim.weight_decay={config.optim.weight_decay}: rows that no batch touches would not decay; "
                 "give task.embedding_update=dense"
             )
+        if config.embedding_update == "sparse" and config.optim.momentum:
+            raise ValueError(
+                f"task.optim.momentum={config.optim.momentum}: of sparse gradients it grows by a batch in every step, "
+                "and the step with it; give task.embedding_update=dense"
+            )
         if len(self.split.train) % config.batch_size == 1:
             raise ValueError(
                 f"task.batch_size={config.batch_size}: one of the {len(self.split.train)} training rows is left for "

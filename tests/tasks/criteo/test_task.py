@@ -108,6 +108,7 @@ def test_alignment_takes_512_samples_and_leaves_the_tables_sparse(architecture):
 
 WRONG = {
     "task.optim.weight_decay=0.1": r"weight_decay=0\.1: .* give task\.embedding_update=dense",
+    "task.optim.kind=sgd task.optim.momentum=0.9": r"momentum=0\.9: .* give task\.embedding_update=dense",
     "task.batch_size=3199": r"task\.batch_size=3199: one of the 3200 training rows .* choose another size",
     "task.rows=20": r"task\.rows=20, .*: the 2 rows of the validation split .* take more rows",
 }
@@ -117,7 +118,7 @@ WRONG = {
 def test_settings_that_do_not_go_together_are_one_line(wrong):
     """Without it the user would meet batch norm's or scikit-learn's error, after the training."""
     with pytest.raises(ValueError, match=WRONG[wrong]) as caught:
-        build("criteo/fm", "bp", wrong)
+        build("criteo/fm", "bp", *wrong.split())
     assert "\n" not in str(caught.value)
 
 
