@@ -84,7 +84,7 @@ def preprocess(file: TextFile, folder: Path, settings: Preprocessing, about: dic
         start = stream.tell()
         gathered = _gather(file, settings, stream)
         labels = np.concatenate(gathered.labels)
-        _check_labels(file, labels)
+        _check_labels(file, labels, settings.rows)
         _encode(stream, start, gathered)
         stream.seek(0)
         _write_header(stream, len(labels))
@@ -170,9 +170,12 @@ def _hashed(blocks: Iterable[Block], digest: Any) -> Iterator[Block]:
         yield block
 
 
-def _check_labels(file: TextFile, labels: np.ndarray) -> None:
+def _check_labels(file: TextFile, labels: np.ndarray, rows: int | None) -> None:
     for label, meaning in ((1, "clicked"), (0, "not clicked")):
         if not (labels == label).any():
+            if len(labels) == rows:  # the file may well be sound
+                where = f"{file.path}: none of the first rows={rows} has the label {label} ({meaning})"
+                raise DataError(f"{where}; take more")
             raise file.fault(f"none of the {len(labels)} lines has the label {label} ({meaning})")
 
 

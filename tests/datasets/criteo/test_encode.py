@@ -79,6 +79,13 @@ def test_labels_that_are_all_alike_are_an_error(tmp_path: Path, label: str) -> N
         encoded(text_file(tmp_path, [line(label)] * 2), tmp_path / "out")
 
 
+def test_first_rows_whose_labels_are_all_alike_are_no_fault_of_the_file(tmp_path: Path) -> None:
+    """The hint of a bad file is to fetch all of Criteo again."""
+    file = text_file(tmp_path, [line("0")] * 2 + [line("1")])
+    with pytest.raises(DataError, match=r"none of the first rows=2 has the label 1 \(clicked\); take more$"):
+        encoded(file, tmp_path / "out", rows=2)
+
+
 @pytest.mark.parametrize("settings", [{"threshold": 0}, {"rows": 0}, {"rows": -5}])
 def test_settings_without_meaning_are_an_error(settings: dict[str, int]) -> None:
     name, value = next(iter(settings.items()))
