@@ -134,8 +134,9 @@ class ConsoleLogger:
             known = architectures().get(record.architecture)
             tests = {name for name in (known.metrics if known else ()) if not name.startswith("valid_")}
             shown = {*tests, record.primary_metric, "alignment_cosine_mean"}
-            scores = "  ".join(f"{k} {v:.4g}" for k, v in record.metrics.items() if k in shown)
-            _say(f"  {record.status}: {scores}  in {record.train_seconds:.1f} s of training")
+            scores = "".join(f"{k} {v:.4g}  " for k, v in record.metrics.items() if k in shown)
+            why = f" ({record.reason})" if record.reason else ""
+            _say(f"  {record.status}{why}: {scores}in {record.train_seconds:.1f} s of training")
 
 
 def make_loggers(config: DictConfig, stem: Path, console: bool) -> Loggers:

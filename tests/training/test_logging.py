@@ -109,6 +109,7 @@ def test_a_run_that_diverges_is_recorded_as_such(overrides, tested, command):
     (path,) = Run.plan(list(arguments)).records.rglob("*.json")
     record = read_record(path)
     assert done.code == 0 and record.status == "diverged" and "not finite" in record.reason
+    assert f"diverged ({record.reason}): " in done.out
     json.loads(path.read_text(), parse_constant=pytest.fail)
     assert record.alignment == {} and record.budget["epochs"] < 4
     assert ("accuracy" in record.metrics) == tested and (record.metrics == {}) != tested
