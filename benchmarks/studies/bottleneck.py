@@ -135,12 +135,9 @@ def _published(released: Findings) -> Iterator[Claim]:
             expected, found = reference(width, "uniform", metric), runs.over_seeds(_MEASURES[metric])
             if len(runs):
                 yield released.claim(
-                    f"released log, b = {width}",
-                    metric,
-                    found,
-                    f"{expected:g} ± {tolerance:g}",
+                    f"released log, b = {width}", metric, found, f"{expected:g} ± {tolerance:g}",
                     near(found, expected, tolerance),
-                )
+                )  # fmt: skip
 
 
 def _general(released: Findings) -> Iterator[Claim]:

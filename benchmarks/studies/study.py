@@ -118,6 +118,10 @@ class Findings:
     def __len__(self) -> int:
         return len(self.runs)
 
+    def without_runs(self) -> Findings:
+        """The computations alone: they are of no data that a run has seen."""
+        return replace(self, runs=())
+
     def over_seeds(self, measure: Callable[[Done], float]) -> Measured:
         """The mean of what is measured of each run, with its 95% interval."""
         return measured(map(measure, self.runs), self.study)
