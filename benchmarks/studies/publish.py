@@ -44,7 +44,7 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
         shutil.copyfile(file, target)
         written.append(target)
     written.append(evidence_manifest.write(public))
-    conclusion = study.conclude(findings_of(study, profile, public, data))
+    conclusion = study.conclusion(findings_of(study, profile, public, data))
     return [*written, *write(study, conclusion, profile, public)]
 
 
@@ -68,7 +68,7 @@ def stale(public: Path) -> Iterator[str]:
             yield f"{paths.claims(public)}: there is no study '{name}'"
             continue
         study = studies()[name]
-        conclusion = study.conclude(findings_of(study, profile, public))
+        conclusion = study.conclusion(findings_of(study, profile, public))
         told = [one for one in claims if (one.study, one.profile) == (name, profile)]
         if claims_text(told) != claims_text(conclusion.claims):
             yield wrong(f"{paths.claims(public)}: {name} at profile {profile}", name, profile)
