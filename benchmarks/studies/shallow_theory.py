@@ -44,7 +44,7 @@ def _computations(profile: str) -> Sequence[Computation]:
     size = _SIZES[profile]
     return (
         Computation("overlay", 2, {"inputs": size.inputs, "until": size.until, "points": 25, "copies": 8}, overlay),
-        Computation("phases", 2, {"until": size.long_until, "points": 60}, phases),
+        Computation("phases", 3, {"until": size.long_until, "points": 60}, phases),
         Computation("signs", 1, {"inits": size.inits, "until": size.long_until}, signs),
         Computation("relu", 1, {"inputs": size.relu_inputs, "until": size.relu_until, "copies": size.copies}, relu),
     )
