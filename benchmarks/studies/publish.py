@@ -12,6 +12,7 @@ from benchmarks.records.packs import ended, pack, read_entries, select
 from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
 from benchmarks.studies.chosen_runs import choose_runs
+from benchmarks.studies.computed import file_of
 from benchmarks.studies.discovery import studies
 from benchmarks.studies.files import findings_of, sheet_texts, write
 from benchmarks.studies.study import Done, Study
@@ -38,11 +39,12 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
         ours = [Done(record, histories.get(record.run_id)) for record in records]
         _pack(choose_runs([*ours, *_packed_elsewhere(path, records)], study.runs(profile), data), path)
         written.append(path)
-    for file in below(paths.computed(here), ".json"):
-        target = paths.computed(there) / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-        written.append(target)
+    for file in (file_of(paths.computed(here), one) for one in study.computations(profile)):
+        if file.exists():  # others beside it are of former versions
+            target = paths.computed(there) / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+            written.append(target)
     written.append(evidence_manifest.write(public))
     conclusion = study.conclusion(findings_of(study, profile, public, data))
     return [*written, *write(study, conclusion, profile, public)]
