@@ -187,7 +187,7 @@ class Study:
     order: int = 0
 
     def conclusion(self, findings: Findings) -> Conclusion:
-        """What follows from the findings; under every table, which runs diverged and are in no mean."""
+        """The conclusion from the findings; its tables say which runs diverged and are in no mean."""
         found = self.conclude(findings)
         if not findings.diverged:
             return found

@@ -44,7 +44,7 @@ def phases(until: float, points: int) -> Json:
     """ε_g and the cosine of v with F over time, from a v that points the other way.
 
     The first layers overlap as random ones of a thousand inputs do. Without an overlap the teacher's units are the same
-    to the student, which then stays for ever where it has learned their sum: at an ε_g of .012.
+    to the student, which then never leaves the place where it has learned their sum: at an ε_g of .012.
     """
     teacher = Teacher(np.ones(2), np.eye(2))
     overlaps = 0.01 * np.random.default_rng(0).normal(size=(2, 2))
