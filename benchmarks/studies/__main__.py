@@ -106,10 +106,12 @@ def _conclude(study: Study, request: Request, console: Console) -> bool:
     findings = files.findings_of(study, request.profile, request.results, request.data)
     if findings.left_out:
         console.print(f"left out: {findings.left_out} recorded run(s) of other settings, or on other data")
+    if findings.diverged:
+        console.print(f"diverged, and in no mean: {', '.join(findings.diverged)}", markup=False)
     if not request.runs and not findings.runs and not findings.computed:
         console.print(f"nothing is recorded of it at profile={request.profile}")
         return False
-    conclusion = study.conclude(findings)
+    conclusion = study.conclusion(findings)
     _show(conclusion, console)
     for path in files.write(study, conclusion, request.profile, request.results):
         console.print(f"written: {path}", markup=False, highlight=False)

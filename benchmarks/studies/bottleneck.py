@@ -9,13 +9,13 @@ really narrow, and backprop beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.catalogue.reference import Key, published
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study
-from benchmarks.studies.tell import above, line, near, rank_correlation, single, text
+from benchmarks.studies.tell import above, differences, line, near, rank_correlation, single, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 
@@ -104,6 +104,11 @@ def _at(point: str) -> Callable[[Done], float]:
 
 _bottleneck, _above = _at("hidden.1.point"), _at("hidden.2.point")
 
+
+def _more_than_above(run: Done) -> float:
+    return _bottleneck(run) - _above(run)
+
+
 _MEASURES = {
     "cosine_bottleneck": _bottleneck,
     "train_accuracy": lambda run: run.metric("train_accuracy"),
@@ -130,36 +135,33 @@ def _published(released: Findings) -> Iterator[Claim]:
             expected, found = reference(width, "uniform", metric), runs.over_seeds(_MEASURES[metric])
             if len(runs):
                 yield released.claim(
-                    f"released log, b = {width}",
-                    metric,
-                    found,
-                    f"{expected:g} ± {tolerance:g}",
+                    f"released log, b = {width}", metric, found, f"{expected:g} ± {tolerance:g}",
                     near(found, expected, tolerance),
-                )
+                )  # fmt: skip
 
 
 def _general(released: Findings) -> Iterator[Claim]:
-    widths = [round(kept * _FULL) for kept in released.values("task.model.kept_gradient")]
-    cosines = [_of_width(released, width).over_seeds(_bottleneck) for width in widths]
-    rise = _difference(cosines[-1], cosines[0]) if len(cosines) > 1 else single(math.nan)
-    yield released.claim(
+    standard = released.where(task__model__initial="uniform")
+    widths = [round(kept * _FULL) for kept in standard.values("task.model.kept_gradient")]
+    rise, less = (_from_least_to_whole(standard, widths, measure) for measure in (_bottleneck, _more_than_above))
+    yield standard.claim(
         "a bottleneck prevents alignment there", f"cosine, widest − b = {widths[0] if widths else '?'}", rise, "> 0.2",
         above(rise, 0.2),
     )  # fmt: skip
-    trained = [_of_width(released, width).over_seeds(_MEASURES["train_accuracy"]).mean for width in widths]
+    trained = [_of_width(standard, width).over_seeds(_MEASURES["train_accuracy"]).mean for width in widths]
     order = single(rank_correlation(widths, trained))
-    yield released.claim(
-        "training accuracy rises with the bottleneck's width", "rank correlation", order, "> 0.95", above(order, 0.95)
-    )
-    above_it = [_of_width(released, width).over_seeds(_above) for width in widths]
-    less = _difference(rise, _difference(above_it[-1], above_it[0])) if len(above_it) > 1 else single(math.nan)
-    yield released.claim(
+    claim = "training accuracy rises with the bottleneck's width"
+    yield standard.claim(claim, "rank correlation", order, "> 0.95", above(order, 0.95))
+    yield standard.claim(
         "the layer above changes less", "rise of the cosine at the bottleneck − above it", less, "> 0", above(less, 0)
     )
 
 
-def _difference(a: Measured, b: Measured) -> Measured:
-    return single(a.mean - b.mean)
+def _from_least_to_whole(standard: Findings, widths: Sequence[int], measure: Callable[[Done], float]) -> Measured:
+    """The difference between no bottleneck and the narrowest one, seed by seed; none as long as either is missing."""
+    if len(widths) < 2 or widths[-1] != _FULL:
+        return single(math.nan)
+    return differences(_of_width(standard, _FULL), _of_width(standard, widths[0]), measure)
 
 
 def _sheet(released: Findings) -> Sheet:

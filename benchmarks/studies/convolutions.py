@@ -123,7 +123,7 @@ def _claims(findings: Findings) -> Iterator[Claim]:
     for one in findings.computed.get("bounds", []):
         found, formula = single(one["found"]), one["formula"]
         if one["sharing"] != "dense":
-            yield findings.claim(
+            yield findings.without_runs().claim(
                 f"a {SHARING[one['sharing']]} layer can align by no more than its shared entries allow",
                 f"largest cosine, {one['channels']} channels, {one['side']}², kernel {one['kernel']}²",
                 found, f"{formula:.4f} ± 5%", near(found, formula, 0.05 * formula),

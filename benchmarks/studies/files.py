@@ -38,7 +38,9 @@ def findings_of(study: Study, profile: str, results: Path, data: str = "") -> Fi
         runs = choose_runs(done, study.runs(profile), data)
         left_out = sum(one.record.status in DONE for one in done) - len(runs)
     ok = tuple(_whole(run) for run in runs if run.record.status == "ok")
-    return Findings(study.name, profile, ok, read(paths.computed(folder), study.computations(profile)), left_out)
+    diverged = tuple(sorted(run.record.run_id for run in runs if run.record.status == "diverged"))
+    computed = read(paths.computed(folder), study.computations(profile))
+    return Findings(study.name, profile, ok, computed, left_out, diverged)
 
 
 def _whole(run: Done) -> Done:

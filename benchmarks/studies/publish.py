@@ -12,6 +12,7 @@ from benchmarks.records.packs import ended, pack, read_entries, select
 from benchmarks.records.record import DONE, Record, iterate_records
 from benchmarks.records.run_history import local_histories, thin
 from benchmarks.studies.chosen_runs import choose_runs
+from benchmarks.studies.computed import file_of
 from benchmarks.studies.discovery import studies
 from benchmarks.studies.files import findings_of, sheet_texts, write
 from benchmarks.studies.study import Done, Study
@@ -38,13 +39,14 @@ def publish(study: Study, profile: str, results: Path, data: str = "") -> list[P
         ours = [Done(record, histories.get(record.run_id)) for record in records]
         _pack(choose_runs([*ours, *_packed_elsewhere(path, records)], study.runs(profile), data), path)
         written.append(path)
-    for file in below(paths.computed(here), ".json"):
-        target = paths.computed(there) / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-        written.append(target)
+    for file in (file_of(paths.computed(here), one) for one in study.computations(profile)):
+        if file.exists():  # others beside it are of former versions
+            target = paths.computed(there) / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+            written.append(target)
     written.append(evidence_manifest.write(public))
-    conclusion = study.conclude(findings_of(study, profile, public, data))
+    conclusion = study.conclusion(findings_of(study, profile, public, data))
     return [*written, *write(study, conclusion, profile, public)]
 
 
@@ -68,7 +70,7 @@ def stale(public: Path) -> Iterator[str]:
             yield f"{paths.claims(public)}: there is no study '{name}'"
             continue
         study = studies()[name]
-        conclusion = study.conclude(findings_of(study, profile, public))
+        conclusion = study.conclusion(findings_of(study, profile, public))
         told = [one for one in claims if (one.study, one.profile) == (name, profile)]
         if claims_text(told) != claims_text(conclusion.claims):
             yield wrong(f"{paths.claims(public)}: {name} at profile {profile}", name, profile)

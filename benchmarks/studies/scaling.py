@@ -8,7 +8,8 @@ are no reference.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,8 +21,6 @@ from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 
 METHODS = ("bp", "dfa", "shallow")
-#: Products of a step, in units of those of the forward pass: backprop's two for each one, DFA's one, and none.
-_PRODUCTS = {"bp": 3.0, "dfa": 2.0, "shallow": 1.0}
 #: (width, layers) by profile.
 _SIZES = {
     "smoke": ((16, 1), (32, 2)),
@@ -54,10 +53,23 @@ def block_parameters(run: Done) -> int:
     return int(run.setting("task.model.layers") * (4 * width**2 + 2 * width * hidden))
 
 
+def products(run: Done) -> int:
+    """Multiplications of a step in the blocks, per token.
+
+    The forward pass has one per weight, and backprop two more: for the weights' gradients and for the inputs'. With a
+    feedback point behind each block DFA is spared little of the last kind, since backprop goes on within a block: the
+    input gradients of the attention's 3 width² (query, key, value) alone, and not of the first block's, below which the
+    embedding learns. It adds B e, width². Shallow training does not go backward through the blocks at all.
+    """
+    weights, square = block_parameters(run), run.setting("task.model.width") ** 2
+    spared = 3 * square * (run.setting("task.model.layers") - 1)
+    by_method = {"bp": 3 * weights, "dfa": 3 * weights - spared + square, "shallow": weights}
+    return int(by_method[run.setting("method.name")])
+
+
 def compute(run: Done) -> float:
-    """Multiplications of the training: products of a step × weights of the blocks × tokens."""
-    samples = run.record.samples_per_second * run.record.train_seconds
-    return _PRODUCTS[run.setting("method.name")] * block_parameters(run) * samples
+    """Multiplications of the training: those of a token × tokens."""
+    return products(run) * run.record.samples_per_second * run.record.train_seconds
 
 
 def loss(run: Done) -> float:
@@ -67,11 +79,14 @@ def loss(run: Done) -> float:
 
 def exponent(runs: Sequence[Done]) -> float:
     """The slope of ln(loss) over ln(compute); NaN of fewer than two sizes."""
-    points = np.array([(math.log(compute(run)), math.log(loss(run))) for run in runs if math.isfinite(loss(run))])
-    if len({run.setting("task.model.width") for run in runs}) < 2:
+    if len(_widths(runs)) < 2:
         return math.nan
-    slope: float = np.polyfit(points[:, 0], points[:, 1], 1)[0]
-    return float(slope)
+    points = np.array([(math.log(compute(run)), math.log(loss(run))) for run in runs])
+    return float(np.polyfit(points[:, 0], points[:, 1], 1)[0])
+
+
+def _widths(runs: Iterable[Done]) -> set[int]:
+    return {run.setting("task.model.width") for run in runs}
 
 
 def exponent_of(findings: Findings, method: str) -> float:
@@ -80,16 +95,20 @@ def exponent_of(findings: Findings, method: str) -> float:
 
 
 def by_seed(findings: Findings, measure: Callable[[Findings], float]) -> Measured:
-    """What is measured of the runs of a seed, with an interval over seeds where there are several.
+    """The mean of a measure of the runs of each seed, with an interval over seeds where there are several.
 
-    A line through fewer sizes is another line: seeds with fewer runs than the others are left out.
+    A line through other sizes is another line: seeds that lack a run which another one has are left out.
     """
+
+    def cells(runs: Findings) -> set[tuple[str, int]]:
+        return {(run.setting("method.name"), run.setting("task.model.width")) for run in runs}
+
     seeds = [findings.where(seed=seed) for seed in findings.values("seed")]
-    whole = max(map(len, seeds), default=0)
-    return measured((measure(runs) for runs in seeds if len(runs) == whole), findings.study)
+    return measured((measure(runs) for runs in seeds if cells(runs) == cells(findings)), findings.study)
 
 
 def _conclude(findings: Findings) -> Conclusion:
+    findings = replace(findings, runs=tuple(run for run in findings if math.isfinite(loss(run))))
     exponents = {method: by_seed(findings, partial(exponent_of, method=method)) for method in METHODS}
     return Conclusion(list(_claims(findings, exponents)), [_sheet(findings, exponents)], list(_charts(findings)))
 
@@ -113,14 +132,17 @@ def _claims(findings: Findings, exponents: dict[str, Measured]) -> Iterator[Clai
 
 
 def gap_between(findings: Findings, steeper: str, flatter: str) -> float:
-    """By how much the exponent of one method is larger, that is flatter, than that of another."""
-    return exponent_of(findings, flatter) - exponent_of(findings, steeper)
+    """By how much the exponent of one method is larger, that is flatter, than that of another, at sizes of both."""
+    sides = [findings.where(method__name=method).runs for method in (flatter, steeper)]
+    common = _widths(sides[0]) & _widths(sides[1])
+    flat, steep = (exponent([run for run in runs if run.setting("task.model.width") in common]) for runs in sides)
+    return flat - steep
 
 
 def smallest_excess(findings: Findings) -> float:
     """The least that a run of dfa lies above the line through backprop's, at its own compute; NaN without a line."""
     bp, dfa = ([run for run in findings.where(method__name=method)] for method in ("bp", "dfa"))
-    if len({run.setting("task.model.width") for run in bp}) < 2 or not dfa:
+    if len(_widths(bp)) < 2 or not dfa:
         return math.nan
     slope, offset = np.polyfit([math.log(compute(r)) for r in bp], [math.log(loss(r)) for r in bp], 1)
     return min(loss(run) - math.exp(offset + slope * math.log(compute(run))) for run in dfa)

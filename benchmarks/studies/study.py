@@ -89,7 +89,8 @@ class Done:
 class Findings:
     """The runs and computations of one profile, from which a study concludes.
 
-    ``left_out`` runs are recorded beside them that have other settings, or other data.
+    ``diverged`` runs belong to them and have no numbers: a mean is of the others. ``left_out`` runs are recorded beside
+    them that have other settings, or other data.
     """
 
     study: str
@@ -97,6 +98,7 @@ class Findings:
     runs: tuple[Done, ...]
     computed: Mapping[str, Json] = field(default_factory=dict)
     left_out: int = 0
+    diverged: tuple[str, ...] = ()
 
     def where(self, **settings: Any) -> Findings:
         """The runs with these settings; dots of a name are written as two underscores (``task__model__width=8``)."""
@@ -117,6 +119,10 @@ class Findings:
 
     def __len__(self) -> int:
         return len(self.runs)
+
+    def without_runs(self) -> Findings:
+        """The computations alone: they are of no data that a run has seen."""
+        return replace(self, runs=())
 
     def over_seeds(self, measure: Callable[[Done], float]) -> Measured:
         """The mean of what is measured of each run, with its 95% interval."""
@@ -179,3 +185,11 @@ class Study:
     runs: Callable[[str], Sequence[Selection]] = lambda profile: ()
     computations: Callable[[str], Sequence[Computation]] = lambda profile: ()
     order: int = 0
+
+    def conclusion(self, findings: Findings) -> Conclusion:
+        """The conclusion from the findings; its tables say which runs diverged and are in no mean."""
+        found = self.conclude(findings)
+        if not findings.diverged:
+            return found
+        note = f"diverged, and in no mean: {', '.join(findings.diverged)}"
+        return replace(found, sheets=[replace(sheet, notes=[*sheet.notes, note]) for sheet in found.sheets])

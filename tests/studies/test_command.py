@@ -119,12 +119,13 @@ def test_a_study_runs_concludes_and_goes_on_where_it_was(toy, monkeypatch, capsy
 
 def test_what_is_published_rests_on_packs_alone(toy, monkeypatch, capsys, tmp_path):
     arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1", "publish=true")
+    computed.compute(paths.computed(paths.study(tmp_path, "toy")), Computation("former", 1, {}, dict))
     status, _, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     public = paths.published(tmp_path)
     (claim,) = read_claims(paths.claims(public))
     assert status == 0 and claim.verdict.value == "shown"
     assert (paths.evidence(paths.study(public, "toy")) / "smoke.jsonl.gz").exists()
-    assert list(paths.computed(paths.study(public, "toy")).glob("number-*.json"))
+    assert [file.name[:7] for file in paths.computed(paths.study(public, "toy")).iterdir()] == ["number-"]
     status, _, _ = call(f"results={public}", "profile=smoke", "run=false", monkeypatch=monkeypatch, capsys=capsys)
     assert status == 0 and read_claims(paths.claims(public)) == [claim]
 
@@ -206,6 +207,24 @@ def test_what_is_recorded_beside_the_plan_is_told(toy, monkeypatch, capsys, tmp_
     write_record(dataclasses.replace(record, seed=7), folder)
     status, out, _ = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     assert status == 0 and "left out: 1 recorded run(s)" in out
+
+
+def test_runs_that_diverged_are_told_and_in_no_mean(toy, monkeypatch, capsys, tmp_path):
+    """Else a method that fails on most seeds looks as good as the seed that is left."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    (record,) = iterate_records(paths.records(paths.study(tmp_path, "toy")))
+    (study,) = command.chosen([])
+    (selection,) = study.runs("smoke")
+    of_two = dataclasses.replace(study, runs=lambda profile: (dataclasses.replace(selection, seeds=(0, 1)),))
+    monkeypatch.setattr(command, "chosen", lambda names: [of_two])
+    other = dataclasses.replace(record, seed=1, status="diverged", metrics={}, reason="the loss is not finite")
+    write_record(other, paths.records(paths.study(tmp_path, "toy")))
+    status, out, _ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    told = f"diverged, and in no mean: {other.run_id}"
+    (claim,) = read_claims(paths.claims(tmp_path))
+    assert status == 0 and claim.n == 1 and told in out
+    assert f"- {told}\n" in (paths.tables(tmp_path) / "studies" / "toy_sheet.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scipy.special import erf
 
 from benchmarks.studies.theory import order_parameters as equations
 from benchmarks.studies.theory.order_parameters import Student, Teacher, generalisation_error, integrate
+from benchmarks.studies.theory.shallow_nets import phases
 from benchmarks.studies.theory.teacher_student import draw_students, draw_teacher, sampled_error, simulate
 
 SAMPLES = 400_000
@@ -73,6 +74,14 @@ def test_backprop_cannot_leave_zero_and_dfa_can():
     assert generalisation_error(bp, teacher) == pytest.approx(generalisation_error(zero, teacher))
     assert generalisation_error(dfa, teacher) < 0.1 * generalisation_error(zero, teacher)
     assert np.sign(dfa.v).tolist() == [1, -1]
+
+
+def test_the_second_phase_ends_in_what_the_teacher_knows():
+    """From an exact symmetry of the teacher's units the student never leaves the plateau behind the first phase."""
+    found = phases(1500, 30)
+    aligned = next(number for number, cosine in enumerate(found["cosine"]) if cosine > 0.9)
+    assert 0 < aligned < 20 and found["error"][aligned] > 0.05
+    assert 0 < found["error"][-1] < 1e-3
 
 
 def test_a_student_that_is_the_teacher_stays():

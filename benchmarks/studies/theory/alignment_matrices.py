@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.studies.theory.nets import Net, batches, correlated_inputs
+from benchmarks.studies.theory.nets import Net, batches, correlated_targets
 
 _SAMPLES, _BATCH, _OUTPUTS = 992, 32, 2
 
@@ -26,7 +26,7 @@ def linear_net(
     """Train one linear net and its recursion side by side.
 
     Args:
-        alpha, beta: of `correlated_inputs`.
+        alpha, beta: of `correlated_targets`.
         layers: weight matrices.
 
     Returns:
@@ -34,8 +34,8 @@ def linear_net(
         ``weights`` and ``gradients``: both alignments in the end.
     """
     rng = np.random.default_rng(seed)
-    x = correlated_inputs(_SAMPLES, dims, alpha, beta, rng)
-    y = rng.normal(size=(_SAMPLES, _OUTPUTS))
+    x = rng.normal(size=(_SAMPLES, dims))
+    y = correlated_targets(_SAMPLES, alpha, beta, rng)
     net = Net([dims, *[width] * (layers - 1), _OUTPUTS], "linear", rng, np.random.default_rng(0))
     matrices = [np.zeros((_OUTPUTS, dims)), *(np.zeros((_OUTPUTS, _OUTPUTS)) for _ in range(layers - 1))]
     grams = [f.T @ f for f in net.feedback]
@@ -96,8 +96,8 @@ def structure_grid(
         for alpha, beta in grid:
             for seed in range(seeds):
                 rng = np.random.default_rng(seed)
-                x = correlated_inputs(_SAMPLES, dims, alpha, beta, rng)
-                y = rng.normal(size=(_SAMPLES, _OUTPUTS))
+                x = rng.normal(size=(_SAMPLES, dims))
+                y = correlated_targets(_SAMPLES, alpha, beta, rng)
                 net = Net([dims, width, width, _OUTPUTS], activation, rng, np.random.default_rng(0))
                 for _ in range(epochs):
                     for chosen in batches(_SAMPLES, _BATCH, rng):

@@ -94,14 +94,11 @@ class Net:
         return float((inner[sizes > 0] / sizes[sizes > 0]).mean()) if (sizes > 0).any() else 0.0
 
 
-def correlated_inputs(count: int, dims: int, alpha: float, beta: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian inputs ``(count, dims)``: pairs of entries with covariance [[1, α(1−β)], [α(1−β), α²]]."""
-    z = rng.normal(size=(count, dims))
-    even, odd = z[:, 0::2], z[:, 1::2]
+def correlated_targets(count: int, alpha: float, beta: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian targets ``(count, 2)`` of any inputs, with covariance [[1, α(1−β)], [α(1−β), α²]]."""
     correlation = 1 - beta
-    mixed = correlation * even[:, : odd.shape[1]] + math.sqrt(1 - correlation**2) * odd
-    z[:, 1::2] = alpha * mixed
-    return z
+    first, second = rng.normal(size=(2, count))
+    return np.stack([first, alpha * (correlation * first + math.sqrt(1 - correlation**2) * second)], 1)
 
 
 def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -41,9 +41,14 @@ def _mean_error(students: Sequence[Student], teacher: Teacher) -> float:
 
 
 def phases(until: float, points: int) -> Json:
-    """ε_g and the cosine of v with F over time, from a v that points the other way."""
+    """ε_g and the cosine of v with F over time, from a v that points the other way.
+
+    The first layers overlap as random ones of a thousand inputs do. Without an overlap the teacher's units are the same
+    to the student, which then never leaves the place where it has learned their sum: at an ε_g of .012.
+    """
     teacher = Teacher(np.ones(2), np.eye(2))
-    start = Student(0.1 * np.eye(2), np.zeros((2, 2)), -0.5 * np.array(FEEDBACK))
+    overlaps = 0.01 * np.random.default_rng(0).normal(size=(2, 2))
+    start = Student(0.1 * np.eye(2), overlaps, -0.5 * np.array(FEEDBACK))
     times = [float(t) for t in np.geomspace(0.1, until, points)]
     feedback = np.array(FEEDBACK)
     students = integrate(start, teacher, RATE, times, feedback)
