@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from dfa_core import FeedbackError, FeedbackMethod, make_method, register, registered_methods
+from dfa_core import FeedbackError, FeedbackMethod, WeightTransport, make_method, register, registered_methods
 from dfa_core.registry import method_class
 from tests.engine.methods.nets import net, supervision_of
 from tests.helpers.engine_nets import batch, build, mse
@@ -56,3 +56,14 @@ def test_a_pair_of_copies_says_so():
     copied, method = copy.deepcopy((model, make_method("dfa", model)))
     with pytest.raises(FeedbackError, match=r"both are copies: make the method anew"):
         method.backward(mse(copied, batch(6, 5, 3)))
+
+
+@pytest.mark.parametrize(
+    ("family", "missing"), [(FeedbackMethod, "neither signal"), (WeightTransport, "backward_weight")]
+)
+def test_a_method_without_its_rule(family, missing):
+    """Without it a misspelt ``signal`` of a plugin would end a run in a traceback."""
+    model = build(5, 7, 3)
+    method = type("Unfinished", (family,), {})(model)
+    with pytest.raises(FeedbackError, match=rf"Unfinished .*{missing}.*: define"):
+        method.step(lambda: mse(model, batch(6, 5, 3)))
