@@ -105,8 +105,8 @@ class Layout:
                 "method anew"
             )
         raise FeedbackError(
-            "another method was attached to the model after this one, or it was detached: make the method anew before "
-            "training with it"
+            "another method was attached to the model after this one, or it was detached, or both are copies: make the "
+            "method anew before training with it"
         )
 
 

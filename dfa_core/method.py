@@ -73,8 +73,12 @@ class Method(nn.Module):
             The loss, detached.
 
         Raises:
-            FeedbackError: the method needs something that ``supervision`` does not have.
+            FeedbackError: the method needs something that ``supervision`` does not have, or ``closure`` is none.
         """
+        if not callable(closure):
+            raise FeedbackError(
+                f"step got a {type(closure).__name__}: give it a closure, which runs the model and returns the loss"
+            )
         self.check_supervision(supervision)
         loss = self.gradients(closure, supervision)
         self.advance()

@@ -38,7 +38,7 @@ def register(
     title: str = "",
     colour: str = "",
     order: int = 1000,
-    needs: Iterable[str] = (),
+    needs: str | Iterable[str] = (),
     standard: bool = False,
     like: str = "dfa",
 ) -> Callable[[M], M]:
@@ -49,19 +49,22 @@ def register(
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.
         order: methods are listed in this order, and by name where it is the same.
-        needs: what a step needs besides a loss: "replay", "heads", "targets"; see `Method.needs`.
+        needs: what a step needs besides a loss, one or several: "replay", "heads", "targets"; see `Method.needs`.
         standard: whether sweeps that name no methods have it; `bp`, `dfa`, `shallow` and methods of a plugin are.
         like: the method whose settings a task uses where it has none for this one.
     """
+    _check(name, order, colour, title=title, like=like)
 
     def add(method: M) -> M:
-        _check(name, order, colour, title=title, like=like)
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise FeedbackError(f"method '{name}' is {method!r}: register a class derived from Method")
         if name in _METHODS:
             taken = _METHODS[name].method.__qualname__
             raise FeedbackError(f"a method named '{name}' is already registered ({taken}): choose another name")
-        if unknown := set(needs) - NEEDS:
+        wanted = {needs} if isinstance(needs, str) else set(needs)
+        if unknown := wanted - NEEDS:
             raise FeedbackError(f"method '{name}' needs {', '.join(unknown)}: choose of {', '.join(sorted(NEEDS))}")
-        method.needs = method.needs | frozenset(needs)
+        method.needs = method.needs | wanted
         method.compiles = method.compiles and "replay" not in method.needs
         _METHODS[name] = Registration(method, title or name, colour, order, standard, like)
         return method
@@ -71,6 +74,8 @@ def register(
 
 def _check(name: str, order: int, colour: str, **texts: str) -> None:
     """Raise FeedbackError unless lists can be sorted by these, and charts be drawn with the colour."""
+    if isinstance(name, type):
+        raise FeedbackError(f"{name.__name__}: write @register(name), with the name of the method")
     for key, value in {"name": name, **texts}.items():
         if not isinstance(value, str):
             raise FeedbackError(f"method '{name}': {key}={value!r}: write a text")
@@ -87,6 +92,8 @@ def make_method(name: str, model: nn.Module, **options: Any) -> Method:
         FeedbackError: no such method; the message names the nearest ones. After this or any other error the method that
             was attached before still is.
     """
+    if not isinstance(name, str):
+        raise FeedbackError(f"the name of a method is a {type(name).__name__}: call make_method(name, model)")
     if name not in _METHODS:
         near = difflib.get_close_matches(name, _METHODS, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""

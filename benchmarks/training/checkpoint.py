@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.terminal.errors import naming
 from benchmarks.training import machine
+from benchmarks.training.checkpoint_check import check_state
 from benchmarks.training.loop import Loop
 from benchmarks.training.randomness import random_state, set_random_state
 
@@ -76,6 +77,7 @@ class Checkpoint:
                 raise ValueError(f"made with other libraries, {state['versions']}")
             if state["run"] != self._run_id:
                 raise ValueError(f"made by another run, {state['run']}")
+            check_state(state["loop"], loop)
             _restore(loop, state["loop"], state["random"])
         except (MemoryError, torch.OutOfMemoryError):
             raise

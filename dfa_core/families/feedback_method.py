@@ -111,7 +111,7 @@ class FeedbackMethod(Method):
         Returns:
             A tensor of the activation's shape, or ``None`` for no update.
         """
-        raise NotImplementedError(f"{type(self).__name__} defines neither signal nor signals")
+        raise FeedbackError(f"{type(self).__name__} defines neither signal nor signals: define one of them")
 
     def signals(self, forward_pass: Pass) -> Signals:
         """The update signals of all points that ran in ``forward_pass``, by name."""

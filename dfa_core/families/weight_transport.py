@@ -112,7 +112,7 @@ class WeightTransport(Method):
             name: the parameter's path in the model.
             weight: W, detached; not to be changed.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define backward_weight")
+        raise FeedbackError(f"{type(self).__name__} does not define backward_weight: define it")
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The parameters that can be replaced: of two or more dims, and not an embedding's alone, which needs none."""
