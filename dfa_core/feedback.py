@@ -173,6 +173,10 @@ class FeedbackMatrices(nn.Module):
         rows = self.weight[self.rows[point]]
         return rows.T if self.common is None else (rows @ self.common).T
 
+    def unscaled(self, point: str) -> Tensor:
+        """`matrix` without the factors of ``scaling`` and ``scale``: a copy."""
+        return self.matrix(point) / self._factors[point]
+
     def forward(self, error: Tensor) -> dict[str, Tensor]:
         """Project ``error (*batch, error)`` to every point: B_i e, ``(*batch, width)`` each."""
         if self.weight.device != error.device:

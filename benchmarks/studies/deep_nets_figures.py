@@ -10,7 +10,7 @@ from benchmarks.studies.study import Findings, Sheet
 from benchmarks.studies.tell import text
 
 #: Columns of the runs' histories.
-WEIGHTS, SIGNALS, SEEDS = "feedback_weight_cosine", "preactivation_cosine", "seed_cosine"
+WEIGHTS, SIGNALS, SEEDS = "feedback_weight_cosine/total", "preactivation_cosine", "seed_cosine"
 
 
 def sheets(findings: Findings, dynamics: Findings) -> Iterator[Sheet]:

@@ -146,6 +146,10 @@ class DFA(ErrorFeedback):
         """B_iᵀ of a feedback point as a view ``(error, width)``."""
         return self._matrices(self.layout.tap_of[point]).matrix(point)
 
+    def unscaled(self, point: str) -> Tensor:
+        """B_iᵀ of a feedback point as it was drawn, before ``scaling`` and ``scale``: a copy ``(error, width)``."""
+        return self._matrices(self.layout.tap_of[point]).unscaled(point)
+
     def signals(self, forward_pass: Pass) -> Signals:
         """B_i e for each point that ran, shaped as its activation (Nøkland 2016, equation 7)."""
         self._check_not_spread()

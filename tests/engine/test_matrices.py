@@ -97,6 +97,20 @@ def test_each_scaling_is_its_factor(kind):
             )
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_a_matrix_can_be_had_as_it_was_drawn(kind, scaling):
+    """With the values that it has without any scaling, and not as a view."""
+    model, plain = build(7, 12, 12, 5), build(7, 12, 12, 5)
+    method = DFA(model, feedback=kind, scaling=scaling, scale=3.0)
+    point = next(iter(method.layout.points))
+    drawn = DFA(plain, feedback=kind, scaling="none").matrix(point)
+    torch.testing.assert_close(method.unscaled(point), drawn)
+    before = method.matrix(point).clone()
+    method.unscaled(point).zero_()
+    assert torch.equal(method.matrix(point), before)
+
+
 def test_points_of_equal_width_share_one_contiguous_projection():
     """Without it every layer norm of a network would first copy its signal."""
     matrices = FeedbackMatrices("t", 5, {"wide": 8, "a": 3, "b": 3})

@@ -5,7 +5,9 @@ With layers a_l = W_l h_{l-1}, h_l = g(a_l) and signals δ_l = (F_l e) ⊙ g'(a_
     weight alignment    cos(W_l, F_l F_{l-1}ᵀ) for l = 2 … L − 1, and cos(W_L, F_{L-1}ᵀ) of the output layer
     gradient alignment  cos(δ_l, dL/da_l), sample by sample, at every hidden layer
 
-"Total" is one cosine of all layers' entries in one vector.
+"Total" is one cosine of all layers' entries in one vector. For that of the weights F_l is the matrix as it was drawn, as
+in the released code: F_l F_{l-1}ᵀ has the square of its scale and F_{L-1}ᵀ the scale, so that the scale decides how much
+each layer has to say.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ def stack_dynamics(weights: Sequence[Tensor], model: Stacked, method: Method, ba
     found = {"seed_cosine": cosine, "seed_cosine/error": error}
     if not isinstance(method, DFA):
         return found
-    feedback = [method.matrix(f"points.{number}").T.double() for number in range(len(weights) - 1)]
+    feedback = [method.unscaled(f"points.{number}").T.double() for number in range(len(weights) - 1)]
     targets = [*(lower @ upper.T for lower, upper in pairwise(feedback)), feedback[-1]]  # (inputs, outputs) each
     aligned = [w.detach().double() for w in weights[1:]]
     by_layer = [_copies_cosine(w, target) for w, target in zip(aligned, targets, strict=True)]
@@ -61,7 +63,7 @@ def stack_dynamics(weights: Sequence[Tensor], model: Stacked, method: Method, ba
         torch.cat([w.flatten(1) for w in aligned], 1), torch.cat([target.flatten() for target in targets])
     )
     names = [*(str(layer) for layer in range(2, len(weights))), "output"]
-    found |= {WEIGHTS: total.mean().item(), f"{WEIGHTS}/error": _standard_error(total)}
+    found |= {f"{WEIGHTS}/total": total.mean().item(), f"{WEIGHTS}/total/error": _standard_error(total)}
     found |= {f"{WEIGHTS}/{name}": cosines.mean().item() for name, cosines in zip(names, by_layer, strict=True)}
     hidden = torch.stack(by_layer[:-1]) if len(by_layer) > 1 else torch.empty(0, len(total))
     found["bottom_first"] = (hidden[:-1] > hidden[1:]).all(0).double().mean().item()

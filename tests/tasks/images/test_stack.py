@@ -71,6 +71,11 @@ def test_what_is_measured_is_what_the_formulas_say(stack, batch):
     for name, weight, target in zip(("2", "3", "output"), stack.weights[1:], targets, strict=True):
         each = [F.cosine_similarity(w.T.flatten(), target.flatten(), dim=0).item() for w in weight]
         assert found[f"feedback_weight_cosine/{name}"] == pytest.approx(sum(each) / COPIES)
+    drawn = [matrix * 8**0.5 for matrix in f]  # `scaling` divides by the root of the width
+    target = torch.cat([m.flatten() for m in (drawn[1] @ drawn[0].T, drawn[2] @ drawn[1].T, drawn[2].T)])
+    behind = [torch.cat([w[copy].T.flatten() for w in stack.weights[1:]]) for copy in range(COPIES)]
+    totals = [F.cosine_similarity(one, target, dim=0).item() for one in behind]
+    assert found["feedback_weight_cosine/total"] == pytest.approx(sum(totals) / COPIES)
     flat = [torch.cat([w[copy].flatten() for w in stack.weights]) for copy in range(COPIES)]
     pairs = [F.cosine_similarity(flat[a], flat[b], dim=0).item() for a, b in ((0, 1), (0, 2), (1, 2))]
     assert found["seed_cosine"] == pytest.approx(sum(pairs) / 3)
