@@ -5,9 +5,9 @@ With layers a_l = W_l h_{l-1}, h_l = g(a_l) and signals δ_l = (F_l e) ⊙ g'(a_
     weight alignment    cos(W_l, F_l F_{l-1}ᵀ) for l = 2 … L − 1, and cos(W_L, F_{L-1}ᵀ) of the output layer
     gradient alignment  cos(δ_l, dL/da_l), sample by sample, at every hidden layer
 
-"Total" is one cosine of all layers' entries in one vector. For that of the weights F_l is the matrix as it was drawn, as
-in the released code: F_l F_{l-1}ᵀ has the square of its scale and F_{L-1}ᵀ the scale, so that the scale decides how much
-each layer has to say.
+"Total" is one cosine of all layers' entries in one vector. For that of the weights F_l is the matrix as it was drawn,
+as in the released code: F_l F_{l-1}ᵀ has the square of its scale and F_{L-1}ᵀ the scale, so that the scale decides how
+much each layer has to say.
 """
 
 from __future__ import annotations
