@@ -81,9 +81,9 @@ def _computations(profile: str) -> Sequence[Computation]:
     structure = {"grid": grid, "activations": list(ACTIVATIONS), "dims": 10, "width": 100, "lr": 1e-3,
                  "epochs": size.grid_epochs, "seeds": size.seeds}  # fmt: skip
     return (
-        Computation("linear", 2, linear, linear_grid),
-        Computation("linear_of_four", 2, {**linear, "grid": grid[-1:], "layers": 4}, linear_grid),
-        Computation("structure", 2, structure, structure_grid),
+        Computation("linear", 3, linear, linear_grid),
+        Computation("linear_of_four", 3, {**linear, "grid": grid[-1:], "layers": 4}, linear_grid),
+        Computation("structure", 3, structure, structure_grid),
     )
 
 

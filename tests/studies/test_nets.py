@@ -65,7 +65,8 @@ def test_alignment_with_the_true_feedback_is_one():
     net.feedback = [(net.weights[2] @ net.weights[1]).T, net.weights[2].T]
     rng = np.random.default_rng(5)
     assert net.gradient_alignment(rng.normal(size=(7, 6)), rng.normal(size=(7, 3))) == pytest.approx(1)
-    net.weights[1:] = [2 * net.feedback[1] @ net.feedback[0].T, 2 * net.feedback[1].T]
+    low, high = (f * len(f) ** 0.5 for f in net.feedback)  # as drawn
+    net.weights[1:] = [2 * high @ low.T, 2 * high.T]
     assert net.weight_alignment() == pytest.approx(1)
 
 
@@ -80,3 +81,15 @@ def test_targets_have_the_covariance_that_was_asked_for(alpha, beta):
     y = correlated_targets(200_000, alpha, beta, np.random.default_rng(0))
     expected = np.array([[1, alpha * (1 - beta)], [alpha * (1 - beta), alpha**2]])
     np.testing.assert_allclose(np.cov(y.T), expected, atol=0.01)
+
+
+def test_the_total_weight_alignment_is_of_the_feedback_as_drawn():
+    """Entries of U(−1, 1), before the projection divides them by the root of the width."""
+    net, _ = pair("relu")
+    widths = (9, 8)
+    low, high = (f * width**0.5 for f, width in zip(net.feedback, widths, strict=True))
+    assert max(np.abs(low).max(), np.abs(high).max()) <= 1 < 1.2 * max(np.abs(low).max(), np.abs(high).max())
+    wanted = np.concatenate([(high @ low.T).ravel(), high.T.ravel()])
+    weights = np.concatenate([w.ravel() for w in net.weights[1:]])
+    expected = wanted @ weights / np.linalg.norm(wanted) / np.linalg.norm(weights)
+    assert net.weight_alignment() == pytest.approx(expected)

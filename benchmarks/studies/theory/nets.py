@@ -77,9 +77,9 @@ class Net:
         return error
 
     def weight_alignment(self) -> float:
-        """One cosine of all layers but the first with F_l F_{l−1}ᵀ, and F_{L−1}ᵀ of the last."""
-        targets = [upper @ lower.T for lower, upper in pairwise(self.feedback)]
-        targets.append(self.feedback[-1].T)
+        """One cosine of all layers but the first with F_l F_{l−1}ᵀ, and F_{L−1}ᵀ of the last; F_l as it was drawn."""
+        drawn = [f * math.sqrt(len(f)) for f in self.feedback]
+        targets = [*(upper @ lower.T for lower, upper in pairwise(drawn)), drawn[-1].T]
         return _cosine(_flat(self.weights[1:]), _flat(targets))
 
     def gradient_alignment(self, x: np.ndarray, y: np.ndarray) -> float:
