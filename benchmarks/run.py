@@ -20,6 +20,7 @@ from benchmarks.settings.choices import GROUPS, options
 from benchmarks.settings.compose import check_overrides, combinations, compose, load_plugins
 from benchmarks.settings.conf_files import CONF
 from benchmarks.settings.overrides import Overrides, expanded, plugins_named_in
+from benchmarks.settings.plugins import located
 from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
@@ -135,7 +136,7 @@ def _run(overrides: Sequence[str]) -> None:
             except SystemExit as error:  # a method of the user's own; its exit code would pass for ours
                 guard.fail(f"{run.id}: {run.config.method.name} ended the program (sys.exit({error.code}))")
     except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
-        _fail(error)
+        _fail(located(error))
     except Interrupted:
         _say(sys.stderr, "interrupted; the same command continues where it stopped")
         raise SystemExit(stop.exit_code) from None
@@ -160,7 +161,7 @@ def _say(stream: TextIO, line: str) -> None:
         stream.write(f"{line}\n")
 
 
-def _fail(error: Exception) -> NoReturn:
+def _fail(error: Exception | str) -> NoReturn:
     """End for a fault that is the user's, and that all of several processes have found: one says so."""
     if follows():
         raise SystemExit(2)

@@ -135,8 +135,13 @@ def _values_of(runs: list[Record], name: str) -> _Values:
                 status = "diverged"
         statuses[status] += 1
         if status != "ok":
-            reasons.append(f"{name} is not finite, or huge" if record.status == "ok" else record.reason)
+            reasons.append(_why_no_value(record, name) if record.status == "ok" else record.reason)
     return {"values": values, "statuses": dict(statuses), "reason": next(filter(None, reasons), "")}
+
+
+def _why_no_value(record: Record, name: str) -> str:
+    """Metrics that are not finite are never written: one that is not there may be newer than the run."""
+    return f"{name} is not finite, or huge" if name in record.metrics else f"{name} was not recorded"
 
 
 def _counts_epochs(record: Record) -> bool:

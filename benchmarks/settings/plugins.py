@@ -65,6 +65,17 @@ def load(specification: str) -> None:
     _loaded.add(key)
 
 
+def located(error: Exception) -> str:
+    """The error's text; behind file and line where a plugin has raised it, or has called a library that did."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        if module.partition(".")[0] in ("benchmarks", "dfa_core", "datasets"):
+            break
+        if module in _loaded or str(Path(file).resolve()) in _loaded:
+            return f"{file}, line {line}: {type(error).__name__}: {error}"
+    return str(error)
+
+
 def _problem_of_like(like: str, new: Sequence[str]) -> str | None:
     known = [*known_methods(), *new]
     return None if like in known else f"like={like!r}: no such method; did you mean {nearest(like, known)}?"

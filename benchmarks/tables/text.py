@@ -23,6 +23,9 @@ _LATEX = str.maketrans(
         "}": r"\}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": "$<$",  # LaTeX's default fonts have ¡, ¿ and a dash in these three places
+        ">": "$>$",
+        "|": "$|$",
         "±": r"$\pm$",
         "−": "$-$",
         "–": "--",
@@ -44,24 +47,24 @@ def markdown(table: Table) -> str:
     align = ["left"] * table.labels + ["right"] * (len(table.header) - table.labels)
     body = [[_cell(text) for text in row] for row in table.rows]
     grid = tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
-    notes = "".join(f"\n- {_without_html(note)}" for note in table.notes)
-    return f"# {_without_html(table.title)}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+    notes = "".join(f"\n- {_inert(note)}" for note in table.notes)
+    return f"# {_inert(table.title)}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
 
 
 def subtitle_markdown(table: Table) -> str:
     """The subtitle, its data source in bold unless the data are real."""
     if table.source in ("", REAL):
-        return _without_html(table.subtitle)
-    return _without_html(table.subtitle_with(f"**{data_title(table.source)}**"))
+        return _inert(table.subtitle)
+    return _inert(table.subtitle_with(f"**{data_title(table.source)}**"))
 
 
 def _cell(text: str) -> str:
-    return _without_html(text).replace("|", r"\|").replace("\n", " ")
+    return _inert(text).replace("|", r"\|").replace("\n", " ")
 
 
-def _without_html(text: str) -> str:
-    """``text`` without tags: names and reasons come from records, and those from anybody."""
-    return text.replace("<", "&lt;")
+def _inert(text: str) -> str:
+    """``text`` without tags, links and images: names and reasons come from records, and those from anybody."""
+    return text.replace("<", "&lt;").replace("](", r"]\(")
 
 
 def comma_separated(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

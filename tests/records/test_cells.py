@@ -48,6 +48,16 @@ def test_bad_runs_are_counted_and_stay_out_of_the_mean():
     assert cell.statuses == {"ok": 2, "diverged": 3}
 
 
+def test_a_metric_that_an_older_run_did_not_record_is_not_called_infinite():
+    made = records([80.0, 81.0])
+    made[1].metrics["silhouette"] = 0.5
+    (cell,) = [one for one in aggregate(made).cells if one.key.metric == "silhouette"]
+    assert cell.values == {1: 0.5} and cell.reason == "silhouette was not recorded"
+    made[0].metrics["silhouette"] = 1e300
+    (cell,) = [one for one in aggregate(made).cells if one.key.metric == "silhouette"]
+    assert cell.values == {1: 0.5} and cell.reason == "silhouette is not finite, or huge"
+
+
 def test_former_settings_are_stale_and_never_mixed():
     old = records([10.0, 20.0], config_hash="old", finished="2025-01-01")
     new = records([80.0], config_hash="new", finished="2025-02-01")

@@ -217,6 +217,13 @@ def test_a_broken_plugin_is_one_line(main, content, said, command, own_methods):
     assert done.err.count("\n") == 1 and said in done.err
 
 
+def test_an_error_of_a_plugin_says_which_line(command, own_methods):
+    """The text alone does not say whose error it is."""
+    Path("mine.py").write_text(TINY.format(comment="", default="=1") + '        float("x")\n')
+    done = command(run_command.main)("plugins=[mine.py]", "method=tiny", "task=citation/gcn_cora", "profile=smoke")
+    assert done.code == 2 and "mine.py, line 9: ValueError: could not convert" in done.err
+
+
 @pytest.mark.parametrize("error", ["KeyboardInterrupt()", "Terminated(15)"])
 def test_an_interrupt_while_a_plugin_loads_is_an_interrupt(error, folder, own_methods):
     """Ctrl-C during a long import is no fault of the file."""

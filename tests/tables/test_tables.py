@@ -245,9 +245,17 @@ def test_markdown_and_latex_escape_what_would_break_them():
     assert r"a\|b_c" in grid[0]
     assert {line.replace(r"\|", "").count("|") for line in grid} == {len(built.header) + 1}
     text = latex(built)
-    assert r"x\&y" in text and r"a|b\_c" in text and r"\toprule" in text and "±" not in text
+    assert r"x\&y" in text and r"a$|$b\_c" in text and r"\toprule" in text and "±" not in text
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert {line.replace(r"\&", "").count("&") for line in body} == {len(built.header) - 1}
+
+
+def test_texts_of_records_are_no_links_and_keep_their_signs():
+    """LaTeX's default font has ¡ and ¿ in the places of < and >."""
+    reason = "<b> ![x](http://example.org/x.png) >1000"
+    built = table("overview_citation", [record(80.0), record(None, seed=1, status="failed", reason=reason)])
+    assert r"&lt;b> ![x]\(http:" in markdown(built) and "](" not in markdown(built)
+    assert "$<$b$>$" in latex(built) and "$>$1000" in latex(built)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 99}', '{"schema": 1, "surprise": 2}'])
