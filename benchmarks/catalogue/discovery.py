@@ -18,11 +18,13 @@ def domains() -> dict[str, Domain]:
     """All domains by name, in alphabetical order.
 
     Raises:
-        ValueError: two domains, or two architectures, share a name.
+        ValueError: a catalogue without a domain, or two domains that share a name.
     """
     found: dict[str, Domain] = {}
     for path in sorted(_TASKS.glob("*/catalogue.py")):
-        domain: Domain = importlib.import_module(f"benchmarks.tasks.{path.parent.name}.catalogue").DOMAIN
+        domain = getattr(importlib.import_module(f"benchmarks.tasks.{path.parent.name}.catalogue"), "DOMAIN", None)
+        if not isinstance(domain, Domain):
+            raise ValueError(f"{path}: write DOMAIN = Domain(…) there, as examples/spirals/catalogue.py does")
         if domain.name in found:
             raise ValueError(f"{path}: there is a domain {domain.name!r} already; choose another name")
         found[domain.name] = domain
@@ -31,7 +33,11 @@ def domains() -> dict[str, Domain]:
 
 @cache
 def architectures() -> dict[str, Architecture]:
-    """All architectures by name, domain by domain."""
+    """All architectures by name, domain by domain.
+
+    Raises:
+        ValueError: two of them share a name.
+    """
     found: dict[str, Architecture] = {}
     for domain in domains().values():
         for one in domain.architectures:
