@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Size:
     copies: int
     rows: str
     epochs: int
+    noise_rows: tuple[str, ...]
     noise_epochs: int
     datasets: tuple[str, ...]
     grid: tuple[tuple[float, float], ...]
@@ -49,10 +51,10 @@ class Size:
 _CORNERS = ((0.2, 0.2), (0.2, 1.0), (1.0, 0.2), (1.0, 1.0))
 _NINE = tuple((a, b) for a in (0.2, 0.6, 1.0) for b in (0.2, 0.6, 1.0))
 _SIZES = {
-    "smoke": Size(3, "600", 2, 2, ("mnist",), ((0.2, 0.2), (1.0, 1.0)), 2, 2, 1),
-    "quick": Size(5, "10000", 12, 12, ("mnist",), _CORNERS, 600, 60, 1),
-    "long": Size(10, "null", 300, 50, ("mnist",), _NINE, 600, 1500, 2),
-    "paper": Size(10, "null", 1000, 1000, ("mnist", "cifar10"), _NINE, 10_000, 10_000, 10),
+    "smoke": Size(3, "600", 2, ("600",), 2, ("mnist",), ((0.2, 0.2), (1.0, 1.0)), 2, 2, 1),
+    "quick": Size(5, "10000", 12, ("10000",), 12, ("mnist",), _CORNERS, 600, 60, 1),
+    "long": Size(10, "null", 300, ("10000", "null"), 50, ("mnist",), _NINE, 600, 1500, 2),
+    "paper": Size(10, "null", 1000, ("null",), 1000, ("mnist", "cifar10"), _NINE, 10_000, 10_000, 10),
 }
 
 
@@ -64,9 +66,9 @@ def _runs(profile: str) -> Iterator[Selection]:
             own = [*common, rows, f"task.model.activation={activation}", f"task.epochs={size.epochs}"]
             yield Selection(profile, [f"{dataset}/mlp_seeds"], ["dfa"], (0,), [*own, *_FEEDBACK])
             yield Selection(profile, [f"{dataset}/mlp_seeds"], ["bp"], (0,), own)
-    for noise in NOISES:
-        own = [*common, *_FEEDBACK, rows, f"task.label_noise={noise}", f"task.epochs={size.noise_epochs}"]
-        yield Selection(profile, ["mnist/mlp_seeds"], ["dfa"], (1,), own)
+    for noise, noisy in product(NOISES, size.noise_rows):
+        own = [f"task.rows={noisy}", f"task.label_noise={noise}", f"task.epochs={size.noise_epochs}"]
+        yield Selection(profile, ["mnist/mlp_seeds"], ["dfa"], (1,), [*common, *_FEEDBACK, *own])
     deep = [f"task.model.layers={_SIX}", "task.model.width=100", "task.model.activation=tanh", "task.rows=3200"]
     clock = ["task.epochs=null", "task.steps=400", "task.eval_every=20"]
     yield Selection(profile, ["mnist/mlp_seeds"], ["dfa"], (0,), [*common, *_FEEDBACK, *deep, *clock])
@@ -94,12 +96,19 @@ def _conclude(findings: Findings) -> Conclusion:
     claims = [
         *_seeds_claims(two_layers),
         *_decline_claims(two_layers),
-        *_noise_claims(noisy),
+        *(claim for part in _by_rows(noisy) for claim in _noise_claims(part)),
         *_order_claims(dynamics.where(task__model__layers=_SIX)),
         *_linear_claims(findings.without_runs()),
         *_structure_claims(findings.without_runs()),
     ]
-    return Conclusion(claims, list(sheets(findings, two_layers)), [*charts(two_layers), *noise_charts(noisy)])
+    noise = [chart for part in _by_rows(noisy)[:1] for chart in noise_charts(part)]
+    return Conclusion(claims, list(sheets(findings, two_layers)), [*charts(two_layers), *noise])
+
+
+def _by_rows(findings: Findings) -> list[Findings]:
+    """The runs on some of the images, then those on all of them: a share of labels is more labels there."""
+    rows = sorted({run.setting("task.rows") for run in findings}, key=lambda count: count or math.inf)
+    return [findings.where(task__rows=count) for count in rows]
 
 
 def _only(findings: Findings, **settings: object) -> Done | None:
@@ -153,10 +162,11 @@ def _noise_claims(noisy: Findings) -> Iterator[Claim]:
     clean, worst = (_only(noisy, task__label_noise=noise) for noise in (0.0, 0.9))
     if clean is None or worst is None or not _epochs(clean):
         return
-    epochs = int(_epochs(clean))
+    epochs, rows = int(_epochs(clean)), clean.setting("task.rows")
+    images = f"{rows:,} images" if rows else "all images"
     for epoch, bound, claim, early in (
-        (1, 0.1, "label noise delays alignment", True),
-        (epochs, 0.9, "and does not lower it in the end", False),
+        (1, 0.1, f"{images}: label noise delays alignment", True),
+        (epochs, 0.9, f"{images}: and does not lower it in the end", False),
     ):
         ratio = single(at_epoch(worst, SIGNALS, epoch) / at_epoch(clean, SIGNALS, epoch))
         quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"

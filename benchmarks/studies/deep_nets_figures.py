@@ -48,7 +48,7 @@ def charts(runs: Findings) -> Iterator[Chart]:
 
 
 def noise_charts(noisy: Findings) -> Iterator[Chart]:
-    """The same by the share of labels that are redrawn."""
+    """The same by the share of labels that are redrawn; the runs have one number of images."""
     panels = []
     for name, title in ((SIGNALS, "gradient alignment"), (WEIGHTS, "weight alignment")):
         lines = [line_of(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]

@@ -173,9 +173,17 @@ SENTENCES = [
     ("docs/studies.md", "Test accuracy is best at b = 118 and 191 ({released 118 test}% at both; {released 800 test}%"
      " without a mask), where training accuracy is {released 118 train} and {released 191 train}%."),
     ("docs/studies.md", "b = 118 and 191 ({released 191 test}% at both;"),
-    ("docs/studies.md", "weights with a cosine of {claim deep_nets mnist,_relu:_DFA 2} (ReLU) and"
-     " {claim deep_nets mnist,_tanh:_DFA 2} (tanh) after 12 epochs on 10,000 images, under backprop"
-     " {claim deep_nets mnist,_relu:_backprop 2} and {claim deep_nets mnist,_tanh:_backprop 2}."),
+    ("docs/studies.md", "weights with a cosine of {claim deep_nets mnist,_relu:_DFA 2 long} (ReLU) and"
+     " {claim deep_nets mnist,_tanh:_DFA 2 long} (tanh) after 300 epochs on all images, under backprop"
+     " {claim deep_nets mnist,_relu:_backprop 2 long} and {claim deep_nets mnist,_tanh:_backprop 2 long}."),
+    ("docs/studies.md", "falls from its peak by {claim deep_nets relu:_total_weight 3 long} (ReLU) and"
+     " {claim deep_nets tanh:_total_weight 3 long} (tanh), that of the gradients by"
+     " {claim deep_nets relu:_total_gradient 3 long} and {claim deep_nets tanh:_total_gradient 3 long},"),
+    ("docs/studies.md", "({claim deep_nets 10,000_images:_label 3 long}) of what it is without after one epoch"),
+    ("docs/studies.md", "by heart, it is {claim deep_nets all_images:_label 2 long} and"
+     " {claim deep_nets all_images:_and 2 long}."),
+    ("docs/studies.md", "of ReLU nets by {claim deep_nets relu:_correlated 2 long} and of tanh nets by"
+     " {claim deep_nets tanh:_correlated 2 long} between"),
     ("docs/studies.md", "DFA gains {claim convolutions convolution: 1} points over shallow training with convolutions,"
      " {claim convolutions locally_connected: 1} with locally connected layers and"
      " {claim convolutions fully_connected: 1} with any maps"),
