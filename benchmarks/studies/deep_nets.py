@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from benchmarks.studies.deep_nets_figures import SEEDS, SIGNALS, WEIGHTS, charts, noise_charts, sheets
+from benchmarks.studies.deep_nets_figures import SEEDS, SIGNALS, WEIGHTS, charts, images, noise_charts, sheets
 from benchmarks.studies.stacked_runs import at_epoch, last
 from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Study, measured
 from benchmarks.studies.tell import above, below, rank_correlation, single
@@ -162,11 +162,10 @@ def _noise_claims(noisy: Findings) -> Iterator[Claim]:
     clean, worst = (_only(noisy, task__label_noise=noise) for noise in (0.0, 0.9))
     if clean is None or worst is None or not _epochs(clean):
         return
-    epochs, rows = int(_epochs(clean)), clean.setting("task.rows")
-    images = f"{rows:,} images" if rows else "all images"
+    epochs, which = int(_epochs(clean)), images(clean.setting("task.rows"))
     for epoch, bound, claim, early in (
-        (1, 0.1, f"{images}: label noise delays alignment", True),
-        (epochs, 0.9, f"{images}: and does not lower it in the end", False),
+        (1, 0.1, f"{which}: label noise delays alignment", True),
+        (epochs, 0.9, f"{which}: and does not lower it in the end", False),
     ):
         ratio = single(at_epoch(worst, SIGNALS, epoch) / at_epoch(clean, SIGNALS, epoch))
         quantity = f"gradient alignment with 90% noise ÷ without, after epoch {epoch}"

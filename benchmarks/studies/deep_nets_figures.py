@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.stacked_runs import last, line_of
-from benchmarks.studies.study import Findings, Sheet
+from benchmarks.studies.study import Done, Findings, Sheet
 from benchmarks.studies.tell import text
 
 #: Columns of the runs' histories.
@@ -16,7 +16,7 @@ WEIGHTS, SIGNALS, SEEDS = "feedback_weight_cosine/total", "preactivation_cosine"
 def sheets(findings: Findings, dynamics: Findings) -> Iterator[Sheet]:
     """Tables: what seeds share in the end, run by run; conditioning and alignment of the linear nets."""
     rows = []
-    for run in dynamics:
+    for run in _in_order(dynamics):
         values = [text(last(run, name), 3) for name in (SEEDS, WEIGHTS, SIGNALS)]
         rows.append([
             run.record.dataset, str(run.setting("task.model.activation")), run.record.method,
@@ -39,8 +39,8 @@ def charts(runs: Findings) -> Iterator[Chart]:
     titles = {SEEDS: "cosine between seeds", SIGNALS: "gradient alignment", WEIGHTS: "weight alignment"}
     panels = []
     for name, title in titles.items():
-        lines = [line_of(run, name, f"{run.setting('task.model.activation')}, {run.record.method}") for run in runs
-                 if run.record.dataset == "mnist"]  # fmt: skip
+        lines = [line_of(run, name, f"{run.setting('task.model.activation')}, {run.record.method}")
+                 for run in _in_order(runs) if run.record.dataset == "mnist"]  # fmt: skip
         if known := tuple(line for line in lines if line is not None):
             panels.append(Panel(name, title, "cosine", known))
     if panels:
@@ -51,18 +51,30 @@ def noise_charts(noisy: Findings) -> Iterator[Chart]:
     """The same by the share of labels that are redrawn; the runs have one number of images."""
     panels = []
     for name, title in ((SIGNALS, "gradient alignment"), (WEIGHTS, "weight alignment")):
-        lines = [line_of(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn") for run in noisy]
+        lines = [line_of(run, name, f"{run.setting('task.label_noise'):.0%} of the labels redrawn")
+                 for run in sorted(noisy, key=lambda run: run.setting("task.label_noise"))]  # fmt: skip
         if known := tuple(line for line in lines if line is not None):
             panels.append(Panel(name, title, "cosine", known))
     if panels:
         yield _chart("noise", "Label noise delays alignment", panels, noisy)
 
 
+def _in_order(runs: Findings) -> list[Done]:
+    return sorted(runs, key=lambda run: (run.record.dataset, run.setting("task.model.activation"), run.record.method))
+
+
+def images(rows: int | None) -> str:
+    """How many images a run of ``task.rows`` learns from, in words."""
+    return f"{rows:,} images" if rows else "all images"
+
+
 def _chart(name: str, title: str, panels: Sequence[Panel], runs: Findings) -> Chart:
+    count = images(runs.runs[0].setting("task.rows"))
+    nets = f"{count} of MNIST at 14 × 14 ({runs.data}), 2 hidden layers of 64"
     return Chart(
         name=name,
         title=title,
-        subtitle=f"MNIST at 14 × 14 ({runs.data}), 2 hidden layers of 64, profile {runs.profile}; bands: 95%, seeds",
+        subtitle=f"{nets}, profile {runs.profile}; bands: 95%, seeds",
         x_label="epochs",
         panels=tuple(panels),
         logarithmic=True,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks.records.record import Record
+from benchmarks.records.run_history import History
 from benchmarks.studies import convolutions, deep_nets
 from benchmarks.studies.study import Done, Findings
 from benchmarks.tables.claims import Verdict
@@ -61,3 +64,27 @@ def test_runs_whose_histories_are_gone_tell_nothing():
     """Records were copied without the files beside them."""
     found = claims([run(0.0), run(0.9)])
     assert {one.verdict for one in found} == {Verdict.NOT_TESTABLE}
+
+
+def test_label_noise_is_judged_for_each_number_of_images():
+    """A share of the labels is six times as many on all images; their lines would lie in one chart as well."""
+
+    def noisy(noise: float, rows: int | None, first: float, final: float) -> Done:
+        one = run(noise)
+        task = {**one.record.config["task"], "rows": rows}
+        record = dataclasses.replace(one.record, config={**one.record.config, "task": task})
+        columns = ("epoch", deep_nets.SIGNALS, f"{deep_nets.SIGNALS}/error")
+        return Done(record, History(columns, np.array([[1, first, 0.01], [50, final, 0.01]])))
+
+    runs = [noisy(0.0, 10_000, 0.5, 0.8), noisy(0.9, 10_000, 0.01, 0.76), noisy(0.0, None, 0.6, 0.8),
+            noisy(0.9, None, 0.15, 0.4)]  # fmt: skip
+    found = claims(runs)
+    told = {one.claim: (pytest.approx(one.ours), one.verdict) for one in found if "images" in one.claim}
+    assert told == {
+        "10,000 images: label noise delays alignment": (0.02, Verdict.SHOWN),
+        "10,000 images: and does not lower it in the end": (0.95, Verdict.SHOWN),
+        "all images: label noise delays alignment": (0.25, Verdict.NOT_SHOWN),
+        "all images: and does not lower it in the end": (0.5, Verdict.NOT_SHOWN),
+    }
+    (chart,) = deep_nets.STUDY.conclude(Findings("deep_nets", "long", tuple(runs))).charts
+    assert chart.subtitle.startswith("10,000 images") and len(chart.panels[0].series) == 2
