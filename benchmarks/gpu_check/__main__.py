@@ -68,7 +68,7 @@ def _steps(options: argparse.Namespace) -> Steps:
                 steps.rows.extend(measure(subject, options))
             except WaitsForDevice as error:
                 steps.waiting.append(str(error))
-            except (NotImplementedError, torch.OutOfMemoryError) as error:
+            except (NotImplementedError, torch.OutOfMemoryError) as error:  # a kernel, or memory, that the device lacks
                 steps.left_out.append(f"{subject.task}, {options.precision}: {one_line(str(error))}")
     return steps
 

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = measure(subject, options)
         except WaitsForDevice as error:
             guard.fail(error)
-        except NotImplementedError as error:
+        except NotImplementedError as error:  # PyTorch: a kernel that this device or precision lacks
             console.print(f"{subject.task}, {subject.size}: left out: {one_line(str(error))}", highlight=False)
             continue
         rows += found

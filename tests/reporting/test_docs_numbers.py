@@ -70,7 +70,7 @@ def claim(study: str, start: str, decimals: str, profile: str = "quick") -> str:
     (value,) = rows[
         (rows.study == study) & rows.claim.str.startswith(start.replace("_", " ")) & (rows.profile == profile)
     ].ours
-    text = f"{value:.{decimals}f}".replace("-", "−")
+    text = f"{value:z.{decimals}f}".replace("-", "−")  # z: no minus before a zero
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
