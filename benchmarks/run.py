@@ -25,7 +25,7 @@ from benchmarks.settings.quoting import with_list_of_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.torchrun import follows, started_by_torchrun
-from benchmarks.training.interrupt import Interrupted, stop_signal
+from benchmarks.training.interrupt import CONTINUES, Interrupted, stop_signal
 
 if TYPE_CHECKING:
     from benchmarks.records.record import Record
@@ -138,7 +138,7 @@ def _run(overrides: Sequence[str]) -> None:
     except (Busy, ValueError) as error:  # settings, data, marks: the user's to put right
         _fail(located(error))
     except Interrupted:
-        _say(sys.stderr, "interrupted; the same command continues where it stopped")
+        _say(sys.stderr, CONTINUES)
         raise SystemExit(stop.exit_code) from None
     if record.status == "skipped":
         _say(sys.stdout, f"  skipped: {record.reason}")

@@ -17,19 +17,17 @@ leave out the tasks whose data are not there, unless they are named. Writes all 
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchmarks.records import paths
-from benchmarks.records.inputs import LeftOut, unsaid
+from benchmarks.records.inputs import LeftOut, ignore_reported
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.terminal import guard
-from benchmarks.terminal.console import make_console
 from benchmarks.wandb_logging.connection import check_account
+from benchmarks.workers.command import end_if_stopped, run_command
 from benchmarks.workers.display import Display
 from benchmarks.workers.outcome import Outcome, failures
 from benchmarks.workers.plan import QueuedRun, plan
@@ -39,45 +37,33 @@ from benchmarks.workers.workload import Tally, jobs_for, work_through
 if TYPE_CHECKING:
     from benchmarks.tables.table_set import TableSet
 
-_STOPPED = "interrupted; the same command continues where it stopped"
-
 
 @guard.command
 def main() -> None:
     """Parse, plan, sweep, show the tables."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(__doc__ or "")
-        return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    console = make_console(soft_wrap=True)
-    try:
-        arguments = parse(sys.argv[1:])
-        if arguments.plugins:
-            load_plugins(arguments.plugins)
-        runs = plan(
-            arguments.selection, lambda task, reason: console.print(f"left out: {task}: {reason}", markup=False)
-        )
-        logger = compose(runs[0].overrides).logger if runs else None
-        if logger:
-            check_account(logger)
-        tally = sweep(runs, arguments, console)
-        if tally.stopped_by:
-            console.print(_STOPPED)
-            raise SystemExit(tally.stopped_by.exit_code)
-        tables = _show_tables(arguments, console)
-        if logger and logger.name == "wandb":
-            from benchmarks.tables.wandb import send_tables
+    run_command(__doc__ or "", _plan_and_sweep)
 
-            send_tables(tables, arguments.selection.profile, logger)
-    except ValueError as error:  # settings, data, records, plugins: one line each
-        guard.fail(error)
-    except KeyboardInterrupt:
-        console.print(_STOPPED)
-        raise SystemExit(130) from None
+
+def _plan_and_sweep(given: Sequence[str], console: Console) -> bool:
+    """The whole command; returns whether a run failed."""
+    arguments = parse(given)
+    if arguments.plugins:
+        load_plugins(arguments.plugins)
+    runs = plan(arguments.selection, lambda task, reason: console.print(f"left out: {task}: {reason}", markup=False))
+    logger = compose(runs[0].overrides).logger if runs else None
+    if logger:
+        check_account(logger)
+    tally = sweep(runs, arguments, console)
+    end_if_stopped(tally, console)
+    tables = _show_tables(arguments, console)
+    if logger and logger.name == "wandb":
+        from benchmarks.tables.wandb import send_tables
+
+        send_tables(tables, arguments.selection.profile, logger)
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {', '.join(tally.failed)}", markup=False)
         console.print(f"what went wrong in them: {failures(arguments.results)}", markup=False)
-        raise SystemExit(1)
+    return bool(tally.failed)
 
 
 def sweep(runs: Sequence[QueuedRun], arguments: Arguments, console: Console) -> Tally:
@@ -104,7 +90,7 @@ class TaskRows:
         self._open[run.task] -= 1
         is_variant = outcome.record is not None and outcome.record.variant != ""  # those have a table of their own
         if self._open[run.task] == 0 and not is_variant:
-            display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, unsaid))
+            display.say(task_row(self._arguments.results, self._arguments.selection.profile, run.task, ignore_reported))
 
 
 def _show_tables(arguments: Arguments, console: Console) -> TableSet:

@@ -71,7 +71,7 @@ class Layout:
 
     @contextmanager
     def lent(self, recorder: Recording | None) -> Iterator[None]:
-        """Within, every mark reports to ``recorder``; afterwards to whom it did before."""
+        """Let every mark report to ``recorder`` inside the block; give it its former recorder back afterwards."""
         before = self.recorders()
         self.attach(recorder)
         try:
@@ -84,7 +84,7 @@ class Layout:
         return {name: mark.recorder for name, mark in {**self.points, **self.taps}.items()}
 
     def is_attached(self, recorder: Recording | None) -> bool:
-        """Does every mark report to ``recorder``?"""
+        """Whether every mark reports to ``recorder``."""
         return all(mark.recorder is recorder for mark in (*self.points.values(), *self.taps.values()))
 
     def check_attached(self, model: nn.Module, recorder: Recording | None) -> None:
@@ -149,7 +149,7 @@ def parameters_of(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def _marks_now_in(model: nn.Module) -> Iterator[Mark]:
-    """As ``model.modules()`` gives them, in a fifth of its time: every step asks."""
+    """The marks of ``model``, in a fifth of the time that ``model.modules()`` takes: every step asks."""
     stack: list[nn.Module | None] = [model]
     while stack:
         module = stack.pop()
@@ -160,7 +160,7 @@ def _marks_now_in(model: nn.Module) -> Iterator[Mark]:
 
 
 def wrapped_name(module: nn.Module) -> str | None:
-    """Under which name a wrapper holds the module that it wraps; ``None`` if ``module`` is no wrapper."""
+    """The name under which a wrapper holds the module that it wraps; ``None`` if ``module`` is no wrapper."""
     if isinstance(module, DataParallel | DistributedDataParallel):
         return "module"
     # By their names: importing these classes would import the compiler and FSDP.

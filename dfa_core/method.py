@@ -39,11 +39,11 @@ class Method(nn.Module):
     needs: frozenset[str] = frozenset()
     #: What it needs to know and what it costs, for the table of all methods; None for one that does not say.
     information: Information | None = None
-    #: Are its gradients backprop's?
+    #: Whether its gradients are those of backprop.
     exact = False
-    #: Do its steps run a compiled model as compiled code? The others refuse it, or run it in eager mode.
+    #: Whether its steps run a compiled model as compiled code; other methods refuse it, or run it in eager mode.
     compiles = True
-    #: Does this method leave parameters behind cuts without gradient on purpose?
+    #: Whether this method leaves parameters behind cuts without gradient on purpose.
     leaves_parameters_untrained = False
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
@@ -127,7 +127,7 @@ class Method(nn.Module):
 
     @contextmanager
     def detached(self) -> Iterator[None]:
-        """Within, the model is the true network: its marks are identities, and gradients pass through it.
+        """Make the marks identities inside the block, so that true gradients pass through the model.
 
         For input gradients (saliency, gradient penalties), ``torch.func`` and forward-mode differentiation.
         """

@@ -12,7 +12,7 @@ Function = Callable[..., Tensor]
 
 
 class Listener(Protocol):
-    """Wants to know which tensors were derived from parameters."""
+    """An object that is told which tensors were derived from parameters."""
 
     def derived(self, result: Tensor, function: Function, parameters: tuple[Tensor, ...]) -> None: ...
 
@@ -34,7 +34,7 @@ def derived_weight(function: Function, *parameters: Tensor) -> Tensor:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Within, ``listener`` hears of every :func:`derived_weight`."""
+    """Tell ``listener`` of every :func:`derived_weight` inside the block."""
     _LISTENERS.append(listener)
     try:
         yield

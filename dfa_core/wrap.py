@@ -15,7 +15,7 @@ from dfa_core.recording.step import check_scalar
 
 @dataclass
 class _Held:
-    """A loss that autograd is not to see."""
+    """Holds a loss, so that autograd does not track it."""
 
     loss: Tensor | None
 

@@ -31,9 +31,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure() -> None:
-    """Importing makes a million objects, none of them garbage: looking for some among them takes time.
+    """Save time: no garbage collection while a million objects are imported, and no fsync.
 
-    Nor do tests lose power: waiting for the disk after each of thousands of records would be for nothing.
+    fsync protects records from a power failure, which no test is about, and waits for the disk at each record.
     """
     gc.disable()
     os.fsync = lambda descriptor: None
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """From here on only what tests make is looked at."""
+    """Let the garbage collector look only at objects that tests make."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -67,7 +67,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
-    """A run flushes denormal numbers in its process; the next test shall find floating point as it was, and methods."""
+    """Undo what a run sets in this process (denormal numbers are flushed); check that no method stays registered."""
     known = set(registry._METHODS)
     yield
     torch.set_flush_denormal(False)

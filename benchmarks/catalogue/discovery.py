@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.catalogue.domain import Architecture, Domain, Task
 
-#: What `benchmarks.tune` puts before the domain of a task with the settings that it found.
+#: The prefix that `benchmarks.tune` puts before the domain of a task with the settings that it found.
 TUNED = "tuned_"
 _TASKS = Path(__file__).parents[1] / "tasks"
 
@@ -73,7 +73,7 @@ def examples() -> tuple[str, ...]:
 
 @cache
 def current_domain(name: str) -> str:
-    """The domain that a record of an earlier version calls ``name``; with its prefix, that of a search."""
+    """The present name of the domain that earlier versions called ``name``; the prefix of a search's domain is kept."""
     if name.startswith(TUNED):
         return TUNED + current_domain(name.removeprefix(TUNED))
     return next((domain.name for domain in domains().values() if name in domain.former_names), name)

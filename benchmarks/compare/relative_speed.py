@@ -17,7 +17,7 @@ Factors = dict[str, float]
 
 
 class _Run(NamedTuple):
-    """A timed combination. No task: placements of the feedback have one each, and share the backprop of one of them."""
+    """A method on a network and a dataset, without the task: placements are tasks of their own, but share backprop."""
 
     domain: str
     architecture: str
@@ -31,7 +31,7 @@ def times_of_backprop(cells: Iterable[ResultCell]) -> Factors:
 
 
 def changes(before: Iterable[ResultCell], after: Iterable[ResultCell]) -> Factors:
-    """By which factor each method's multiple of backprop's time grew: geometric mean over the tasks of both sides."""
+    """The factor by which each method's multiple of backprop's time grew: geometric mean over common tasks."""
     old, new = _ratios(before), _ratios(after)
     return _means({run: new[run] / old[run] for run in sorted(old.keys() & new.keys())})
 

@@ -192,7 +192,7 @@ def _line(axes: Axes, panel: Panel, series: Series, colour: object, dashes: Dash
 
 
 def _looks(names: Iterable[str]) -> dict[str, _Look]:
-    """A method looks the same in every chart; what has no look of its own takes the others in turn."""
+    """The look of each method: its own, the same in every chart, or else the next of `_OTHERS`."""
     names = list(names)
     known = {name: look for name in names if (look := _look_of(name)) is not None}
     others = [name for name in names if name not in known]

@@ -13,7 +13,7 @@ _CPU = torch.device("cpu")
 
 
 class DrawnOnCPU(TorchDispatchMode):
-    """Within, every random operation runs on the CPU, and its result goes to where it was asked for.
+    """Run every random operation inside the block on the CPU, and move its result to the device that was asked for.
 
     A generator of another device stands for one of the CPU with the same seed, from its beginning. Operations that
     draw by the way (attention with dropout) are meant as well, so a network should train without dropout here.

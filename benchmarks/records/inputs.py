@@ -45,8 +45,8 @@ def refuse(error: BadInput) -> None:
     raise error
 
 
-def unsaid(error: BadInput) -> None:
-    """Leave out what another reader of the same files names."""
+def ignore_reported(error: BadInput) -> None:
+    """Leave out a bad input without a word: another reader of the same files names it."""
 
 
 class LeftOut:

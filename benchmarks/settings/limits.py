@@ -119,7 +119,7 @@ LARGEST_EXACT = 2**53
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number, which True and False are for Python as well."""
+    """Whether it is a whole number; True and False, which are ints in Python, are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

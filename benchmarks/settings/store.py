@@ -16,7 +16,7 @@ from benchmarks.settings.schema import Config, ProfileConfig
 
 
 class _Shared(dict[str, Any]):
-    """Hydra copies its store for each configuration: a third of composing, for it copies what it takes out as well."""
+    """A part of Hydra's store that is never copied: copying it for each configuration takes a third of composing."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return self

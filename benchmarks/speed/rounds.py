@@ -56,11 +56,11 @@ def _paired(mine: list[float], theirs: list[float]) -> list[float]:
     return [a / b for a, b in zip(mine, theirs, strict=True)]
 
 
-def warm_up(step: Callable[[], None], enough: float = 1.0) -> None:
-    """Three calls, or two where those take ``enough`` seconds: memory and caches are filled by the second."""
+def warm_up(step: Callable[[], None]) -> None:
+    """Three calls, or two where those take a second or more: memory and caches are filled by the second call."""
     started = time.perf_counter()
     for number in range(WARM_UP):
-        if number >= WARM_UP - 1 and time.perf_counter() - started > enough:
+        if number >= WARM_UP - 1 and time.perf_counter() - started > 1:
             return
         step()
 

@@ -40,7 +40,7 @@ def _seconds(stepper: Stepper) -> dict[str, float]:
 
 @contextmanager
 def _timed(owner: Any, name: str, spent: dict[str, float], part: str) -> Iterator[None]:
-    """Within, calls of a method of ``owner`` add their seconds to a part; one that is not there takes none."""
+    """Add the seconds of a method of ``owner`` to a part, inside the block; a method that is not there takes none."""
     original: Callable[..., Any] | None = getattr(owner, name, None)
     if original is None:
         yield

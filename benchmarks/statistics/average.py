@@ -8,7 +8,7 @@ from benchmarks.statistics.comparison import Comparison
 from benchmarks.statistics.estimate import Estimate, mean_of
 
 
-def average(parts: Sequence[Comparison], architecture: str, dataset: str = "") -> Comparison:
+def average(parts: Sequence[Comparison], architecture: str) -> Comparison:
     """The mean of ``parts`` (one method each time, at least one part), every part with the same weight.
 
     Gaps closed are fractions and are averaged whatever the metrics, over the parts that have one (``gap.tasks``
@@ -23,7 +23,7 @@ def average(parts: Sequence[Comparison], architecture: str, dataset: str = "") -
     return Comparison(
         domain=parts[0].domain,
         architecture=architecture,
-        dataset=dataset,
+        dataset="",
         method=parts[0].method,
         metric=parts[0].metric if one_metric else "",
         bp=_of_all([part.bp for part in parts], one_metric),

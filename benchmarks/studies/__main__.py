@@ -16,8 +16,6 @@ and all claims into DIR/tables/studies.csv.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,14 +32,14 @@ from benchmarks.studies.discovery import chosen
 from benchmarks.studies.publish import publish
 from benchmarks.studies.study import Conclusion, Study
 from benchmarks.terminal import guard
-from benchmarks.terminal.console import make_console
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import shortened
+from benchmarks.workers.command import end_if_stopped, run_command
 from benchmarks.workers.outcome import failures
 from benchmarks.workers.plan import QueuedRun, in_order, plan
+from benchmarks.workers.request import parse_jobs
 from benchmarks.workers.workload import jobs_for, work_through
 
-_STOPPED = "interrupted; the same command continues where it stopped"
 _CHOICES = {
     "profile": PROFILES,
     "data": ("", "auto", "real", "standin"),
@@ -66,34 +64,21 @@ class Request:
 @guard.command
 def main() -> None:
     """Parse, run, conclude, write."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(__doc__ or "")
-        return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    console = make_console(soft_wrap=True)
-    try:
-        failed = _study(_request(sys.argv[1:]), console)
-    except ValueError as error:  # settings, data, records: one line each
-        guard.fail(error)
-    except KeyboardInterrupt:
-        console.print(_STOPPED)
-        raise SystemExit(130) from None
-    if failed:
-        raise SystemExit(1)
+    run_command(__doc__ or "", lambda arguments, console: _study(_request(arguments), console))
 
 
-def _study(request: Request, console: Console) -> int:
-    """All studies, one after the other; returns how many runs failed.
+def _study(request: Request, console: Console) -> bool:
+    """All studies, one after the other; returns whether a run failed.
 
     Raises:
         UsageError: nothing was to be run, and there is nothing to conclude from.
     """
-    failed, concluded = 0, False
+    failed, concluded = False, False
     for study in request.studies:
         console.print(f"[bold]{study.name}[/bold]: {study.title} ({study.source})", highlight=False)
         if request.runs:
             paths.make(paths.study(request.results, study.name))
-            failed += _run(study, request, console)
+            failed |= _run(study, request, console)
             _compute(study, request, console)
         concluded |= _conclude(study, request, console)
     if not concluded:
@@ -121,19 +106,17 @@ def _conclude(study: Study, request: Request, console: Console) -> bool:
     return True
 
 
-def _run(study: Study, request: Request, console: Console) -> int:
-    """Do the runs that are not recorded; returns how many failed."""
+def _run(study: Study, request: Request, console: Console) -> bool:
+    """Do the runs that are not recorded; returns whether one failed."""
     folder = paths.study(request.results, study.name)
     runs = _planned(study, request, folder)
     if not runs:
-        return 0
+        return False
     tally = work_through(runs, jobs_for(request.jobs, runs), (), console)
-    if tally.stopped_by:
-        console.print(_STOPPED)
-        raise SystemExit(tally.stopped_by.exit_code)
+    end_if_stopped(tally, console)
     if tally.failed:
         console.print(f"{len(tally.failed)} run(s) failed: {failures(folder)}", markup=False)
-    return len(tally.failed)
+    return bool(tally.failed)
 
 
 def _planned(study: Study, request: Request, folder: Path) -> list[QueuedRun]:
@@ -181,12 +164,10 @@ def _request(arguments: Sequence[str]) -> Request:
     for key, choices in _CHOICES.items():
         if taken[key] not in choices:
             raise UsageError(f"{key}={shortened(taken[key])}: choose {', '.join(filter(None, choices))}")
-    if taken["jobs"] and not (taken["jobs"].isdecimal() and 0 < int(taken["jobs"]) < 1000):
-        raise UsageError(f"jobs='{shortened(taken['jobs'])}': give the number of processes")
     return Request(
         chosen(names),
         taken["profile"],
-        int(taken["jobs"]) if taken["jobs"] else None,
+        parse_jobs(taken["jobs"]),
         taken["data"],
         Path(taken["results"]),
         taken["run"] == "true",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.studies.study import Conclusion, Done, Findings, Sheet, Study
-from benchmarks.studies.tell import above, differences, text
+from benchmarks.studies.verdicts import above, differences, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from benchmarks.catalogue.reference import Key, published
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study
-from benchmarks.studies.tell import above, differences, line, near, rank_correlation, single, text
+from benchmarks.studies.verdicts import above, differences, line, near, rank_correlation, single, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

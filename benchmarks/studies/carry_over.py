@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.curves.chart import Chart, Panel, over_seeds
 from benchmarks.records.run_history import ALIGNMENT
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study, measured
-from benchmarks.studies.tell import above, text
+from benchmarks.studies.verdicts import above, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

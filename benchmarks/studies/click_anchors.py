@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import TargetEncoder
 
 from benchmarks.studies.study import Computation, Conclusion, Findings, Json, Measured, Sheet, Study, measured
-from benchmarks.studies.tell import above, single, text
+from benchmarks.studies.verdicts import above, single, text
 from benchmarks.tables.claims import Claim
 from datasets.criteo.format import FIELDS, N_INTEGERS
 from datasets.criteo.load import CriteoData, Preprocessing, load_criteo

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Sheet, Study
-from benchmarks.studies.tell import above, differences, near, single, text
+from benchmarks.studies.verdicts import above, differences, near, single, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 
@@ -24,8 +24,8 @@ _CLASSES = 10
 _WEIGHTS = "feedback_weight_cosine/blocks.1"
 
 
-def bound(channels: int, side: int, kernel: int, sharing: str) -> float:
-    """The largest cosine that the formula gives."""
+def bound(side: int, kernel: int, sharing: str) -> float:
+    """The largest cosine by the formula, which does not depend on the number of channels."""
     out = side - kernel + 1
     return {"conv": kernel / (side * out), "local": kernel / side, "dense": 1.0}[sharing]
 
@@ -68,7 +68,7 @@ def _groups(channels: int, side: int, kernel: int, sharing: str) -> np.ndarray:
 
 def _bounds(draws: int) -> list[dict[str, float | int | str]]:
     return [
-        {"channels": c, "side": d, "kernel": k, "sharing": sharing, "formula": bound(c, d, k, sharing),
+        {"channels": c, "side": d, "kernel": k, "sharing": sharing, "formula": bound(d, k, sharing),
          "found": float(np.mean(largest_cosine(c, d, k, sharing, draws, seed=0)))}
         for c, d, k in SHAPES
         for sharing in SHARING
@@ -160,7 +160,7 @@ def _sheet(findings: Findings) -> Sheet:
         by_method = {method: _of(findings, sharing, method) for method in ("bp", "dfa", "shallow")}
         if all(map(len, by_method.values())):
             side = _SIDE - _KERNEL + 1
-            most = bound(1, side, _KERNEL, sharing)
+            most = bound(side, _KERNEL, sharing)
             dfa = by_method["dfa"]
             rows.append([
                 title, dfa.data, *(text(runs.over_seeds(_accuracy), 1) for runs in by_method.values()),

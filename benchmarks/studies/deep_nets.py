@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.studies.deep_nets_figures import SEEDS, SIGNALS, WEIGHTS, charts, images, noise_charts, sheets
 from benchmarks.studies.stacked_runs import at_epoch, last
 from benchmarks.studies.study import Computation, Conclusion, Done, Findings, Study, measured
-from benchmarks.studies.tell import above, below, rank_correlation, single
 from benchmarks.studies.theory.alignment_matrices import linear_grid, structure_grid
+from benchmarks.studies.verdicts import above, below, rank_correlation, single
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

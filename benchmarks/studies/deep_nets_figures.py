@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.stacked_runs import last, line_of
 from benchmarks.studies.study import Done, Findings, Sheet
-from benchmarks.studies.tell import text
+from benchmarks.studies.verdicts import text
 
 #: Columns of the runs' histories.
 WEIGHTS, SIGNALS, SEEDS = "feedback_weight_cosine/total", "preactivation_cosine", "seed_cosine"

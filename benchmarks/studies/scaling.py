@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Conclusion, Done, Findings, Measured, Sheet, Study, measured
-from benchmarks.studies.tell import above, below, line, text
+from benchmarks.studies.verdicts import above, below, line, text
 from benchmarks.tables.claims import Claim
 from benchmarks.workers.plan import Selection
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.curves.chart import Chart, Panel
 from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study, measured
-from benchmarks.studies.tell import above, below, line, single, text
 from benchmarks.studies.theory.shallow_nets import FEEDBACK, RATE, overlay, phases, relu, signs
+from benchmarks.studies.verdicts import above, below, line, single, text
 from benchmarks.tables.claims import Claim
 
 
@@ -119,9 +119,9 @@ def _success(found: dict[str, list[float]], right: float) -> float:
     return float(np.mean(np.array(found["error"]) < 2 * right))
 
 
-def _expected(hidden: int, needed: int = 2) -> float:
-    """The probability that at least as many entries of F are positive as the teacher has units."""
-    return sum(math.comb(hidden, k) for k in range(needed, hidden + 1)) / 2**hidden
+def _expected(hidden: int) -> float:
+    """The probability that two or more of ``hidden`` entries of F are positive: the teacher has two units."""
+    return sum(math.comb(hidden, k) for k in range(2, hidden + 1)) / 2**hidden
 
 
 def _sheets(findings: Findings) -> Iterator[Sheet]:

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.curves.chart import Series
 from benchmarks.statistics.bootstrap import t_quantile
 from benchmarks.studies.study import Done, Measured
-from benchmarks.studies.tell import single
+from benchmarks.studies.verdicts import single
 
 
 def last(run: Done, name: str) -> Measured:

@@ -134,7 +134,7 @@ class Findings:
         return ", ".join(sorted({run.record.data.get("source", "") for run in self.runs} - {""}))
 
     def claim(self, claim: str, quantity: str, found: Measured, reference: str, shown: bool | None) -> Claim:
-        """A claim of this study; ``shown`` None is one that these runs cannot tell."""
+        """A claim of this study; ``shown`` is None if these runs cannot decide it."""
         verdict = Verdict.NOT_TESTABLE if shown is None else Verdict.SHOWN if shown else Verdict.NOT_SHOWN
         return Claim(self.study, claim, quantity, *found[:3], reference, verdict, found.n, self.profile, self.data)
 

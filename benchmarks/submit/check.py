@@ -17,7 +17,7 @@ from benchmarks.records.record import Record, hash_config
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.quoting import quoted
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.terminal.errors import UsageError, one_line
+from benchmarks.terminal.errors import UsageError, kind_and_message
 from benchmarks.terminal.names import shown
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
@@ -60,7 +60,7 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
         except (OSError, MemoryError):  # the machine's fault
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            yield f"{record.run_id}: it cannot be run here ({one_line(error)})"
+            yield f"{record.run_id}: it cannot be run here ({kind_and_message(error)})"
             continue
         metric = record.primary_metric
         claimed, found = record.metrics[metric], again.metrics.get(metric)
@@ -72,22 +72,27 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
 def _altered(records: Sequence[Record]) -> Iterator[str]:
     """Each record against its own hash, and against what this checkout would run."""
     for record in records:
-        if own_hash(record) != record.config_hash:
-            yield f"{record.run_id}: its settings are not those that its hash was made of"
-        elif wrong := contradiction(record):
-            yield f"{record.run_id}: {wrong}"
-        elif record.variant:
-            yield f"{record.run_id}: it ran with other settings than the shipped ones ({record.variant})"
-        elif record.status == "ok" and record.primary_metric not in record.metrics:
-            yield f"{record.run_id}: it has no {record.primary_metric or 'metric'}"
-        else:
-            try:
-                planned = _planned_hash(record)
-            except UsageError as error:
-                yield f"{record.run_id}: this version of the suite cannot run it ({error})"
-                continue
-            if planned not in (None, record.config_hash):
-                yield f"{record.run_id}: this version of the suite would run it with other settings or data ({planned})"
+        if problem := _problem(record):
+            yield f"{record.run_id}: {problem}"
+
+
+def _problem(record: Record) -> str:
+    """The first thing that is wrong with a record by itself, in half a line; "" if there is none."""
+    if own_hash(record) != record.config_hash:
+        return "its settings are not those that its hash was made of"
+    if wrong := contradiction(record):
+        return wrong
+    if record.variant:
+        return f"it ran with other settings than the shipped ones ({record.variant})"
+    if record.status == "ok" and record.primary_metric not in record.metrics:
+        return f"it has no {record.primary_metric or 'metric'}"
+    try:
+        planned = _planned_hash(record)
+    except UsageError as error:
+        return f"this version of the suite cannot run it ({error})"
+    if planned not in (None, record.config_hash):
+        return f"this version of the suite would run it with other settings or data ({planned})"
+    return ""
 
 
 def is_of_this_checkout(record: Record) -> bool:

@@ -14,6 +14,7 @@ from benchmarks.tables.data_source import REAL, suffix_of
 from benchmarks.tables.grid import Grid, grid_of, with_published
 from benchmarks.tables.places import Measure, TableCell, places_of
 from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table, TableKind, labels
+from benchmarks.tables.text import exact, exact_cell
 
 _LABELS = ("dataset", "architecture")
 
@@ -153,21 +154,12 @@ def _number_row(grid: Grid, row: tuple[str, str]) -> list[str]:
     for measure in grid.measures:
         place = grid.places[row, measure]
         cell = place.cell
-        numbers += _exact(cell)
+        numbers += exact_cell(cell)
         if measure in grid.compared:
-            numbers += _exact(place.published)
+            numbers += exact_cell(place.published)
         if measure.metric in grid.published:
             numbers.append(exact(place.paper.value) if place.paper else "")
     return numbers
-
-
-def _exact(cell: ResultCell | None) -> list[str]:
-    return [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
-
-
-def exact(value: float | None) -> str:
-    """Six significant digits, the same on every machine; "" for what is unknown."""
-    return "" if value is None or value != value else f"{value:.6g}"
 
 
 def _notes(grid: Grid) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.records.inputs import BadInput, read_bytes
 from benchmarks.tables.table import NONE, Column, Role, Table, TableKind, labels
-from benchmarks.tables.text import comma_separated
+from benchmarks.tables.text import comma_separated, exact
 
 #: Columns of ``studies.csv``; other tools read it, so they only ever grow at the end.
 COLUMNS = ("study", "claim", "quantity", "ours", "low", "high", "reference", "verdict", "n", "profile", "data")
@@ -57,7 +57,7 @@ def claims_text(claims: Iterable[Claim]) -> str:
     rows = [
         [
             *(one.study, one.claim, one.quantity),
-            *(_exact(value) for value in (one.ours, one.low, one.high)),
+            *map(exact, (one.ours, one.low, one.high)),
             *(one.reference, one.verdict.value, str(one.n), one.profile, one.data),
         ]
         for one in claims
@@ -123,7 +123,3 @@ def _claim(row: dict[str, str]) -> Claim:
     return Claim(
         study, claim, quantity, ours, low, high, reference, verdict, int(row["n"]), row["profile"], row["data"]
     )
-
-
-def _exact(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"

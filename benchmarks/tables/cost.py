@@ -18,10 +18,10 @@ from benchmarks.catalogue.reference import paper_order
 from benchmarks.records import metrics
 from benchmarks.records.cells import NAN, ResultCell, Slice
 from benchmarks.statistics.comparison import REFERENCE
-from benchmarks.tables.build import exact
 from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.gap import primary_by_task
 from benchmarks.tables.table import NONE, Behind, Column, Role, Table, TableKind, labels
+from benchmarks.tables.text import exact, exact_cell
 
 NAME = "cost"
 _LABELS = ("dataset", "architecture", "method", "metric")
@@ -60,7 +60,7 @@ LEGEND = (
 )
 
 
-class Comparison(NamedTuple):
+class PairedCost(NamedTuple):
     """A method's cost beside another's. ``pairs``: step times of both for the seeds that are comparable, by seed."""
 
     pairs: Mapping[int, tuple[float, float]]
@@ -79,10 +79,10 @@ class Row(NamedTuple):
     """A method's cost on a task, beside those of `_COMPARED`."""
 
     cell: ResultCell
-    beside: Mapping[str, Comparison]
+    beside: Mapping[str, PairedCost]
 
     @property
-    def bp(self) -> Comparison:
+    def bp(self) -> PairedCost:
         """Beside backprop."""
         return self.beside[REFERENCE]
 
@@ -119,14 +119,14 @@ def row_of(cell: ResultCell, task: Mapping[str, ResultCell]) -> Row:
     return Row(cell, {name: _beside(cell, task.get(name)) for name in _COMPARED})
 
 
-def _beside(cell: ResultCell, other: ResultCell | None) -> Comparison:
+def _beside(cell: ResultCell, other: ResultCell | None) -> PairedCost:
     """The seeds of both that ran on the same hardware."""
     if other is None:
-        return Comparison({})
+        return PairedCost({})
     common = sorted(cell.timings.keys() & other.timings.keys())
     both = {seed: (cell.timings[seed], other.timings[seed]) for seed in common}
     same = {seed: pair for seed, pair in both.items() if pair[0].hardware == pair[1].hardware}
-    return Comparison(
+    return PairedCost(
         {seed: (method.step_seconds, theirs.step_seconds) for seed, (method, theirs) in same.items()},
         other,
         commits_differ=any(method.commit != theirs.commit for method, theirs in same.values()),
@@ -193,7 +193,7 @@ def _exact(row: Row) -> list[str]:
     cell = row.cell
     return [
         *(cell.domain, cell.dataset, cell.architecture, cell.key.method, cell.key.metric),
-        *(exact(cell.mean), exact(cell.std), str(cell.n), exact(cell.budget), cell.budget_unit),
+        *(*exact_cell(cell), exact(cell.budget), cell.budget_unit),
         *map(exact, (cell.train_seconds, cell.samples_per_second, cell.peak_memory_mb)),
         exact(statistics.fmean(one.step_seconds for one in cell.timings.values()) if cell.timings else NAN),
         *(exact(row.bp.ratio), str(len(row.bp.pairs)), exact(cell.alignment_seconds)),

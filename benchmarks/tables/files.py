@@ -9,10 +9,10 @@ from benchmarks.catalogue.names import network, title
 from benchmarks.catalogue.reference import Key, Published, published
 from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell, Slice, Stale
-from benchmarks.tables.build import exact, text_of
+from benchmarks.tables.build import text_of
 from benchmarks.tables.data_source import suffix_of
 from benchmarks.tables.table import NONE, NOT_RUN, Behind, Column, Role, Table, TableKind, labels
-from benchmarks.tables.text import comma_separated, subtitle_markdown
+from benchmarks.tables.text import comma_separated, exact, exact_cell, subtitle_markdown
 
 #: Columns of ``all_results.csv``; other tools read it, so they only ever grow at the end.
 COLUMNS = (
@@ -90,7 +90,7 @@ def variants_table(part: Slice) -> Table | None:
         plain = shipped.get(cell.key._replace(variant=""))
         names = [cell.key.variant, network(cell.domain, cell.architecture), title(cell.dataset), cell.key.method]
         rows.append([*names, _metric_title(cell), *_values(cell, plain)])
-        numbers.append([*names, cell.key.metric, *_exact_values(cell, plain)])
+        numbers.append([*names, cell.key.metric, *exact_cell(cell), *exact_cell(plain)])
         behind.append([*[()] * len(_LABELS), (cell,), (plain,) if plain else ()])
     if not rows:
         return None
@@ -118,11 +118,6 @@ def _metric_title(cell: ResultCell) -> str:
 
 def _values(cell: ResultCell, plain: ResultCell | None) -> list[str]:
     return [text_of(cell, usual=0), NOT_RUN if plain is None else text_of(plain, usual=0)]
-
-
-def _exact_values(cell: ResultCell, plain: ResultCell | None) -> list[str]:
-    both = [[exact(one.mean), exact(one.std), str(one.n)] if one else ["", "", "0"] for one in (cell, plain)]
-    return [*both[0], *both[1]]
 
 
 def index(tables: Iterable[Table], stale: Iterable[Stale], headline: bool) -> str:

@@ -13,8 +13,8 @@ from benchmarks.records import metrics
 from benchmarks.records.cells import NAN
 from benchmarks.statistics import MOST, Comparison, Estimate, scale_of, seeds_for_sign, seeds_for_width
 from benchmarks.statistics.bootstrap import MANY
-from benchmarks.tables.build import exact
 from benchmarks.tables.table import NONE, Behind, Column, Role, labels
+from benchmarks.tables.text import exact
 
 _LEVELS = ("bp", "method", "shallow")
 _PARTS = ("mean", "std", "low", "high", "n")

@@ -16,12 +16,12 @@ from benchmarks.catalogue.names import is_tuned, title
 from benchmarks.catalogue.reference import paper_place
 from benchmarks.records.cells import ResultCell
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.tables.build import exact
 from benchmarks.tables.data_source import STANDIN
 from benchmarks.tables.gap import Gap
 from benchmarks.tables.gap_text import Row, gap_text
 from benchmarks.tables.headline import best_first
 from benchmarks.tables.table import NOT_RUN, Behind, Column, Role, Table, TableKind, labels
+from benchmarks.tables.text import exact, exact_cell
 
 NAME = "matrix"
 COLUMNS = (
@@ -207,7 +207,7 @@ def _csv(place: Place, cell: ResultCell, row: Row | None) -> list[str]:
     reason = "" if gap or row is None else next(iter(row.comparison.remarks), place.reason)
     return [
         *(place.method, cell.architecture, cell.dataset, cell.key.metric),
-        *(exact(cell.mean), exact(cell.std), str(cell.n)),
+        *exact_cell(cell),
         *("" if value is None else exact(value) for value in (gap.value if gap else None, low, high)),
         *(reason, place.source, place.profile),
     ]

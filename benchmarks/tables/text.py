@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from benchmarks.records.cells import ResultCell
 from benchmarks.tables.data_source import REAL, data_title
 from benchmarks.tables.table import Table
 
@@ -85,6 +86,16 @@ def _no_formula(text: str) -> str:
     except ValueError:
         return f"'{text}"
     return text
+
+
+def exact(value: float | None) -> str:
+    """Six significant digits, the same on every machine; "" for what is unknown."""
+    return "" if value is None or value != value else f"{value:.6g}"
+
+
+def exact_cell(cell: ResultCell | None) -> list[str]:
+    """Mean, standard deviation and number of seeds of a cell."""
+    return [exact(cell.mean), exact(cell.std), str(cell.n)] if cell else ["", "", "0"]
 
 
 def latex(table: Table) -> str:

@@ -45,7 +45,7 @@ class Dropout(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Does it change anything now?"""
+        """Whether it changes anything now."""
         return self.training and self.p > 0
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def nearest(given: str, valid: Sequence[str]) -> str:
     return " or ".join(difflib.get_close_matches(given, valid, n=3, cutoff=0.5) or list(valid)[:12])
 
 
-def one_line(error: BaseException) -> str:
+def kind_and_message(error: BaseException) -> str:
     """The error with its kind: ``RuntimeError: boom``."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 

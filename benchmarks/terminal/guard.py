@@ -99,13 +99,13 @@ def _nowhere() -> TextIO:
 
 
 def _flush_unless_failed() -> None:
-    """Write what is buffered, here where a full disk can still be told; an error on its way is not replaced."""
+    """Write buffered output here, where a full disk can still be reported; keep an error that is being raised."""
     if isinstance(sys.exc_info()[1], SystemExit | None):
         sys.stdout.flush()
 
 
 def _silence_if_broken(stream: TextIO) -> None:
-    """Let a stream that cannot be written to forget what it holds: at its end Python would try again."""
+    """Send a stream that cannot be written to to the null device: Python would flush it again at exit, and fail."""
     try:
         stream.flush()
     except (OSError, ValueError):  # ValueError: it is closed
@@ -117,7 +117,7 @@ def _silence_if_broken(stream: TextIO) -> None:
 
 @contextmanager
 def _ending_signals_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the stack, so that temporary files are removed; ignored ones (nohup) stay ignored."""
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that temporary files are removed; ignored signals stay ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -134,7 +134,7 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch says it with errors of its own: a subclass of RuntimeError on a GPU, a text on the CPU."""
+    """Whether memory ran out. PyTorch has a subclass of RuntimeError for it on a GPU, and only a text on the CPU."""
     if isinstance(error, MemoryError):
         return True
     on_gpu = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())

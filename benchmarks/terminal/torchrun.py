@@ -13,5 +13,5 @@ def started_by_torchrun() -> bool:
 
 
 def follows() -> bool:
-    """Whether another of them speaks for this one."""
+    """Whether another process, the one of rank 0, prints and records for this one."""
     return started_by_torchrun() and os.environ["RANK"] != "0"

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def shared_statistics(model: nn.Module) -> Iterator[None]:
-    """Within, each batch norm of ``model`` normalises by the mean and variance of all processes' samples together."""
+    """Let each batch norm of ``model`` use the mean and variance of all processes' samples, inside the block."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
         norm.forward = partial(_normalised, norm)  # type: ignore[method-assign]
@@ -45,7 +45,7 @@ def _sum(x: Tensor) -> Tensor:
 
 
 def _normalised(norm: _BatchNorm, x: Tensor) -> Tensor:
-    """As ``norm(x)`` of all processes' samples, for this one's ``(n, channels, …)`` (Ioffe & Szegedy 2015, alg. 1)."""
+    """``norm(x)`` of ``(n, channels, …)``, by the statistics of all processes (Ioffe & Szegedy 2015, algorithm 1)."""
     if not norm.training:
         return type(norm).forward(norm, x)
     dims = [dim for dim in range(x.ndim) if dim != 1]

@@ -16,7 +16,7 @@ from benchmarks.records import paths
 from benchmarks.records.record import Record, artefact_path, write_atomically, write_record
 from benchmarks.settings.schema import TaskConfig
 from benchmarks.tasks.task import Task
-from benchmarks.terminal.errors import one_line
+from benchmarks.terminal.errors import kind_and_message
 from benchmarks.training import machine
 from benchmarks.training.alignment import alignment_row, has_alignment, undisturbed
 from benchmarks.training.checkpoint import Checkpoint
@@ -48,49 +48,68 @@ def execute(
         OSError: the machine's fault: a disk is full, the output closed. If a logger met it, the checkpoint is saved.
         UsageError, DataError, FeedbackError, ValueError: settings or data are wrong; nothing is recorded.
     """
-    config = run.config
     record = _blank_record(run)
     if (reason := run.skip_reason) is not None:
         return _skipped(record, reason, run, processes)
-    device = machine.torch_device(config.hardware.device)
-
-    machine.tune_process(config.hardware.threads)
+    device = machine.torch_device(run.config.hardware.device)
+    machine.tune_process(run.config.hardware.threads)
     memory = machine.PeakMemory(device)
     try:
         task, method = build(run, device)
     except UnsuitableError as error:
         return _skipped(record, str(error), run, processes)
-    processes.check(task, method, config.hardware)
-    processes.draw_apart(config.seed + 1, 0)
+    processes.check(task, method, run.config.hardware)
+    processes.draw_apart(run.config.seed + 1, 0)
     if task.about_data:
         record.data["about"] = task.about_data
-    loggers = make_loggers(run.config, run.records / run.id, console) if processes.leads else Loggers([])
     task.shows_progress = console and processes.leads
-    alignment = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
+    loggers = make_loggers(run.config, run.records / run.id, console) if processes.leads else Loggers([])
+    loop = _loop(run, task, method, loggers, stop_requested, processes)
+    _train_and_record(run, loop, record, loggers, memory, on_step, processes)
+    return record
+
+
+def _loop(
+    run: Run, task: Task, method: Method, loggers: Loggers, stop_requested: Callable[[], bool], processes: Processes
+) -> Loop:
+    """The training loop, which also stops at a fault of a logger, so that a checkpoint is saved."""
+    config = run.config
+    probe = _alignment_over_time(task, method, config.task.alignment_every if config.alignment else 0)
 
     def stops() -> bool:
         return stop_requested() or loggers.fault is not None
 
-    loop = Loop(task, method, config.task, config.hardware, loggers.log, stops, alignment, processes)
-    checkpoint = Checkpoint(paths.work(Path(config.results)) / "checkpoints" / f"{run.id}.pt", run.id)
+    return Loop(task, method, config.task, config.hardware, loggers.log, stops, probe, processes)
+
+
+def _train_and_record(
+    run: Run,
+    loop: Loop,
+    record: Record,
+    loggers: Loggers,
+    memory: machine.PeakMemory,
+    on_step: Callable[[float], None],
+    processes: Processes,
+) -> None:
+    """Train ``loop``, from the run's checkpoint if there is one; the leader then fills in and writes ``record``."""
+    checkpoint = Checkpoint(paths.work(Path(run.config.results)) / "checkpoints" / f"{run.id}.pt", run.id)
     if checkpoint.restore(loop):
-        processes.draw_apart(config.seed + 1, loop.progress.step)
+        processes.draw_apart(run.config.seed + 1, loop.progress.step)
     loggers.start(record, loop.progress.history)
     try:
         _train(loop, checkpoint, on_step, processes, loggers)
         record.hardware |= hardware_of(processes.of_each({"peak_memory_mb": round(memory.megabytes(), 1)}))
         if not processes.leads:
-            return record
-        finalize_record(record, loop, config.alignment)
+            return
+        finalize_record(record, loop, run.config.alignment)
         record.peak_memory_mb = round(memory.megabytes(), 1)
-        _keep_artefacts(record, task, run.records / run.id)
+        _keep_artefacts(record, loop.task, run.records / run.id)
         write_record(record, run.records)
     except BaseException:  # Ctrl-C too: a logger's run must not stay open
         loggers.finish(None)
         raise
     checkpoint.remove()
     loggers.finish(record)
-    return record
 
 
 def _alignment_over_time(task: Task, method: Method, every: int) -> Callable[[int], dict[str, float]]:
@@ -157,7 +176,7 @@ def _train(
 def failed_record(run: Run, error: BaseException) -> Record:
     """A record that says why ``run`` failed, written so that tables can show it; the next sweep tries again."""
     record = _blank_record(run)
-    record.status, record.reason = "failed", one_line(error)
+    record.status, record.reason = "failed", kind_and_message(error)
     write_record(record, run.records)
     return record
 

@@ -9,6 +9,9 @@ from types import FrameType
 
 from benchmarks.terminal.signals import STOPPING, is_ignored
 
+#: What a command says that was stopped and can go on.
+CONTINUES = "interrupted; the same command continues where it stopped"
+
 
 class Interrupted(Exception):
     """The run was asked to stop; a checkpoint holds everything up to the last finished step."""
@@ -16,7 +19,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def stop_signal() -> Iterator[StopSignal]:
-    """Within the block, Ctrl-C and `ENDING` ask for a stop after the current step; a second Ctrl-C stops at once."""
+    """Let Ctrl-C, SIGTERM and SIGHUP ask for a stop after the current step; a second Ctrl-C stops at once."""
     stop = StopSignal()
     heard = [number for number in STOPPING if number == signal.SIGINT or not is_ignored(number)]
     previous = {number: signal.signal(number, stop) for number in heard}

@@ -17,6 +17,8 @@ from benchmarks.records.record import Record, write_atomically
 from benchmarks.records.run_history import Row
 from benchmarks.terminal.errors import naming
 
+_SECONDS_BETWEEN_LINES = 2.0  # on the console
+
 
 class RunLogger(Protocol):
     """Receives a run's rows as they come and its record at the end."""
@@ -112,10 +114,9 @@ def _in_digits(key: str, value: float) -> str:
 
 
 class ConsoleLogger:
-    """A line every few seconds."""
+    """A line every two seconds at most."""
 
-    def __init__(self, every_seconds: float = 2.0) -> None:
-        self._every = every_seconds
+    def __init__(self) -> None:
         self._last = time.monotonic()
 
     def start(self, record: Record, history: Sequence[Row]) -> None:
@@ -124,7 +125,7 @@ class ConsoleLogger:
         _say(f"{record.task}  {record.method}  seed {record.seed}  profile {record.profile}  data: {source}{again}")
 
     def log(self, row: Row) -> None:
-        if time.monotonic() - self._last >= self._every:
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             # One number a feedback point would fill the screen; the history has them.
             _say("  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items() if "/" not in key))

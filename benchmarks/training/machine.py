@@ -68,7 +68,7 @@ def torch_device(name: str) -> torch.device:
 
 
 def in_eager_mode(compiled: bool) -> AbstractContextManager[object]:
-    """Within, a ``compiled`` model runs as it was written: an evaluation would be compiled for each of its shapes."""
+    """Run a ``compiled`` model in eager mode inside the block: else each shape of an evaluation would be compiled."""
     return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 

@@ -79,7 +79,7 @@ class Processes:
 
     @contextmanager
     def in_step(self, model: nn.Module) -> Iterator[None]:
-        """Within, batch norm takes its statistics from the parts of all processes."""
+        """Let batch norm take its statistics from the parts of all processes, inside the block."""
         if self.world == 1:
             yield
             return

@@ -20,8 +20,6 @@ method, beside the shipped ones, and how the best grew with the trials.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +29,6 @@ from rich.console import Console
 from benchmarks.records import paths
 from benchmarks.settings.compose import load_plugins
 from benchmarks.terminal import guard
-from benchmarks.terminal.console import make_console
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import LARGEST_SEED, shortened
 from benchmarks.tune import named, searched
@@ -39,10 +36,10 @@ from benchmarks.tune.ranking import rank
 from benchmarks.tune.report import show
 from benchmarks.tune.search import Search, methods_of, perform, trials_of
 from benchmarks.tune.space import load
+from benchmarks.workers.command import end_if_stopped, run_command
 from benchmarks.workers.outcome import failures
 from benchmarks.workers.request import Arguments, parse
 
-_STOPPED = "interrupted; the same command continues where it stopped"
 _MOST_TRIALS = 10_000  # for each method
 _OWN = {"task": "", "trials": "20", "space": "default", "search_seed": "0", "write": ""}
 
@@ -60,24 +57,11 @@ class Request:
 @guard.command
 def main() -> None:
     """Parse, plan, run, rank, show, and write if asked to."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(__doc__ or "")
-        return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    console = make_console(soft_wrap=True)
-    try:
-        failed = _tune(_request(sys.argv[1:]), console)
-    except ValueError as error:  # settings, data, records, plugins: one line each
-        guard.fail(error)
-    except KeyboardInterrupt:
-        console.print(_STOPPED)
-        raise SystemExit(130) from None
-    if failed:
-        raise SystemExit(1)
+    run_command(__doc__ or "", lambda arguments, console: _tune(_request(arguments), console))
 
 
-def _tune(request: Request, console: Console) -> list[str]:
-    """The whole search; returns the runs that failed."""
+def _tune(request: Request, console: Console) -> bool:
+    """The whole search; returns whether a run failed."""
     common = request.common
     if common.plugins:
         load_plugins(common.plugins)
@@ -89,9 +73,7 @@ def _tune(request: Request, console: Console) -> list[str]:
     trials = trials_of(search)
     paths.make(common.results)
     tally = perform(trials, common.jobs, common.plugins, console)
-    if tally.stopped_by:
-        console.print(_STOPPED)
-        raise SystemExit(tally.stopped_by.exit_code)
+    end_if_stopped(tally, console)
     rankings = rank(trials, paths.records(common.results))
     show(search, rankings, console)
     if tally.failed:
@@ -101,7 +83,7 @@ def _tune(request: Request, console: Console) -> list[str]:
         write = searched.write if is_shipped else partial(named.write, name=request.own["write"])
         for path in write(search, trials, rankings, results=common.results):
             console.print(f"written: {path}", markup=False, highlight=False)
-    return tally.failed
+    return bool(tally.failed)
 
 
 def _search(request: Request) -> Search:
@@ -141,10 +123,10 @@ def _request(arguments: Sequence[str]) -> Request:
     return Request(own, trials, _count("search_seed", own["search_seed"], 0, LARGEST_SEED), parse(rest))
 
 
-def _count(key: str, text: str, least: int, most: int) -> int:
-    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
-    if not (digits and least <= int(text) <= most):
-        raise UsageError(f"{key}='{shortened(text)}': give a whole number, {least} or more, and {most} or less")
+def _count(key: str, text: str, minimum: int, maximum: int) -> int:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(maximum))
+    if not (digits and minimum <= int(text) <= maximum):
+        raise UsageError(f"{key}='{shortened(text)}': give a whole number, {minimum} or more, and {maximum} or less")
     return int(text)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from benchmarks.terminal.errors import one_line
+from benchmarks.terminal.errors import kind_and_message
 from benchmarks.terminal.signals import STOPPING
 from benchmarks.training.run import Busy, Run, claimed
 from benchmarks.workers.heartbeat import Heartbeat
@@ -92,10 +92,10 @@ class Pool:
                 return
             worker.run, worker.since = run, time.monotonic()
 
-    def collect(self, timeout: float = 0.5) -> list[tuple[QueuedRun, Outcome]]:
-        """Outcomes that have arrived, waiting up to ``timeout`` seconds. The run of a worker that died has failed."""
+    def collect(self) -> list[tuple[QueuedRun, Outcome]]:
+        """The outcomes of finished runs, after at most half a second. The run of a worker that died has failed."""
         collected = []
-        ready = set(wait([worker.connection for worker in self._workers], timeout))
+        ready = set(wait([worker.connection for worker in self._workers], timeout=0.5))
         for worker in [w for w in self._workers if w.connection in ready]:
             run = worker.run
             try:
@@ -137,7 +137,7 @@ def _work(connection: Connection, heartbeat: Heartbeat, plugins: Sequence[str], 
     except (ImportError, OSError) as error:  # a library that is not there, or does not fit this machine
         with suppress(EOFError, OSError):  # the sweep is gone
             connection.recv()
-            connection.send(Outcome("failed", trouble=f"the worker did not start: {one_line(error)}"))
+            connection.send(Outcome("failed", trouble=f"the worker did not start: {kind_and_message(error)}"))
         return
     serve(connection, heartbeat, plugins, parent)
 

@@ -64,14 +64,19 @@ def parse(arguments: Sequence[str]) -> Arguments:
     )
     return Arguments(
         selection,
-        _jobs(taken["jobs"]),
+        parse_jobs(taken["jobs"]),
         Path(taken["results"]),
         with_environment(taken["plugins"].strip("[]").split(",")),
         show_all=_shows_all(taken["show"]),
     )
 
 
-def _jobs(text: str) -> int | None:
+def parse_jobs(text: str) -> int | None:
+    """The number of processes that ``jobs=`` asks for; None for an empty text.
+
+    Raises:
+        UsageError: it is no number, or more than this machine can bear.
+    """
     if not text:
         return None
     most = capacity.most_threads()

@@ -15,7 +15,7 @@ from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, write_atomically
 from benchmarks.settings.compose import load_plugins
 from benchmarks.settings.overrides import results_named_in
-from benchmarks.terminal.errors import one_line
+from benchmarks.terminal.errors import kind_and_message
 from benchmarks.terminal.signals import STOPPING
 from benchmarks.training.execute import execute, failed_record
 from benchmarks.training.interrupt import Interrupted, stop_signal
@@ -98,7 +98,7 @@ def _recorded(run: Run, stop_requested: Callable[[], bool], heartbeat: Heartbeat
 def _failed(overrides: Sequence[str], error: BaseException) -> Outcome:
     """The outcome of a run that leaves no record."""
     _keep_traceback(error, Path(results_named_in(overrides)), f"worker-{os.getpid()}")
-    return Outcome("failed", trouble=one_line(error))
+    return Outcome("failed", trouble=kind_and_message(error))
 
 
 def _keep_traceback(error: BaseException, results: Path, name: str) -> None:

@@ -18,7 +18,7 @@ from datasets.core.errors import DataError
 from datasets.core.files import is_file, obstacle, read_file
 from datasets.scenes.images import SUFFIXES, check_inside
 from datasets.scenes.plan import Shots
-from datasets.scenes.poses import LEAST, MOST, RIGID, focus_of, rigid_fault
+from datasets.scenes.poses import LARGEST, RIGID, SMALLEST, focus_of, rigid_fault
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,14 @@ class Transforms:
             self.fail(f"has no {key}")
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             self.fail(f"{key} is {shown(value)}, not a number")
-        if not -MOST <= value <= MOST:
-            self.fail(f"{key} is {shown(value)}, and no camera has a number beyond ±{MOST:g}")
+        if not -LARGEST <= value <= LARGEST:
+            self.fail(f"{key} is {shown(value)}, and no camera has a number beyond ±{LARGEST:g}")
         return float(value)
 
     def positive(self, key: str, default: float | None = None) -> float:
         """As `number`, above 0 (1e-9 or more)."""
         value = self.number(key, default)
-        if value < LEAST:
+        if value < SMALLEST:
             self.fail(f"{key} is {value:g} where only more than 0 makes sense")
         return value
 

@@ -122,9 +122,9 @@ def check_inside(path: Path, folder: Path, fix_hint: str) -> None:
 
 
 def _check_orientation(path: Path, header: _Header, stated: tuple[float, float] | None) -> None:
-    """Pixels are taken as stored, since poses are estimated on those. Is it certain that these were?
+    """Raise DataError if EXIF turns an image whose poses may belong to the turned pixels: pixels are read as stored.
 
-    An image that EXIF lays on its side is, where the camera file gives its stored width and height.
+    They belong to the stored pixels if EXIF swaps width and height, and the camera file gives the stored ones.
     """
     width, height = header.size
     if header.orientation == _UPRIGHT:
@@ -222,7 +222,7 @@ def _in_parallel(work: Callable[..., _Result], items: Sequence[Any]) -> list[_Re
 
 @contextmanager
 def _decoding(path: Path, fix_hint: str) -> Iterator[None]:
-    """Open and decode a regular file within: who waits for a pipe does so in a thread, and no signal reaches it."""
+    """Open and decode a regular file inside the block; refuse a pipe, since a waiting thread hears no signal."""
     if what := obstacle(path):
         raise DataError(f"{path} {what}; {fix_hint}")
     try:

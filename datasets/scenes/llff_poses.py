@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from datasets.core.errors import DataError
 from datasets.core.files import obstacle
 from datasets.scenes.images import check_inside
-from datasets.scenes.poses import LEAST, MOST, mean_pose, rigid_fault
+from datasets.scenes.poses import LARGEST, SMALLEST, mean_pose, rigid_fault
 
 _COLUMNS = 17
 _MOST_BYTES = 1 << 26
@@ -65,11 +65,11 @@ def read_poses_bounds(path: Path, fix_hint: str) -> PosesBounds:
         if fault := rigid_fault(pose):
             _fail(path, f"row {row}: the pose {fault}", fix_hint)
         near, far = bounds[row]
-        if not LEAST <= near < far <= MOST:
-            what = f"bounds {near:g} and {far:g}, where 0 < near < far is needed (and no more than {MOST:g})"
+        if not SMALLEST <= near < far <= LARGEST:
+            what = f"bounds {near:g} and {far:g}, where 0 < near < far is needed (and no more than {LARGEST:g})"
             _fail(path, f"row {row}: {what}", fix_hint)
-        if not ((size[row] >= LEAST) & (size[row] <= MOST)).all():
-            what = f"must be above 0, and no more than {MOST:g}"
+        if not ((size[row] >= SMALLEST) & (size[row] <= LARGEST)).all():
+            what = f"must be above 0, and no more than {LARGEST:g}"
             _fail(path, f"row {row}: height, width and focal length {what}", fix_hint)
         if not np.allclose(size[row], size[0]):
             _fail(path, f"row {row}: another image size or focal length than row 0; one camera is supported", fix_hint)

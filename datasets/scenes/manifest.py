@@ -136,7 +136,7 @@ class CaptureManifest(SceneManifest):
     """A capture of one's own. It is never "absent", so that a mistyped name is an error and no stand-in."""
 
     def absent(self, root: Path) -> bool:
-        """No: who names a capture means that one."""
+        """False: a capture that is named must be there, and no stand-in replaces it."""
         return False
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST, MOST = 1e-9, 1e9  # of lengths, in whatever unit: squares of what is beyond leave the range of single precision
+# The range of lengths, in any unit. Beyond it squares leave the range of single precision.
+SMALLEST, LARGEST = 1e-9, 1e9
 RIGID = 1e-3  # how far a rotation's entries may be off: files are written in single precision or less
 
 
@@ -17,8 +18,8 @@ def rigid_fault(pose: np.ndarray) -> str | None:
     """The reason why a pose (3, 4) is no rotation and position; None if it is one."""
     if not np.isfinite(pose).all():
         return "has entries that are not finite"
-    if np.abs(pose).max() > MOST:
-        return f"has entries beyond ±{MOST:g}"
+    if np.abs(pose).max() > LARGEST:
+        return f"has entries beyond ±{LARGEST:g}"
     rotation = pose[:, :3]
     off = np.abs(rotation.T @ rotation - np.eye(3)).max()
     if off > RIGID:

@@ -50,7 +50,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How a scene is loaded; raises DataError for a number below its least.
+    """How a scene is loaded; raises DataError for a number below its minimum.
 
     downscale: width and height are divided by it, with a box filter. longest_side: they are divided by more, if that
     is needed for no side to be longer; None for any. every_test_view: only every n-th test view is loaded and scored.
@@ -65,10 +65,10 @@ class SceneOptions:
     longest_side: int | None = None
 
     def __post_init__(self) -> None:
-        leasts = {"downscale": 1, "every_test_view": 1, "holdout": 2, "llff_factor": 1, "longest_side": 1}
-        for name, least in leasts.items():
+        minimums = {"downscale": 1, "every_test_view": 1, "holdout": 2, "llff_factor": 1, "longest_side": 1}
+        for name, minimum in minimums.items():
             value = getattr(self, name)
             if name == "longest_side" and value is None:
                 continue
-            if not isinstance(value, int) or value < least:
-                raise DataError(f"{name}={value!r} of a scene: give an integer of at least {least}")
+            if not isinstance(value, int) or value < minimum:
+                raise DataError(f"{name}={value!r} of a scene: give an integer of at least {minimum}")

@@ -53,9 +53,9 @@ class Writer:
         self._line: list[str] = []
         self._lines: list[str] = []
 
-    def articles(self, least_words: int) -> Iterator[str]:
+    def articles(self, min_words: int) -> Iterator[str]:
         """One by one, until so many words are written; the end of the last article counts among the choices."""
-        while self.n_words < least_words:
+        while self.n_words < min_words:
             yield self._article()
 
     def _article(self) -> str:

@@ -22,7 +22,7 @@ from datasets.core.errors import DataError
 from datasets.wikitext.format import LINE_END, UNKNOWN
 
 _BYTES = 256  # tokens before the first merge
-_LEAST_COUNT = 2  # occurrences of a pair that is merged
+_MIN_COUNT = 2  # occurrences of a pair that is merged
 _CHUNK = 500  # words handed to the trainer at a time: it keeps 256 chunks in memory
 _THREADS = "RAYON_NUM_THREADS"
 
@@ -48,10 +48,10 @@ class Tokenization:
             value = getattr(self, name)
             if value not in valid:
                 raise DataError(f"{name}={value!r} is no choice of WikiText's tokenization; take {' or '.join(valid)}")
-        least = _BYTES + len(self.special) + 1
-        if self.vocabulary < least:
+        minimum = _BYTES + len(self.special) + 1
+        if self.vocabulary < minimum:
             raise DataError(
-                f"vocabulary={self.vocabulary} has no room for merges beside all bytes; take {least} or more"
+                f"vocabulary={self.vocabulary} has no room for merges beside all bytes; take {minimum} or more"
             )
 
     @property
@@ -88,7 +88,7 @@ class WordTokenizer:
         trainer = trainers.BpeTrainer(
             vocab_size=settings.vocabulary - len(settings.special),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            min_frequency=_LEAST_COUNT,
+            min_frequency=_MIN_COUNT,
             show_progress=False,
         )
         with _threads():
@@ -97,7 +97,7 @@ class WordTokenizer:
         if tokenizer.size < settings.vocabulary:
             raise DataError(
                 f"{where}: vocabulary={settings.vocabulary} is more than this text supports (BPE ran out of pairs that "
-                f"occur {_LEAST_COUNT} times); take {tokenizer.size} or fewer"
+                f"occur {_MIN_COUNT} times); take {tokenizer.size} or fewer"
             )
         return tokenizer
 

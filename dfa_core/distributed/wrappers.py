@@ -59,7 +59,7 @@ class Wrappers:
 
     @property
     def sharded(self) -> bool:
-        """Does `fully_shard` hold parameters of the model?"""
+        """Whether `fully_shard` holds parameters of the model."""
         return bool(self._shards)
 
     def before_backward(self, above: Above, roots: Iterable[Place]) -> None:

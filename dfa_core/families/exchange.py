@@ -16,7 +16,7 @@ from dfa_core.families.saved_weights import Packed, SavedWeights, Source
 
 
 class _Look(threading.local):
-    """A look at what a node saved under a name, on the way of which nothing is replaced."""
+    """Whether this thread only looks at a saved tensor, which is then not replaced, and the tensor that it found."""
 
     looking = False
     found: Packed | None = None

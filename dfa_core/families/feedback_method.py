@@ -50,7 +50,7 @@ class FeedbackMethod(Method):
     """
 
     recorder: Recorder
-    #: Does it define signals, which can be compared with backprop's gradients point by point?
+    #: Whether it defines signals, which can be compared with backprop's gradients point by point.
     sends_signals = True
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
@@ -76,19 +76,19 @@ class FeedbackMethod(Method):
 
     @property
     def compares_passes(self) -> bool:
-        """Does it need all passes of a step at once, to compare them with those of another run of the closure?"""
+        """Whether it needs all passes of a step at once, to compare them with those of another run of the closure."""
         return "replay" in self.needs
 
     @property
     def learning(self) -> bool:
-        """Are the method's own parameters to get gradients?"""
+        """Whether the method's own parameters get gradients."""
         return self._context is None or self._context.learning
 
     @contextmanager
     def in_step(
         self, closure: Callable[[], Tensor], supervision: Supervision | None, learning: bool = True
     ) -> Iterator[None]:
-        """Within, `context` says what the step may use."""
+        """Set `context` to what the step may use, inside the block."""
         rewind = Rewind(self.model) if "replay" in self.needs else None
         self._context = StepContext(closure, supervision or Supervision(), rewind, learning)
         try:

@@ -37,7 +37,7 @@ class HookedParameters:
 
 
 def parameters_now_in(model: nn.Module) -> Iterator[nn.Parameter]:
-    """As ``model.parameters()`` gives them, in half of its time, shared ones several times: every step asks."""
+    """The parameters of ``model``, shared ones several times; takes half of the time of ``model.parameters()``."""
     stack: list[nn.Module | None] = [model]
     while stack:
         module = stack.pop()

@@ -115,7 +115,7 @@ class ChangingRecorder(Recorder):
 
     @contextmanager
     def changing(self, change: Change | None) -> Iterator[None]:
-        """Within, which is to hold one run of the closure, points pass on what ``change`` makes of an activation."""
+        """Let points pass on what ``change`` makes of their activations, for one run of the closure in the block."""
         self._change = change
         self._nth.clear()
         self._place_of.clear()

@@ -213,5 +213,5 @@ class WeightTransport(Method):
 
 
 def _eagerly() -> AbstractContextManager[object]:
-    """Within, compiled models run as they were written: compiled code may keep its weights as it likes."""
+    """Run compiled models in eager mode inside the block: nothing says how compiled code keeps its weights."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

@@ -173,7 +173,7 @@ def _of_gradients(method: Method, closure: Callable[[], Tensor], supervision: Su
 
 @contextmanager
 def _gradients_set_aside(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Within, nobody has a gradient, nor a hook that waits for one; afterwards everybody has those from before.
+    """Take gradients, and hooks that wait for them, off ``parameters`` inside the block; put them back afterwards.
 
     Such hooks (``register_post_accumulate_grad_hook``) hold optimizers, which would train while it is measured. Those
     that change a gradient on its way belong to it, and stay.

@@ -123,7 +123,7 @@ def sent_to(
 
 
 def starts(passes: Sequence[ProbedPass], signals: Sequence[Signals]) -> Gradients:
-    """With what the last part of a training step starts at each mark: the signals at the points, e at the taps."""
+    """The gradients at the marks that step 3 of a training step starts from: signals at the points, e at the taps."""
     starts: Gradients = {}
     for found, sent in zip(passes, signals, strict=True):
         starts[found.tap.leaf] = found.seen.error

@@ -93,7 +93,7 @@ class FeedbackAlignment(RandomWeights):
 
 
 def _forget_drawn(method: nn.Module, incompatible_keys: object) -> None:
-    """They were drawn for the sizes of before."""
+    """Drop the matrices that were drawn with the sizes from before a state dict was loaded."""
     assert isinstance(method, RandomWeights)
     method._drawn.clear()
 

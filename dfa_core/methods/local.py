@@ -41,7 +41,7 @@ class _EagerRecorder(Recorder):
 
     @contextmanager
     def going_backward_early(self, finish: Callable[[str, Tensor], None], hooked: HookedParameters) -> Iterator[None]:
-        """Within, which is to hold one step, ``finish`` goes backward from every point."""
+        """Let ``finish`` go backward from every point inside the block, which holds one step."""
         self.finish, self.hooked = finish, hooked
         try:
             with self.whole_passes():

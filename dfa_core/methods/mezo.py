@@ -74,7 +74,7 @@ class MeZO(Method):
 
     @contextmanager
     def _moved(self, parameters: dict[str, nn.Parameter], by: float) -> Iterator[None]:
-        """Within, every parameter is moved along z; afterwards it is what it was, to the last bit."""
+        """Move every parameter along z inside the block; restore it afterwards, to the last bit."""
         before = {name: p.clone() for name, p in parameters.items()}
         try:
             for name, p in parameters.items():

@@ -91,7 +91,7 @@ def _holds_points(module: nn.Module) -> bool:
 
 @contextmanager
 def _checkpointing(modules: tuple[nn.Module, ...]) -> Iterator[None]:
-    """Within, the forward passes of ``modules`` are checkpointed."""
+    """Checkpoint the forward passes of ``modules`` inside the block."""
     own = [vars(module).get("forward") for module in modules]  # where a library has put another in
     for module in modules:
         module.forward = partial(_recomputed, module, module.forward)

@@ -62,35 +62,39 @@ class StructuralDFA(ErrorFeedback):
         super().__init__(model, feedback_seed=feedback_seed, recompute=recompute)
         self.scale = scale
         self.feedback = nn.ModuleDict()
-        for name, point in self.layout.points.items():
+        for name in self.layout.points:
             tap_name = self.layout.tap_of[name]
-            tap = self.layout.taps[tap_name]
-            if point.structure is None:
-                raise UnsuitableError(
-                    f"feedback point '{name}' declares no structure: construct it with structure=Residual(), "
-                    "Carried(adjoint) or Pooled(adjoint, width), or train by dfa, which needs none"
+            if (sizes := self._matrix_sizes(name)) is not None:
+                sent, received = sizes
+                self.feedback[module_key(name)] = FeedbackMatrices(
+                    name if not feedback.startswith("shared") else tap_name,
+                    sent,
+                    {name: received},
+                    feedback_seed=feedback_seed,
+                    kind=feedback,
+                    scaling=scaling,
                 )
-            if isinstance(point.structure, Residual):
-                if point.features != tap.features:
-                    raise FeedbackError(
-                        f"feedback point '{name}' has features {point.features} but lies on a residual stream to a tap "
-                        f"of {tap.features}: they must be equal"
-                    )
-                continue
-            if isinstance(point.structure, Pooled):
-                sent, received = tap.width, point.structure.width
-            else:
-                sent, received = point.structure.maps * tap.width, point.width
-            self.feedback[module_key(name)] = FeedbackMatrices(
-                name if not feedback.startswith("shared") else tap_name,
-                sent,
-                {name: received},
-                feedback_seed=feedback_seed,
-                kind=feedback,
-                scaling=scaling,
-            )
         if (parameter := next(model.parameters(), None)) is not None:
             self.to(parameter.device)
+
+    def _matrix_sizes(self, name: str) -> tuple[int, int] | None:
+        """How many numbers a point's random matrix takes and gives; None on a residual stream, which needs none."""
+        point, tap = self.layout.points[name], self.layout.taps[self.layout.tap_of[name]]
+        if point.structure is None:
+            raise UnsuitableError(
+                f"feedback point '{name}' declares no structure: construct it with structure=Residual(), "
+                "Carried(adjoint) or Pooled(adjoint, width), or train by dfa, which needs none"
+            )
+        if isinstance(point.structure, Residual):
+            if point.features != tap.features:
+                raise FeedbackError(
+                    f"feedback point '{name}' has features {point.features} but lies on a residual stream to a tap "
+                    f"of {tap.features}: they must be equal"
+                )
+            return None
+        if isinstance(point.structure, Pooled):
+            return tap.width, point.structure.width
+        return point.structure.maps * tap.width, point.width
 
     def signals(self, forward_pass: Pass) -> Signals:
         tap = self.layout.taps[forward_pass.tap]

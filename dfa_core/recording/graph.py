@@ -136,7 +136,7 @@ class Above:
 
     @property
     def chained(self) -> bool:
-        """Does a pass read what the tap of an earlier one returned?"""
+        """Whether a pass reads what the tap of an earlier one returned."""
         return any(tap.reads for tap in self.taps)
 
     def check_apart(self, method: str) -> None:
@@ -147,18 +147,18 @@ class Above:
 
     @property
     def compiled(self) -> bool:
-        """Does a tap close a compiled region?"""
+        """Whether a tap closes a compiled region."""
         return any(tap.trace.attached is None for tap in self.taps)
 
     @property
     def hooked(self) -> bool:
-        """Has a leaf tensor above the taps hooks of the user's own? They must see its gradient once."""
+        """Whether a leaf tensor above the taps has hooks of the user's; they must see its gradient once."""
         return any(leaf._backward_hooks for leaf in self.leaves.values())
 
     def meets_below(self) -> bool:
-        """Must what lies below the taps go backward together with the loss?
+        """Whether the part below the taps must go backward together with the loss.
 
-        That is so if the loss reads an activation below a tap, so that both start in the same part of the graph; and
+        It must if the loss reads an activation below a tap, so that both start in the same part of the graph; and
         if a parameter that is used on both sides must get its gradient at once: under DistributedDataParallel, and
         where it has hooks of the user's own.
         """
@@ -182,7 +182,7 @@ def chained_error(tap: str, read: str, reason: str) -> FeedbackError:
 
 
 def _nodes_below(nodes: Iterable[Node | None]) -> set[Node]:
-    """As :func:`reached`, in half of its time: every step of several passes asks."""
+    """The nodes that :func:`reached` finds, in half of its time: every step of several passes asks."""
     stack = list(nodes)
     seen: set[Node] = set()
     while stack:

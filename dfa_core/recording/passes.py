@@ -59,7 +59,7 @@ class Pass:
 
     @property
     def has_error(self) -> bool:
-        """Did a gradient arrive at the tap?"""
+        """Whether a gradient arrived at the tap."""
         return self._error is not None
 
 

@@ -130,7 +130,7 @@ class Recorder:
 
     @property
     def has_several(self) -> bool:
-        """Are there several passes whose graphs exist? If not, none can read another's output."""
+        """Whether several passes have graphs that still exist; otherwise none can read another's output."""
         return len(self._alive) > 1
 
     def clear(self) -> None:
@@ -140,7 +140,7 @@ class Recorder:
 
     @contextmanager
     def whole_passes(self) -> Iterator[None]:
-        """Within, passes end with their taps; if one breaks off, the next step must not find its points."""
+        """Forget the points of a pass that breaks off inside the block, so that the next step does not find them."""
         with ExitStack() as on_error:
             on_error.callback(self.clear)
             yield
@@ -155,7 +155,7 @@ class Recorder:
 
     @contextmanager
     def stepping(self, traces: list[Trace]) -> Iterator[None]:
-        """Within, gradients may arrive at the taps, and the marks of ``traces`` may be recomputed."""
+        """Allow gradients at the taps inside the block, and further runs of the marks of ``traces`` (checkpointing)."""
         self._ran = {name for trace in traces for name in (trace.tap, *trace.points)}
         self.seen |= self._ran
         try:
@@ -183,7 +183,7 @@ class Recorder:
         self.check_step(tap)
 
     def check_compiled_tap(self, gradient: Tensor) -> None:
-        """As :meth:`check_step`; also, nothing in the tap's own region may read its output."""
+        """Check as :meth:`check_step` does, and that nothing in the tap's own compiled region reads its output."""
         self.check_step("")
         if self._errors and not any(_agree(gradient, error) for error in self._errors):
             raise FeedbackError(

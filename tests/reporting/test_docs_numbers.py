@@ -152,17 +152,17 @@ SENTENCES = [
     ("docs/methods.md", "on DeepFM, DCN, AFN and AutoInt `sign_symmetry` closes {recommenders sign_symmetry},"
      " `kolen_pollack` {recommenders kolen_pollack}, `fa`, whose weights stay random, {recommenders fa}."),
     ("docs/methods.md", "`structural` comes closest ({standin structural_macro}) where `dfa` closes"
-     " {standin dfa_macro}. Backward weights of their own come next (`kolen_pollack` {gap kolen_pollack Transformer},"
-     " `sign_symmetry` {gap sign_symmetry Transformer}), but random ones stay away (`fa` {gap fa Transformer});"
-     " feedback that learns the Jacobian closes {standin directional_macro} (`directional`), losses of the blocks' own"
-     " {standin local_macro}, labels alone {standin drtp_macro}"),
+     " {standin dfa_macro}. Backward weights that follow the forward weights come next (`kolen_pollack`"
+     " {gap kolen_pollack Transformer}, `sign_symmetry` {gap sign_symmetry Transformer}); random ones close less (`fa`"
+     " {gap fa Transformer}). Feedback that learns the Jacobian closes {standin directional_macro} (`directional`),"
+     " local losses {standin local_macro} (`local`), labels alone {standin drtp_macro}"),
     ("docs/methods.md", "On the radiance field `sign_symmetry` comes near backprop ({gap sign_symmetry NeRF}), then"
      " `local` ({gap local NeRF}); `kolen_pollack` closes {gap kolen_pollack NeRF}, `directional`"
      " {gap directional NeRF}, `dfa` {quick dfa nerf}, `forward_gradient` {gap forward_gradient NeRF} and `fa`"
-     " {gap fa NeRF}, of which"),
+     " {gap fa NeRF} (one of"),
     ("docs/methods.md", "as good as backprop on the MLP ({gap dfa MLP}) and the small CNN ({gap dfa CNN}), and fails on"
      " ResNet ({gap dfa ResNet}) and ViT ({gap dfa ViT}). There weights on the way back help (`kolen_pollack`"
-     " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT losses of a block's own (`local`"
+     " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT local losses (`local`"
      " {gap local ViT})."),
     ("docs/studies.md", "a logistic regression reaches an AUC of {anchor random logistic} (random split) and"
      " {anchor days logistic} (by days), boosted trees {anchor random boosted} and {anchor days boosted}"),
@@ -186,7 +186,7 @@ SENTENCES = [
      " {claim deep_nets tanh:_correlated 2 long} between"),
     ("docs/studies.md", "DFA gains {claim convolutions convolution: 1} points over shallow training with convolutions,"
      " {claim convolutions locally_connected: 1} with locally connected layers and"
-     " {claim convolutions fully_connected: 1} with any maps"),
+     " {claim convolutions fully_connected: 1} with unrestricted linear maps"),
     ("docs/studies.md", "the exponent of loss in compute is {claim scaling backprop's 3} under backprop"),
     ("docs/studies.md", "No run of DFA comes closer than {claim scaling DFA_never 2} nats to backprop's line"),
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from benchmarks.studies import computed, publish
 from benchmarks.studies.discovery import studies
 from benchmarks.studies.files import findings_of
 from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study
-from benchmarks.studies.tell import above
+from benchmarks.studies.verdicts import above
 from benchmarks.tables.claims import read_claims
 from benchmarks.workers import workload
 from benchmarks.workers.plan import Selection, plan

@@ -38,7 +38,7 @@ def test_entries_of_one_group_are_those_of_one_weight(sharing, layer):
 @pytest.mark.parametrize("sharing", SHARING)
 def test_the_formula_is_what_a_projection_reaches(sharing):
     found = np.mean(largest_cosine(6, 8, 3, sharing, draws=5, seed=1))
-    assert found == pytest.approx(bound(6, 8, 3, sharing), rel=0.05)
+    assert found == pytest.approx(bound(8, 3, sharing), rel=0.05)
 
 
 def test_no_weights_of_a_convolution_lie_closer():

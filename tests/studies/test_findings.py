@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.records.inputs import BadInput
 from benchmarks.records.record import Record
-from benchmarks.studies import tell
+from benchmarks.studies import verdicts
 from benchmarks.studies.study import Done, Findings, Measured, measured
 from benchmarks.tables.claims import Claim, Verdict, claims_text, read_claims
 
@@ -47,7 +47,7 @@ def test_a_mean_has_an_interval_over_its_seeds():
 
 def test_a_difference_is_taken_seed_by_seed():
     other = Findings("toy", "quick", tuple(run(seed, 80.0 + seed) for seed in (1, 2, 7)))
-    found = tell.differences(FINDINGS.where(task__model__width=8), other, accuracy)
+    found = verdicts.differences(FINDINGS.where(task__model__width=8), other, accuracy)
     assert found == Measured(10.0, 10.0, 10.0, 2)
 
 
@@ -61,15 +61,15 @@ def test_a_difference_is_taken_seed_by_seed():
     ],
 )
 def test_a_bound_must_lie_outside_the_interval(found, shown):
-    """A mean above the bound with an interval across it shows nothing; no number cannot tell."""
-    assert tell.above(found, 0) is shown
+    """A mean above the bound with an interval across it shows nothing; without a number there is no verdict."""
+    assert verdicts.above(found, 0) is shown
     flipped = Measured(-found.mean, -found.high, -found.low, found.n)
-    assert tell.below(flipped, 0) is shown
+    assert verdicts.below(flipped, 0) is shown
 
 
 def test_near_is_within_the_tolerance():
-    assert tell.near(tell.single(0.53), 0.5, 0.05) and not tell.near(tell.single(0.56), 0.5, 0.05)
-    assert tell.near(tell.single(math.nan), 0.5, 0.05) is None
+    assert verdicts.near(verdicts.single(0.53), 0.5, 0.05) and not verdicts.near(verdicts.single(0.56), 0.5, 0.05)
+    assert verdicts.near(verdicts.single(math.nan), 0.5, 0.05) is None
 
 
 def test_what_a_run_does_not_have_is_not_a_number():

@@ -72,7 +72,7 @@ def shared_out(groups: Sequence[tuple[list[_Root], int]], threads: int) -> list[
 
 @contextmanager
 def _backward_replaced(in_threads: Callable[[Sequence[_Root], Callable[..., None]], None]) -> Iterator[None]:
-    """Within, a backward pass from several roots goes through ``in_threads``."""
+    """Send a backward pass from several roots through ``in_threads``, inside the block."""
     backward = torch.autograd.backward
 
     def replacing(tensors: Any, gradients: Any = None, *arguments: Any, **options: Any) -> None:

@@ -15,9 +15,9 @@ class PositionalEncoding(nn.Module):
 
     scales: Tensor
 
-    def __init__(self, frequencies: int, dims: int = 3) -> None:
+    def __init__(self, frequencies: int) -> None:
         super().__init__()
-        self.width = dims * (1 + 2 * frequencies)
+        self.width = 3 * (1 + 2 * frequencies)
         # A buffer, since a tensor made in every step would be copied from the host; powers of two keep 2ᵏx exact.
         self.register_buffer("scales", 2.0 ** torch.arange(frequencies), persistent=False)
 

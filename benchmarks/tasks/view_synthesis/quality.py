@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 #: Of an image, in pixels: SSIM's window reaches five beyond an edge, and mirrors those that lie behind the outermost.
-LEAST_SIDE = 6
+MIN_SIDE = 6
 
 
 def psnr(rendering: Tensor, truth: Tensor) -> float:
@@ -23,7 +23,7 @@ def psnr(rendering: Tensor, truth: Tensor) -> float:
 def ssim(rendering: Tensor, truth: Tensor) -> float:
     """Structural similarity (Wang et al. 2004; Gaussian window of 11 pixels, σ 1.5) of two images (height, width, 3).
 
-    They are mirrored at their edges, so that every pixel counts; no side may be shorter than `LEAST_SIDE`.
+    They are mirrored at their edges, so that every pixel counts; no side may be shorter than `MIN_SIDE`.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure  # imports for a second
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.tasks.task import Task
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
-from benchmarks.tasks.view_synthesis.quality import LEAST_SIDE, psnr, ssim
+from benchmarks.tasks.view_synthesis.quality import MIN_SIDE, psnr, ssim
 from benchmarks.tasks.view_synthesis.rays import scene_rays, view_rays
 from benchmarks.tasks.view_synthesis.rendering import NeRF, Picture, integrate, render_in_chunks
 from benchmarks.tasks.view_synthesis.sheet import SheetRow, contact_sheet
@@ -155,10 +155,10 @@ class Reconstruction(Task):
 
     def _check(self) -> None:
         config, camera = self.config, self.scene.intrinsics
-        if min(camera.height, camera.width) < LEAST_SIDE:
+        if min(camera.height, camera.width) < MIN_SIDE:
             raise ValueError(
                 f"task.downscale={config.downscale}, task.longest_side={config.longest_side}: the images have "
-                f"{camera.width}×{camera.height} pixels then, and SSIM needs {LEAST_SIDE} a side; take larger ones"
+                f"{camera.width}×{camera.height} pixels then, and SSIM needs {MIN_SIDE} a side; take larger ones"
             )
 
     def _rendered(self, views: Views, what: str, every: int = 1) -> Iterator[tuple[str, Picture, Tensor]]:

@@ -1,4 +1,4 @@
-"""Verdicts: from measured means with intervals to whether a claim is shown."""
+"""Verdicts: whether a measured mean with its interval shows a claim, and the numbers that such a claim needs."""
 
 from __future__ import annotations
 
