@@ -228,6 +228,21 @@ def test_runs_that_diverged_are_told_and_in_no_mean(toy, monkeypatch, capsys, tm
     assert f"- {told}\n" in (paths.tables(tmp_path) / "studies" / "toy_sheet.md").read_text()
 
 
+def test_runs_of_which_all_diverged_are_recorded(toy, monkeypatch, capsys, tmp_path):
+    """With run=false it said that nothing was recorded, and to run it."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    study = paths.study(tmp_path, "toy")
+    (record,) = iterate_records(paths.records(study))
+    write_record(dataclasses.replace(record, status="diverged", metrics={}, reason="not finite"), paths.records(study))
+    for path in paths.computed(study).iterdir():
+        path.unlink()
+    status, out, _ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and f"diverged, and in no mean: {record.run_id}" in out and "nothing is recorded" not in out
+    (claim,) = read_claims(paths.claims(tmp_path))
+    assert claim.verdict.value == "not testable here"
+
+
 def test_studies_that_end_at_the_same_time_keep_their_claims(toy, monkeypatch, tmp_path):
     """The other one ends between this one's reading of the file and its writing."""
     (study,) = command.chosen([])
