@@ -22,8 +22,8 @@ def read(path: Path, on_bad: OnBad = refuse) -> list[BaselineSnapshot]:
     found: list[BaselineSnapshot] = []
     try:
         lines = lines_of(read_bytes(path, "restore it with git"))
-    except BadInput as error:
-        on_bad(error)
+    except ValueError as error:
+        on_bad(error if isinstance(error, BadInput) else BadInput(path, error, "restore it with git"))
         return []
     for number, line in enumerate(lines, start=1):
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.records import paths
 from benchmarks.records.inputs import below, read_bytes
+from benchmarks.records.locks import sole_writer
 from benchmarks.records.packs import is_pack, read_entries
 from benchmarks.records.record import write_atomically
 from benchmarks.terminal.names import one_line
@@ -30,11 +31,11 @@ def write(published: Path) -> Path:
     """
     for path in filter(is_pack, files(published)):
         read_entries(path)
-    digests = _digests(published)
-    if not digests:
+    if not files(published):
         raise ValueError(f"{published}: holds no evidence; name the folder of published results")
     path = published / NAME
-    write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    with sole_writer(path):  # or what another process packs meanwhile would be missing in the one written last
+        write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in _digests(published).items()))
     return path
 
 
@@ -64,7 +65,8 @@ def files(published: Path) -> list[Path]:
     """
     of_studies = [part(one) for one in _listed(paths.studies(published)) for part in (paths.evidence, paths.computed)]
     tops = [paths.evidence(published), *of_studies]
-    return sorted(path for top in tops for path in below(top) if path.is_file())
+    found = (path for top in tops for path in below(top) if path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))  # locks, and what a killed write has left
 
 
 def _listed(folder: Path) -> list[Path]:

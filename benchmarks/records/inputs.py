@@ -12,6 +12,7 @@ Without a choice of its own a reader refuses: the first `BadInput` is raised (`r
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import sys
@@ -26,6 +27,11 @@ from benchmarks.terminal.names import one_line
 MOST_BYTES = 64_000_000
 _MOST_LINES = 10
 _LONGEST_LINE = 600
+#: What texts in other encodings than ours begin with; UTF-32's first two bytes are UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"), (codecs.BOM_UTF8, "UTF-8 with a byte order mark"),
+)  # fmt: skip
 
 
 class BadInput(ValueError):
@@ -96,8 +102,32 @@ def read_bytes(path: Path, fix_hint: str = "") -> bytes:
     return content
 
 
+def problem_of_encoding(content: bytes) -> str:
+    """The fault of a text's encoding, as an editor on another system may save it, in half a line; "" if it is UTF-8."""
+    if problem := _problem_of_mark(content):
+        return problem
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start}; save it as UTF-8 without a byte order mark"
+    return ""
+
+
+def _problem_of_mark(content: bytes) -> str:
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), "")
+    if content.startswith((b"{\0", b"\0{")):  # an object without a mark
+        marked = "UTF-16"
+    return f"saved as {marked}; save it as UTF-8 without a byte order mark" if marked else ""
+
+
 def lines_of(content: bytes) -> list[bytes]:
-    """The lines of a text, which end with a line feed: other separators may stand within a JSON text."""
+    """The lines of a text, which end with a line feed: other separators may stand within a JSON text.
+
+    Raises:
+        ValueError: all of it is in another encoding; half a line. A single bad byte spoils its own line alone.
+    """
+    if problem := _problem_of_mark(content):
+        raise ValueError(problem)
     lines = content.split(b"\n")
     return lines if lines[-1] else lines[:-1]
 

@@ -84,8 +84,8 @@ def read_entries(path: Path, on_bad: OnBad = refuse) -> list[Entry]:
     """
     try:
         lines = lines_of(read_bytes(path, "pack it again"))
-    except BadInput as error:
-        on_bad(error)
+    except ValueError as error:
+        on_bad(error if isinstance(error, BadInput) else BadInput(path, error, "pack it again"))
         return []
     if not lines:  # as a write that a full disk cut off leaves it
         on_bad(BadInput(path, "holds no record", "pack it again"))

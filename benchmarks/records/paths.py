@@ -11,6 +11,8 @@ import errno
 import os
 from pathlib import Path
 
+from benchmarks.records.unfinished import remove_abandoned
+
 #: The results folder where no other is named.
 RESULTS = Path("results")
 _PUBLISHED = "published"
@@ -82,7 +84,7 @@ def history(results: Path, profile: str) -> Path:
 
 
 def make(results: Path) -> None:
-    """Make a results folder that runs can write to.
+    """Make a results folder that runs can write to; what killed processes have left unfinished in it goes.
 
     Raises:
         ValueError: it cannot be made or written to; one line.
@@ -97,6 +99,9 @@ def make(results: Path) -> None:
         raise ValueError(
             f"results={results}: no folder that runs can be written to ({reason}); name another"
         ) from error
+    for top in (results, published(results)):
+        for part in (records, evidence, studies, computed, tables, figures, work):  # all else may be anybody's
+            remove_abandoned(part(top))
 
 
 def work(results: Path) -> Path:

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict  # typing's own is read by pydantic from
 
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, below, read_bytes, refuse
+from benchmarks.records.unfinished import unfinished
 from benchmarks.terminal import names
 from benchmarks.terminal.errors import naming
 
@@ -228,7 +229,7 @@ def _in_place(path: Path, record: Record) -> bool:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``content`` (text as UTF-8) so that ``path`` holds the old or the whole new one at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished(path)
     try:
         with naming(path), temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

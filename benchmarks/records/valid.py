@@ -18,6 +18,7 @@ import pydantic_core
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from benchmarks.catalogue.discovery import current_domain
+from benchmarks.records.inputs import problem_of_encoding
 from benchmarks.terminal.names import problem_of_hash, problem_of_name, problem_of_seed, shown
 
 T = TypeVar("T")
@@ -138,7 +139,10 @@ def parse_json(content: bytes) -> Any:
     Raises:
         ValueError: not JSON in UTF-8.
     """
-    return pydantic_core.from_json(content, allow_inf_nan=False)
+    try:
+        return pydantic_core.from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(problem_of_encoding(content) or str(error)) from error
 
 
 def parse_object(content: bytes) -> dict[str, Any]:

@@ -98,9 +98,19 @@ def _compose(overrides: Overrides) -> DictConfig:
     try:
         OmegaConf.resolve(config)
     except NOT_CONVERTED as error:
-        raise UsageError(one_line_of(error)) from error
+        raise UsageError(_followed_null(error, overrides) or one_line_of(error)) from error
     _as_declared(config)
     return config
+
+
+def _followed_null(error: Exception, overrides: Overrides) -> str | None:
+    """The line about a setting that follows (``${..steps}``) one that was given as null; None for another error."""
+    key = getattr(error, "full_key", None)
+    for setting in overrides.settings:
+        follows = f".{setting.key.rpartition('.')[2]}}}" in str(error)
+        if key and follows and setting.is_plain and setting.parsed.value() is None:
+            return f"{key}: follows {setting.key}, which is null; give {key}=... as well"
+    return None
 
 
 def _as_declared(config: DictConfig) -> None:

@@ -93,7 +93,7 @@ def _conclude(study: Study, request: Request, console: Console) -> bool:
         console.print(f"left out: {findings.left_out} recorded run(s) of other settings, or on other data")
     if findings.diverged:
         console.print(f"diverged, and in no mean: {', '.join(findings.diverged)}", markup=False)
-    if not request.runs and not findings.runs and not findings.computed:
+    if not request.runs and not (findings.runs or findings.diverged or findings.computed):
         console.print(f"nothing is recorded of it at profile={request.profile}")
         return False
     conclusion = study.conclusion(findings)

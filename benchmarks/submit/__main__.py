@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.catalogue.methods import entry_behind, known_methods, shipped_methods
@@ -28,6 +29,9 @@ from benchmarks.submit.check import (
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, not_negative, positive
 from benchmarks.terminal.errors import UsageError
+from benchmarks.training.interrupt import CONTINUES, stop_signal
+
+_LOOK = 0.2  # seconds between two looks at whether a stop was asked for
 
 
 @guard.command
@@ -44,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checking = commands.add_parser("check", help="verify a pack")
     checking.add_argument("pack", type=Path)
     checking.add_argument("--plugin", help="the method's file, to repeat runs of it")
-    checking.add_argument("--rerun", type=not_negative, default=1, help="runs to repeat, the shortest first (0: none)")
+    checking.add_argument(
+        "--rerun", type=not_negative, default=1, help="runs of each method to repeat, the shortest first"
+    )
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     try:
@@ -64,13 +70,35 @@ def _make(chosen: argparse.Namespace) -> int:
         *(f"methods={','.join([REFERENCE, CONTROL, *own])}", f"plugins=[{chosen.plugin}]", f"results={chosen.results}"),
     ]
     for command in (conform, sweep):
-        if status := subprocess.run([sys.executable, "-m", f"benchmarks.{command[0]}", *command[1:]]).returncode:
+        if status := _run(f"benchmarks.{command[0]}", *command[1:]):
             sys.stderr.write(f"benchmarks.{command[0]} ended with {status}; nothing was packed\n")
             return 1
     file = chosen.results / f"{own[0]}.jsonl.gz"
     count = pack(submitted(chosen.results, own), file)
     sys.stdout.write(f"{file}: {count} records\n")
     return _reported(file, problems_of(file)[1])
+
+
+def _run(module: str, *arguments: str) -> int:
+    """The exit status of another command; whatever ends this one ends that one in good order first.
+
+    Raises:
+        SystemExit: this process was asked to stop.
+    """
+    with stop_signal() as stop:
+        child = subprocess.Popen([sys.executable, "-m", module, *arguments])
+        is_told = False
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                status = child.wait(_LOOK)
+                break
+            if stop.requested and not is_told:
+                child.terminate()
+                is_told = True
+    if stop.requested:
+        sys.stderr.write(f"{CONTINUES}\n")
+        raise SystemExit(stop.exit_code)
+    return status
 
 
 def submitted(results: Path, own: Sequence[str]) -> Iterator[Record]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import logging
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.records.unfinished import unfinished
 from benchmarks.terminal.errors import naming
 from benchmarks.training import machine
 from benchmarks.training.checkpoint_check import check_state
@@ -47,7 +47,7 @@ class Checkpoint:
     def save(self, loop: Loop) -> None:
         """Save the loop's state and the random generators; not counted as training time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = unfinished(self.path)
         with loop.clock_stopped():
             of = {"code": machine.source_hash(), "versions": machine.versions(), "run": self._run_id}
             state = {**of, "loop": loop.state_dict(), "random": random_state()}

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.catalogue.methods import known_methods
 from benchmarks.records import paths
+from benchmarks.records.locks import sole_writer
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings import searched
@@ -74,15 +75,14 @@ def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Rankin
     )
     runs = sorted({run.id for trial in trials for run in trial.runs})
     path = searched.searched_file(search.profile)
-    entries = _read(path)
     pack((read_record(paths.records(results) / f"{run}.json") for run in runs), evidence)
-    entries[search.task] = {
+    found = {
         method: (_settings(search, method, _winner(ranking)), _comment(ranking, search.overrides))
         for method, ranking in rankings.items()
         if not known_methods()[method].standard and ranking.best is not None
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, _HEADER + "".join(_lines(entries)))
+    with sole_writer(path):  # a search of another task may end at the same time
+        write_atomically(path, _HEADER + "".join(_lines(_read(path) | {search.task: found})))
     searched.forget()
     return path, evidence
 

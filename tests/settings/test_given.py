@@ -88,3 +88,14 @@ def test_a_setting_that_may_be_null_takes_numbers_alone(value, command):
     done = command(run_command.main)(*GCN, "method=local", "results=out", f"method.decoder_lr={value}")
     assert done.code == 2 and done.err.count("\n") == 1, done.err
     assert done.err.startswith("error: decoder_lr=") and "must be a finite number, more than 0" in done.err
+
+
+@pytest.mark.parametrize("task", ["nerf_synthetic/lego", "llff_real/fern"])
+def test_a_setting_that_follows_one_given_as_null_names_both(task):
+    """It quoted the text of the file, `${by_profile:{smoke: '${..steps}', …`, and not what had been given."""
+    overrides = [f"task={task}", "profile=smoke", "task.epochs=2", "task.steps=null"]
+    with pytest.raises(UsageError) as raised:
+        compose(overrides)
+    key = "task.optim.schedule_steps"
+    assert str(raised.value) == f"{key}: follows task.steps, which is null; give {key}=... as well"
+    assert compose([*overrides, f"{key}=60"]).task.epochs == 2

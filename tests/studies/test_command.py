@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import threading
 
 import pytest
 
@@ -12,10 +13,10 @@ from benchmarks.records import packs, paths
 from benchmarks.records.record import hash_config, iterate_records, write_record
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.studies import __main__ as command
-from benchmarks.studies import computed, publish
+from benchmarks.studies import computed, files, publish
 from benchmarks.studies.discovery import studies
 from benchmarks.studies.files import findings_of
-from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study
+from benchmarks.studies.study import Computation, Conclusion, Findings, Sheet, Study, measured
 from benchmarks.studies.verdicts import above
 from benchmarks.tables.claims import read_claims
 from benchmarks.workers import workload
@@ -225,6 +226,46 @@ def test_runs_that_diverged_are_told_and_in_no_mean(toy, monkeypatch, capsys, tm
     (claim,) = read_claims(paths.claims(tmp_path))
     assert status == 0 and claim.n == 1 and told in out
     assert f"- {told}\n" in (paths.tables(tmp_path) / "studies" / "toy_sheet.md").read_text()
+
+
+def test_runs_of_which_all_diverged_are_recorded(toy, monkeypatch, capsys, tmp_path):
+    """With run=false it said that nothing was recorded, and to run it."""
+    arguments = ("profile=smoke", "data=standin", f"results={tmp_path}", "jobs=1")
+    call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+    study = paths.study(tmp_path, "toy")
+    (record,) = iterate_records(paths.records(study))
+    write_record(dataclasses.replace(record, status="diverged", metrics={}, reason="not finite"), paths.records(study))
+    for path in paths.computed(study).iterdir():
+        path.unlink()
+    status, out, _ = call(*arguments, "run=false", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0 and f"diverged, and in no mean: {record.run_id}" in out and "nothing is recorded" not in out
+    (claim,) = read_claims(paths.claims(tmp_path))
+    assert claim.verdict.value == "not testable here"
+
+
+def test_studies_that_end_at_the_same_time_keep_their_claims(toy, monkeypatch, tmp_path):
+    """The other one ends between this one's reading of the file and its writing."""
+    (study,) = command.chosen([])
+    conclusions = {
+        name: Conclusion([Findings(name, "smoke", ()).claim("c", "q", measured([]), "", None)]) for name in ("a", "b")
+    }
+
+    def end(name: str) -> None:
+        files.write(dataclasses.replace(study, name=name), conclusions[name], "smoke", tmp_path)
+
+    other = threading.Thread(target=end, args=("b",))
+
+    def reading(path):
+        found = read_claims(path)
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(1)
+        return found
+
+    monkeypatch.setattr(files, "read_claims", reading)
+    end("a")
+    other.join()
+    assert {one.study for one in read_claims(paths.claims(tmp_path))} == {"a", "b"}
 
 
 @pytest.mark.parametrize(

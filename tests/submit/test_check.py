@@ -126,8 +126,11 @@ def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
     ])  # fmt: skip
     assert list(rerun(runs, 1, tmp_path / "a")) == []
     better = [dataclasses.replace(one, metrics={"accuracy": one.metrics["accuracy"] + 20}) for one in runs]
-    (said,) = rerun(better, 1, tmp_path / "b")
-    assert "accuracy is" in said and "when it is run here" in said
+    said = list(rerun(better, 1, tmp_path / "b"))
+    assert len(said) == 3 and all("accuracy is" in one and "when it is run here" in one for one in said)
+    worse = [dataclasses.replace(one, metrics={"accuracy": 1.0}) if one.method == "bp" else one for one in runs]
+    (said,) = rerun(worse, 1, tmp_path / "c")  # backprop, which a method is compared with
+    assert "/bp/" in said
 
 
 @pytest.mark.parametrize("raised", [SystemExit(0), KeyError("boom"), RuntimeError("boom")])
@@ -139,8 +142,8 @@ def test_a_method_that_cannot_be_run_is_named(runs, tmp_path, monkeypatch, raise
 
     monkeypatch.setattr("benchmarks.submit.check.execute", run)
     monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
-    (said,) = rerun(runs, 1, tmp_path / "a")
-    assert "it cannot be run here" in said and type(raised).__name__ in said
+    said = list(rerun(runs, 1, tmp_path / "a"))
+    assert len(said) == 3 and all("it cannot be run here" in one and type(raised).__name__ in one for one in said)
 
 
 def test_runs_whose_data_are_here_are_repeated(runs, tmp_path, monkeypatch):

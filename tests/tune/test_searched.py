@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import pytest
 
 from benchmarks.terminal.errors import UsageError
-from benchmarks.tune.ranking import Result
+from benchmarks.tune import searched
+from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.search import Search, Trial
 from benchmarks.tune.searched import _settings, check
 from benchmarks.tune.space import load
@@ -61,3 +63,29 @@ def test_settings_of_other_methods_are_not_lost(file):
         check(_search())
     check(dataclasses.replace(_search(), methods=("fa", "local")))
     check(dataclasses.replace(_search(), task="citation/gcn_citeseer"))
+
+
+def test_searches_that_end_at_the_same_time_keep_their_entries(file, monkeypatch, tmp_path):
+    """The other one ends between this one's reading of the file and its writing."""
+    ships = Result(Trial("fa", 0, {}, "valid_accuracy", ()), "ok", 0.5)
+    found = Result(Trial("fa", 1, {"task.optim.lr": 0.3}, "valid_accuracy", ()), "ok", 0.6)
+    ranking = Ranking("valid_accuracy", ships, [found])
+    monkeypatch.setattr(searched, "pack", lambda records, path: 0)
+
+    def end(task: str) -> None:
+        searched.write(dataclasses.replace(_search(), task=task), [], {"fa": ranking}, tmp_path)
+
+    other = threading.Thread(target=end, args=("citation/gcn_citeseer",))
+    read = searched._read
+
+    def reading(path):
+        entries = read(path)
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(5)
+        return entries
+
+    monkeypatch.setattr(searched, "_read", reading)
+    end("citation/gcn_cora")
+    other.join()
+    assert set(read(file)) == {"citation/gcn_cora", "citation/gcn_citeseer"}
