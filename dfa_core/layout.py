@@ -110,6 +110,18 @@ class Layout:
         )
 
 
+@contextmanager
+def reattached_on_error(model: nn.Module) -> Iterator[None]:
+    """If the block raises, every mark of ``model`` has the name again that it had, and reports to whom it did."""
+    before = [(mark, mark.name, mark.recorder) for mark in _marks_now_in(model)]
+    try:
+        yield
+    except BaseException:
+        for mark, name, recorder in before:
+            mark.name, mark.recorder = name, recorder
+        raise
+
+
 #: Names that a container has for its own use: an attention layer's ``keys`` and ``values`` are among them.
 _TAKEN = frozenset(dir(nn.ModuleDict())) | frozenset(dir(nn.ParameterDict()))
 
