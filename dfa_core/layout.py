@@ -134,6 +134,9 @@ def module_key(name: str) -> str:
 
 def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module once, with its path without the parts that wrappers add."""
+    if not isinstance(model, nn.Module):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise FeedbackError(f"the model is {what}: give an instance of torch.nn.Module")
     seen: set[int] = set()
     stack = [("", model)]
     while stack:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 
 import pytest
+import torch
 
 from dfa_core import (
     DFA,
+    Backprop,
     FeedbackError,
     FeedbackMethod,
     WeightTransport,
+    insert_marks,
     make_method,
     register,
     registered_methods,
@@ -25,6 +28,14 @@ def test_a_name_that_is_none(name):
     """Without it ``make_method(model, "dfa")`` would print the network, and a number be a TypeError of difflib's."""
     with pytest.raises(FeedbackError, match=r"name of a method is a \w+: call make_method\(name, model\)"):
         make_method(name, build(5, 7, 3))
+
+
+@pytest.mark.parametrize("model", [3, None, "dfa", [build(5, 7, 3)], torch.ones(2), torch.nn.Linear], ids=repr)
+def test_a_model_that_is_none(model):
+    """Without it a list of layers, or a class in place of its instance, would be an AttributeError from within."""
+    for use in (DFA, Backprop, lambda given: insert_marks(given, points={"": 3})):
+        with pytest.raises(FeedbackError, match=r"the model is .*: give an instance of torch.nn.Module"):
+            use(model)
 
 
 class LateCheck(DFA):
