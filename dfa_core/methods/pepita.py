@@ -16,7 +16,7 @@ from dfa_core.information import Information
 from dfa_core.noise import seeded_generator, uniform
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
-from dfa_core.recording.step import Signals, check_scalar, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step, no_tap_error
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -100,6 +100,8 @@ class Pepita(FeedbackMethod):
     def _errors_read(self, loss: Tensor) -> list[Pass]:
         """The passes of a loss with their errors; nothing is accumulated."""
         above = Above.of(loss, self.recorder)
+        if not above.taps:
+            raise no_tap_error()
         above.check_apart(type(self).__name__)
         passes = passes_of(tap.trace for tap in above.taps)
         with self.recorder.stepping([tap.trace for tap in above.taps]):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfa_core import ErrorTap, FeedbackPoint, Residual, make_method
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
 from tests.helpers.engine_nets import Net, assert_same, batch, build, gradients, mse
 
 
@@ -213,3 +213,11 @@ def test_a_closure_that_broke_off_does_not_spoil_the_next_step(name):
 
 def _break_off(module, inputs):
     raise MemoryError
+
+
+@pytest.mark.parametrize("name", ["dfa", "fa", "pepita", "predictive_coding"])
+def test_a_step_without_gradients_says_so(name):
+    """Without it `pepita` would end in PyTorch's error, and predictive coding blame the closure."""
+    model, data = build(5, 7, 6, 3), batch(9, 5, 3)
+    with torch.no_grad(), pytest.raises(FeedbackError, match="with gradients enabled"):
+        make_method(name, model).step(lambda: mse(model, data))
