@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.errors import FeedbackError, UnsuitableError, check_finite
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.perturbation import visits
 from dfa_core.families.repeated import other_run
@@ -65,6 +65,7 @@ class Pepita(FeedbackMethod):
                 )
         self.recorder = ChangingRecorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
+        check_finite(scale=scale)
         self.scale = scale
         self._matrices: dict[str, Tensor] = {}
 
