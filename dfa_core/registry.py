@@ -44,7 +44,8 @@ def register(
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
-        name: letters, digits and underscores: what `make_method` and ``method=`` take.
+        name: what `make_method` takes. A plugin's, which ``method=`` takes too, holds letters a-z, digits and _ . + -
+            alone, and is neither a number nor ``true``, ``null`` or ``all``.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.
         order: methods are listed in this order, and by name where it is the same.
