@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_finite
 from dfa_core.noise import seeded_generator
 
 T = TypeVar("T")
@@ -99,10 +99,13 @@ class FeedbackMatrices(nn.Module):
         density: float = 1.0,
     ) -> None:
         super().__init__()
-        if rank < 0 or not 0 < density <= 1:
-            raise FeedbackError(f"rank={rank}, density={density}: rank must be 0 or more, density in (0, 1]")
+        check_finite(scale=scale, rank=rank, density=density)
+        if rank < 0 or rank != int(rank) or not 0 < density <= 1:
+            raise FeedbackError(
+                f"rank={rank}, density={density}: rank must be a whole number, 0 or more, density in (0, 1]"
+            )
         self._tap, self._seed = tap, feedback_seed
-        self._rank = rank if rank < error_width else 0
+        self._rank = int(rank) if rank < error_width else 0
         self._density = density
         self._draw = _choice("feedback", kind, KINDS)
         scaling_of = _choice("scaling", scaling, SCALINGS)

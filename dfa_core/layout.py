@@ -110,6 +110,18 @@ class Layout:
         )
 
 
+@contextmanager
+def reattached_on_error(model: nn.Module) -> Iterator[None]:
+    """If the block raises, every mark of ``model`` has the name again that it had, and reports to whom it did."""
+    before = [(mark, mark.name, mark.recorder) for mark in _marks_now_in(model)]
+    try:
+        yield
+    except BaseException:
+        for mark, name, recorder in before:
+            mark.name, mark.recorder = name, recorder
+        raise
+
+
 #: Names that a container has for its own use: an attention layer's ``keys`` and ``values`` are among them.
 _TAKEN = frozenset(dir(nn.ModuleDict())) | frozenset(dir(nn.ParameterDict()))
 
@@ -122,6 +134,9 @@ def module_key(name: str) -> str:
 
 def plain_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module once, with its path without the parts that wrappers add."""
+    if not isinstance(model, nn.Module):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise FeedbackError(f"the model is {what}: give an instance of torch.nn.Module")
     seen: set[int] = set()
     stack = [("", model)]
     while stack:

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, ParamSpec
 
 from torch import Tensor, nn
 
 from dfa_core.errors import FeedbackError
 from dfa_core.information import Information
-from dfa_core.layout import Layout, parameters_of
+from dfa_core.layout import Layout, parameters_of, reattached_on_error
 from dfa_core.recording.recorder import Recorder
 from dfa_core.supervision import Supervision
 from dfa_core.wrap import wrapped
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+
+
+def _attaching(constructor: Callable[P, None]) -> Callable[P, None]:
+    """A constructor that leaves the former method attached if it fails, wherever it has attached its own by then."""
+
+    @wraps(constructor)
+    def guarded(*args: P.args, **options: P.kwargs) -> None:
+        with ExitStack() as former:
+            for given in (*args[1:], *options.values()):
+                if isinstance(given, nn.Module):
+                    former.enter_context(reattached_on_error(given))
+            constructor(*args, **options)
+
+    return guarded
 
 
 class Method(nn.Module):
@@ -31,7 +47,8 @@ class Method(nn.Module):
     gradients in the same step, and an optimizer takes them from :meth:`parameter_groups`.
 
     Args:
-        model: a model with an :class:`ErrorTap` and feedback points. A method attached before is replaced.
+        model: a model with an :class:`ErrorTap` and feedback points. A method attached before is replaced, unless the
+            constructor raises: then it stays.
         feedback_seed: seeds whatever random feedback the method draws.
     """
 
@@ -46,6 +63,12 @@ class Method(nn.Module):
     #: Whether this method leaves parameters behind cuts without gradient on purpose.
     leaves_parameters_untrained = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _attaching(cls.__init__)  # type: ignore[method-assign]
+
+    @_attaching
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
         super().__init__()
         self.feedback_seed = feedback_seed

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from dfa_core.errors import FeedbackError
-from dfa_core.marks import Mark
 from dfa_core.method import Method
 
 
@@ -45,7 +44,8 @@ def register(
     """Class decorator: make a :class:`~dfa_core.Method` available as ``make_method(name, …)``.
 
     Args:
-        name: letters, digits and underscores: what `make_method` and ``method=`` take.
+        name: what `make_method` takes. A plugin's, which ``method=`` takes too, holds letters a-z, digits and _ . + -
+            alone, and is neither a number nor ``true``, ``null`` or ``all``.
         title: how the method reads where it is shown; its name by default.
         colour: ``#RRGGBB`` in charts; one that is free by default.
         order: methods are listed in this order, and by name where it is the same.
@@ -98,13 +98,7 @@ def make_method(name: str, model: nn.Module, **options: Any) -> Method:
         near = difflib.get_close_matches(name, _METHODS, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise FeedbackError(f"unknown method '{name}': {hint}registered are {', '.join(sorted(_METHODS))}")
-    before = [(mark, mark.name, mark.recorder) for mark in model.modules() if isinstance(mark, Mark)]
-    try:
-        return _METHODS[name].method(model, **options)
-    except BaseException:  # a constructor attaches itself before it has looked at all of its settings
-        for mark, called, recorder in before:
-            mark.name, mark.recorder = called, recorder
-        raise
+    return _METHODS[name].method(model, **options)
 
 
 def method_class(name: str) -> type[Method]:

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from benchmarks.catalogue.methods import MethodEntry, add_method, known_methods
+from benchmarks.settings.overrides import Overrides
 from benchmarks.terminal.errors import nearest
 from benchmarks.terminal.guard import Terminated
 from benchmarks.terminal.names import problem_of_name
@@ -51,7 +52,8 @@ def load(specification: str) -> None:
     if not new:
         raise ValueError(f"plugin {specification} registers no method: decorate a class with @dfa_core.register(name)")
     for name in new:
-        wrong = problem_of_name("method", name) or _problem_of_like(registration(name).like, new)
+        wrong = problem_of_name("method", name) or _problem_of_choice(name)
+        wrong = wrong or _problem_of_like(registration(name).like, new)
         if wrong := wrong or _problem_of_keywords(dfa_core.method_class(name)):
             raise ValueError(f"plugin {specification}: @dfa_core.register({name!r}): {wrong}")
     code = _code_of(module, [dfa_core.method_class(name) for name in new])
@@ -74,6 +76,14 @@ def located(error: Exception) -> str:
         if module in _loaded or str(Path(file).resolve()) in _loaded:
             return f"{file}, line {line}: {type(error).__name__}: {error}"
     return str(error)
+
+
+def _problem_of_choice(name: str) -> str | None:
+    """Such a name could not be chosen: the command line reads a number, true or null, or every method."""
+    read = Overrides.of([f"method={name}"]).settings[0].values(lambda group: ())
+    if name != "all" and read == [name]:
+        return None
+    return f"method={name} means something else on a command line; choose a word, such as '{name}_rule'"
 
 
 def _problem_of_like(like: str, new: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
 from dfa_core.recording.graph import chained_error, reached
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.recording.step import check_scalar, check_signals
+from dfa_core.recording.step import check_scalar, check_signals, no_tap_error
 from dfa_core.supervision import Supervision
 
 
@@ -169,10 +169,7 @@ class _Errors:
                 one.error, tapped.leaf.grad = tapped.leaf.grad, None
                 found[tapped.tap, tapped.nth] = one
         if not found:
-            raise FeedbackError(
-                "the loss depends on no error tap: compute it with gradients enabled, by the model that this method "
-                "was made for (a copy is not attached), from what the tap returns"
-            )
+            raise no_tap_error()
         return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_finite
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.layout import module_key
@@ -39,6 +39,7 @@ class LearnedFeedback(FeedbackMethod):
         self._check_materialised()
         if spread():
             raise FeedbackError("learned feedback is a parameter that nothing keeps equal between processes")
+        check_finite(lr=lr, decay=decay)
         self.lr, self.decay = lr, decay
         self.feedback = nn.ParameterDict()
         for tap, mark in self.layout.taps.items():

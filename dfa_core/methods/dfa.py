@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_finite
 from dfa_core.families.error_feedback import ErrorFeedback
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.feedback import FeedbackMatrices
@@ -117,7 +117,8 @@ class DFA(ErrorFeedback):
         super().__init__(model, feedback_seed=feedback_seed, recompute=recompute)
         if error not in ERRORS:
             raise FeedbackError(f"unknown error '{error}': choose one of {', '.join(ERRORS)}")
-        if noise < 0 or bits == 1 or not 0 <= bits <= _MOST_BITS:
+        check_finite(threshold=threshold, noise=noise, bits=bits)
+        if noise < 0 or bits not in (0, *range(2, _MOST_BITS + 1)):
             raise FeedbackError(f"noise={noise}, bits={bits}: noise must be 0 or more, bits 0 or 2 to {_MOST_BITS}")
         if not 0 <= threshold < 1:  # at 1 nothing would be sent
             raise FeedbackError(f"threshold={threshold}: must be 0 or more, and below 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError
+from dfa_core.errors import FeedbackError, check_finite
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.information import Information
 from dfa_core.noise import seeded_generator, uniform
@@ -43,6 +43,7 @@ class DirectRandomTargetProjection(FeedbackMethod):
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0, scale: float = 1.0) -> None:
         super().__init__(model, feedback_seed=feedback_seed)
+        check_finite(scale=scale)
         self.scale = scale
         self._matrices: dict[tuple[str, int, torch.device], Tensor] = {}
 

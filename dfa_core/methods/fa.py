@@ -35,7 +35,16 @@ class RandomWeights(WeightTransport):
 
     def size(self, name: str) -> float:
         """The root mean square that a weight had when the method was made."""
+        self.check_known(name)
         return float(self.sizes[self._index[name]])
+
+    def check_known(self, name: str) -> None:
+        """Raise :class:`FeedbackError` unless the weight was in the model when the method was made."""
+        if name not in self._index:
+            raise FeedbackError(
+                f"{type(self).__name__} has no backward weight for '{name}', which was put into the model after its "
+                "method was made: make the method anew"
+            )
 
     def random_weight(self, name: str, weight: Tensor) -> Tensor:
         """A matrix of independent uniform entries, the same in every step; not in the state dict: the seed has it."""

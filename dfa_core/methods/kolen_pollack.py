@@ -53,6 +53,7 @@ class KolenPollack(RandomWeights):
         self._drawn.clear()
 
     def backward_weight(self, name: str, weight: Tensor) -> Tensor:
+        self.check_known(name)
         difference: Tensor = getattr(self, self._keys[name])
         return weight + difference
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.errors import FeedbackError, UnsuitableError, check_finite
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.perturbation import visits
 from dfa_core.families.repeated import other_run
@@ -16,7 +16,7 @@ from dfa_core.information import Information
 from dfa_core.noise import seeded_generator, uniform
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
-from dfa_core.recording.step import Signals, check_scalar, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step, no_tap_error
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -65,6 +65,7 @@ class Pepita(FeedbackMethod):
                 )
         self.recorder = ChangingRecorder(self.layout.tap_of)
         self.layout.attach(self.recorder)
+        check_finite(scale=scale)
         self.scale = scale
         self._matrices: dict[str, Tensor] = {}
 
@@ -100,6 +101,8 @@ class Pepita(FeedbackMethod):
     def _errors_read(self, loss: Tensor) -> list[Pass]:
         """The passes of a loss with their errors; nothing is accumulated."""
         above = Above.of(loss, self.recorder)
+        if not above.taps:
+            raise no_tap_error()
         above.check_apart(type(self).__name__)
         passes = passes_of(tap.trace for tap in above.taps)
         with self.recorder.stepping([tap.trace for tap in above.taps]):

@@ -13,7 +13,7 @@ from dfa_core.families.repeated import other_run
 from dfa_core.families.replay import ChangingRecorder, replayed, sample_count
 from dfa_core.information import Information
 from dfa_core.recording.passes import Pass, Visited
-from dfa_core.recording.step import Signals, check_scalar, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step, no_tap_error
 from dfa_core.registry import register
 from dfa_core.supervision import Supervision
 
@@ -116,6 +116,8 @@ class PredictiveCoding(FeedbackMethod):
         assert rewind is not None
         loss, outputs = replayed(self.layout, rewind, self.context.closure, shifted)
         check_scalar(loss)
+        if not torch.is_grad_enabled():
+            raise no_tap_error()
         found = _gradients(loss, [*leaves.values(), *outputs.values()])
         if first:
             for (key, output), error in zip(outputs.items(), found[len(leaves) :], strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfa_core.errors import FeedbackError, UnsuitableError
+from dfa_core.errors import FeedbackError, UnsuitableError, check_finite
 from dfa_core.families.error_feedback import ErrorFeedback
 from dfa_core.feedback import FeedbackMatrices
 from dfa_core.information import Information
@@ -60,6 +60,7 @@ class StructuralDFA(ErrorFeedback):
         recompute: bool = False,
     ) -> None:
         super().__init__(model, feedback_seed=feedback_seed, recompute=recompute)
+        check_finite(scale=scale)
         self.scale = scale
         self.feedback = nn.ModuleDict()
         for name in self.layout.points:

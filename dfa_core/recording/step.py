@@ -117,6 +117,14 @@ def check_scalar(loss: Tensor) -> None:
         raise FeedbackError(f"the loss has shape {tuple(loss.shape)}: reduce it to a scalar, by mean() or sum()")
 
 
+def no_tap_error() -> FeedbackError:
+    """The error about a loss that no pass through the model's taps has led to."""
+    return FeedbackError(
+        "the loss depends on no error tap: compute it with gradients enabled, by the model that this method was "
+        "made for (a copy is not attached), from what the tap returns"
+    )
+
+
 def _look_above(loss: Tensor, recorder: Recorder) -> Above:
     check_scalar(loss)
     unfinished = recorder.take_unfinished()
@@ -127,10 +135,7 @@ def _look_above(loss: Tensor, recorder: Recorder) -> Above:
             "from through the tap; after a forward pass that ended early, call method.reset()"
         )
     if not above.taps:
-        raise FeedbackError(
-            "the loss depends on no error tap: compute it with gradients enabled, by the model that this method was "
-            "made for (a copy is not attached), from what the tap returns"
-        )
+        raise no_tap_error()
     return above
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfa_core import ErrorTap, FeedbackPoint, Residual, make_method
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Residual, make_method
 from tests.helpers.engine_nets import Net, assert_same, batch, build, gradients, mse
 
 
@@ -191,3 +191,33 @@ def test_a_backward_pass_frees_activations_as_it_goes(name):
     first.register_hook(lambda gradient: alive.extend(ref() is not None for ref in seen))
     method.backward(model(torch.randn(5, 4)).square().mean())
     assert first.grad is not None and alive == [False] * 3
+
+
+@pytest.mark.parametrize("name", ["dfa", "shallow", "dkp", "directional", "forward_gradient", "pepita", "fa"])
+def test_a_closure_that_broke_off_does_not_spoil_the_next_step(name):
+    """Without it a loop that skips a batch which fails would hear of a point that ran twice, one step later."""
+    model, data = build(5, 7, 6, 3), batch(9, 5, 3)
+    method = make_method(name, model)
+    method.step(lambda: mse(model, data))
+    expected = gradients(model)
+    method = make_method(name, model)
+    for layer in (2, 1):
+        handle = model.layers[layer].register_forward_pre_hook(_break_off)
+        with pytest.raises(MemoryError):
+            method.step(lambda: mse(model, data))
+        handle.remove()
+    model.zero_grad()
+    method.step(lambda: mse(model, data))
+    assert_same(gradients(model), expected)
+
+
+def _break_off(module, inputs):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("name", ["dfa", "fa", "pepita", "predictive_coding"])
+def test_a_step_without_gradients_says_so(name):
+    """Without it `pepita` would end in PyTorch's error, and predictive coding blame the closure."""
+    model, data = build(5, 7, 6, 3), batch(9, 5, 3)
+    with torch.no_grad(), pytest.raises(FeedbackError, match="with gradients enabled"):
+        make_method(name, model).step(lambda: mse(model, data))

@@ -183,6 +183,13 @@ def test_a_keyword_without_default_has_to_be_given(folder, own_methods):
             TINY.replace('"tiny"', '"../x"').format(comment="", default=""),
             "plugin mine.py: @dfa_core.register('../x'): '../x' is no name",
         ),
+        *(
+            (
+                TINY.replace('"tiny"', f'"{name}"').format(comment="", default=""),
+                f"plugin mine.py: @dfa_core.register('{name}'): method={name} means something else on a command line",
+            )
+            for name in ("null", "true", "1e3", "all")
+        ),
         (
             TINY.replace('"tiny"', '"tiny", like="bq"').format(comment="", default=""),
             "plugin mine.py: @dfa_core.register('tiny'): like='bq': no such method; did you mean bp",
@@ -215,6 +222,14 @@ def test_a_broken_plugin_is_one_line(main, content, said, command, own_methods):
     done = command(main)("plugins=[mine.py]", "profile=smoke", "results=out", *chosen)
     assert done.code == 2 and done.out == ""
     assert done.err.count("\n") == 1 and said in done.err
+
+
+def test_names_that_are_words(folder, own_methods):
+    """They read as what they are, so they can be chosen."""
+    for number, name in enumerate(("my-method", "a.b", "123", "nan", "None")):
+        Path(f"mine{number}.py").write_text(TINY.replace('"tiny"', f'"{name}"').format(comment="", default="=3"))
+        load_plugins([f"mine{number}.py"])
+        assert compose([f"method={name}"]).method.name == name
 
 
 def test_an_error_of_a_plugin_says_which_line(command, own_methods):

@@ -15,6 +15,14 @@ WITHOUT_MEANING = [
     ("dfa", {"error": "ternary", "threshold": 1.0}),
     ("dfa", {"error": "ternary", "threshold": -0.1}),
     ("dfa", {"threshold": math.nan}),
+    ("dfa", {"scale": math.nan}),
+    ("dfa", {"noise": math.nan}),
+    ("dfa", {"noise": None}),
+    ("dfa", {"bits": 2.5}),
+    ("dkp", {"lr": math.inf}),
+    ("directional", {"scale": math.nan}),
+    ("drtp", {"scale": math.inf}),
+    ("pepita", {"scale": math.nan}),
     ("directional", {"epsilon": 0.0}),
     ("forward_gradient", {"epsilon": -1e-3}),
     ("mezo", {"epsilon": math.nan}),
@@ -29,8 +37,17 @@ WITHOUT_MEANING = [
 def test_a_value_without_meaning_is_refused(name, settings):
     """Else it would be NaN, or nothing would learn under the name of a method that does."""
     *_, (key, value) = settings.items()
-    with pytest.raises(FeedbackError, match=f"{key}={value}: must"):
+    with pytest.raises(FeedbackError, match=f"{key}={value}: .*must"):
         make_method(name, net(), **settings)
+
+
+def test_a_rank_is_a_whole_number():
+    """Else the size of a tensor would be a fraction; a configuration may write 2 as 2.0."""
+    with pytest.raises(FeedbackError, match=r"rank=1\.5, .*rank must be a whole number"):
+        make_method("dfa", net(), rank=1.5)
+    whole, written_so = (make_method("dfa", net(), rank=rank) for rank in (2, 2.0))
+    for point in whole.layout.points:
+        assert torch.equal(whole.matrix(point), written_so.matrix(point))
 
 
 @pytest.mark.parametrize(

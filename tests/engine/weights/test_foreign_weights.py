@@ -200,3 +200,15 @@ def test_sparse_matrices_pass(name, sparse):
         make_method(name, model).step(lambda model=model: loss_of(model))
         found.append(gradients(model))
     assert_same(*found)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_weight_that_came_after_the_method_is_named(name):
+    """Without it a layer that is put in later would be a KeyError."""
+    model = net()
+    method = make_method(name, model)
+    model[4] = nn.Sequential(nn.Tanh(), nn.Linear(8, 8)).double()
+    with pytest.raises(FeedbackError, match=r"no backward weight for '4\.1\.weight'.*make the method anew"):
+        method.step(lambda: loss_of(model))
+    make_method(name, model).step(lambda: loss_of(model))
+    assert None not in gradients(model).values()
