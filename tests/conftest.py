@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.config_store import ConfigStore
+from hypothesis import HealthCheck, settings
 
 from benchmarks.catalogue import methods
 from benchmarks.settings import plugins
@@ -28,6 +29,10 @@ from tests.helpers.trials import Inline
 
 # nohup starts its command with this signal ignored, and commands leave an ignored signal so: the tests send it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# The same examples everywhere, and as long as it takes: a busy machine is no failure.
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

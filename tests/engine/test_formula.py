@@ -109,7 +109,7 @@ def test_no_input_gradient_is_computed_across_a_cut():
     assert arrived == [False, False, False]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lead=st.lists(st.integers(1, 3), min_size=1, max_size=3),
     widths=st.lists(st.integers(1, 5), min_size=3, max_size=5),

@@ -166,7 +166,7 @@ def test_every_truncation_is_one_clear_line() -> None:
 
 
 @given(position=st.integers(0, len(SPARSE_PICKLE) - 1), byte=st.integers(0, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_altered_byte_never_gives_another_error(position: int, byte: int) -> None:
     content = bytearray(SPARSE_PICKLE)
     content[position] = byte

@@ -151,7 +151,7 @@ def test_what_is_no_table(root: Path, capsys, content: bytes) -> None:
     gc.collect()  # a file that was left open is told of now, and not in the next test
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(cut=st.integers(0, 500), place=st.integers(0, 300), byte=st.integers(0, 255))
 def test_a_table_with_any_byte_changed_is_read_or_refused(tmp_path: Path, cut: int, place: int, byte: int) -> None:
     """numpy reads the header as Python source, and has seven kinds of error for what it finds there."""
