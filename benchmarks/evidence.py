@@ -109,7 +109,7 @@ def _manifest(chosen: argparse.Namespace, on_bad: OnBad) -> str:
 def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     # It can run what it checks: PyTorch, which the others do without.
     from benchmarks.studies.publish import stale
-    from benchmarks.submit.check import contradiction, own_hash
+    from benchmarks.submit.check import contradiction, impossible, own_hash
 
     published = chosen.results
     found = evidence_manifest.problems(published)
@@ -117,7 +117,8 @@ def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     for path, packed in records.items():
         wrong = [record.run_id for record in packed if own_hash(record) != record.config_hash]
         found += [f"{path}: {run}: its hash is not that of its settings" for run in wrong]
-        told = ((record.run_id, contradiction(record)) for record in packed if record.run_id not in wrong)
+        sound = (record for record in packed if record.run_id not in wrong)
+        told = ((record.run_id, contradiction(record) or impossible(record)) for record in sound)
         found += [f"{path}: {run}: {problem}" for run, problem in told if problem]
     found += [*_stale_tables(published), *stale(published)]
     if found:

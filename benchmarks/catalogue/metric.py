@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 HIGHER, LOWER, NEITHER = "higher", "lower", "n/a"
@@ -10,6 +11,12 @@ ALIGNMENT = (
     *("alignment_cosine_mean", "alignment_cosine_std"),
     *("weight_alignment_cosine", "weight_alignment_cosine_mean", "weight_alignment_cosine_std"),
 )
+#: The largest cosine: rounding may lead a little beyond 1.
+MOST_COSINE = 1.01
+#: The largest standard deviation of cosines: of 1 and -1 it is the root of 2, since it divides by one less than n.
+MOST_SPREAD = 1.43
+#: How far, relative and absolute, a sum in fp32 may lead beyond a limit.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,8 @@ class Metric:
     same settings and seed may move on another machine (floating-point order, not luck). Both are absolute, in the
     metric's unit, unless ``relative``: then they are fractions of the reference value, as for perplexities,
     whose scale runs from 30 to 400. Of a ``logarithmic`` metric `benchmarks.statistics` takes differences and gaps
-    between logarithms; means, and differences elsewhere, are of the metric as it is.
+    between logarithms; means, and differences elsewhere, are of the metric as it is. By its definition
+    a value lies between ``minimum`` and ``maximum``; `benchmarks.submit` rejects others.
 
     Raises:
         ValueError: the direction is none of higher, lower, n/a.
@@ -36,6 +44,8 @@ class Metric:
     relative: bool = False
     logarithmic: bool = False
     short: str = ""  # for table headings; the title where it is not given
+    minimum: float = -math.inf
+    maximum: float = math.inf
 
     def __post_init__(self) -> None:
         if self.better not in (HIGHER, LOWER, NEITHER):
@@ -55,6 +65,11 @@ class Metric:
         """The tolerance ``kind`` (``min_effect`` or ``rerun_tolerance``) around the value ``reference``."""
         size: float = getattr(self, kind)
         return size * abs(reference) if self.relative else size
+
+    def can_be(self, value: float) -> bool:
+        """Whether ``value`` lies within the metric's limits, apart from rounding."""
+        least = self.minimum - _ROUNDING * (1 + abs(self.minimum))
+        return least <= value <= self.maximum + _ROUNDING * (1 + abs(self.maximum))
 
     def format(self, value: float, decimals: int | None = None) -> str:
         """``value`` with the metric's decimals."""

@@ -155,7 +155,9 @@ def row_of(change: Change) -> list[str]:
     """The texts of one row, as `HEADER` names them."""
     found = change.difference
     name = f"{change.key.task} {change.key.method} {change.key.metric}".strip()
-    extra = [change.key.variant, "settings differ" if change.settings_differ else "", change.reason]
+    # Of a cell that one side lacks, the other may have the same of another profile, or of other data.
+    where = f"{change.key.profile}, {change.key.data_source}" if None in (change.before, change.after) else ""
+    extra = [change.key.variant, where, "settings differ" if change.settings_differ else "", change.reason]
     name += "".join(f" [{text}]" for text in extra if text)
     sides = [_side(change.before), _side(change.after)]
     if found is None:

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from benchmarks.catalogue.discovery import domains
-from benchmarks.catalogue.metric import HIGHER, LOWER, NEITHER, Metric
+from benchmarks.catalogue.metric import HIGHER, LOWER, MOST_COSINE, MOST_SPREAD, NEITHER, Metric
 
 #: The mean over a run's history, which a baseline has beside what is in the record.
 MEAN_LOSS = "train_loss_mean"
@@ -92,13 +92,14 @@ def _add(name: str, title: str, better: str = HIGHER, decimals: int = 4, **more:
 
 
 def _cosine(name: str, title: str, better: str = HIGHER, short: str = "") -> None:
-    _add(name, title, better, 2, min_effect=0.02, rerun_tolerance=0.1, short=short)
+    least, most = (0.0, MOST_SPREAD) if name.endswith("_std") else (-MOST_COSINE, MOST_COSINE)
+    _add(name, title, better, 2, min_effect=0.02, rerun_tolerance=0.1, short=short, minimum=least, maximum=most)
 
 
 for _name, _title in (("accuracy", "accuracy"), ("train_accuracy", "training accuracy"),
                       ("test_accuracy", "test accuracy")):  # fmt: skip
-    _add(_name, _title, decimals=1, unit="%", min_effect=0.5, rerun_tolerance=2.0)
-_add("auc", "AUC", min_effect=0.002, rerun_tolerance=0.01)
+    _add(_name, _title, decimals=1, unit="%", min_effect=0.5, rerun_tolerance=2.0, minimum=0.0, maximum=100.0)
+_add("auc", "AUC", min_effect=0.002, rerun_tolerance=0.01, minimum=0.0, maximum=1.0)
 _add("loss", "loss", LOWER, relative=True)
 _add("train_loss", "training loss", LOWER, relative=True)
 # The mean over a run's evaluations: no quality but a fingerprint, see benchmarks/compare/reproduction.py.

@@ -18,6 +18,7 @@ import pydantic_core
 from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from benchmarks.catalogue.discovery import current_domain
+from benchmarks.catalogue.metric import MOST_COSINE, MOST_SPREAD
 from benchmarks.records.inputs import problem_of_encoding
 from benchmarks.terminal.names import problem_of_hash, problem_of_name, problem_of_seed, shown
 
@@ -98,10 +99,8 @@ SeedText = Annotated[
 Text = Annotated[str, Strict(), AfterValidator(_one_line)]
 Flag = Annotated[bool, Strict()]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-#: Rounding may lead a little beyond 1.
-Cosine = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1.01, le=1.01)]
-#: The standard deviation of cosines: of 1 and -1 it is the square root of 2, since it divides by one less than n.
-Spread = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1.43)]
+Cosine = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-MOST_COSINE, le=MOST_COSINE)]
+Spread = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MOST_SPREAD)]
 #: Seconds, samples a second, megabytes.
 Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=_LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=0, le=int(_LARGEST))]

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.catalogue.discovery import TUNED, domains
 from benchmarks.catalogue.methods import entry_behind, known_methods
 from benchmarks.records import metrics
+from benchmarks.records.cells import LARGEST
 from benchmarks.records.inputs import LeftOut
 from benchmarks.records.packs import read_pack
 from benchmarks.records.record import Record, hash_config
@@ -22,6 +23,8 @@ from benchmarks.terminal.names import shown
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
 
+#: Statuses of runs that came to an end of their own.
+_ENDED = ("ok", "diverged")
 #: Seeds that a task needs of the method and of both that it is compared with.
 SEEDS = 3
 
@@ -42,18 +45,19 @@ def unknown_methods(records: Sequence[Record]) -> list[str]:
 def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
     """Repeat the ``count`` shortest runs of each method, of those whose data are here; yields what came out otherwise.
 
-    Those of backprop and shallow, too: a gap closed also grows if backprop is made worse.
+    Those of backprop and shallow, too: a gap closed also grows if backprop is made worse. And as many that diverged: a
+    run of which a bad number was removed would raise the mean of the others.
     A stranger's method may raise anything, or end the program, whose exit code would pass for a verdict.
 
     Raises:
         UsageError: the data of none of these runs are here; one line.
     """
-    ok = [record for record in records if record.status == "ok"]
-    absent = {record.run_id for record in unverified(ok)}
-    by_method: dict[str, list[Record]] = defaultdict(list)
-    for record in sorted(ok, key=lambda record: record.train_seconds):
-        by_method[_base(record)] += [record] if record.run_id not in absent else []
-    own = [here for method, here in by_method.items() if method not in (REFERENCE, CONTROL)]
+    ended = [record for record in records if record.status in _ENDED]
+    absent = {record.run_id for record in unverified(ended)}
+    by_method: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in sorted(ended, key=lambda record: record.train_seconds):
+        by_method[_base(record), record.status] += [record] if record.run_id not in absent else []
+    own = [here for (method, _), here in by_method.items() if method not in (REFERENCE, CONTROL)]
     if own and not any(own):
         raise UsageError(
             "no run of the method can be repeated, since their data are not here: fetch them, or --rerun 0"
@@ -66,11 +70,21 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
         except (Exception, SystemExit) as error:  # noqa: BLE001
             yield f"{record.run_id}: it cannot be run here ({kind_and_message(error)})"
             continue
-        metric = record.primary_metric
-        claimed, found = record.metrics[metric], again.metrics.get(metric)
-        allowed = metrics.lookup(metric).tolerance("rerun_tolerance", claimed)
-        if found is None or abs(found - claimed) > allowed:
-            yield f"{record.run_id}: {metric} is {claimed:g} in the pack and {found} when it is run here"
+        if problem := _differing(record, again):
+            yield f"{record.run_id}: {problem}"
+
+
+def _differing(record: Record, again: Record) -> str:
+    """The difference between a run and its repetition, in half a line; "" if there is none."""
+    if again.status != record.status:
+        return f"it is {record.status} in the pack and {again.status} when it is run here"
+    metric = record.primary_metric
+    if record.status != "ok":
+        return ""
+    claimed, found = record.metrics[metric], again.metrics[metric]
+    if abs(found - claimed) <= metrics.lookup(metric).tolerance("rerun_tolerance", claimed):
+        return ""
+    return f"{metric} is {claimed:g} in the pack and {found:g} when it is run here"
 
 
 def _altered(records: Sequence[Record]) -> Iterator[str]:
@@ -88,8 +102,8 @@ def _problem(record: Record) -> str:
         return wrong
     if record.variant:
         return f"it ran with other settings than the shipped ones ({record.variant})"
-    if record.status == "ok" and record.primary_metric not in record.metrics:
-        return f"it has no {record.primary_metric or 'metric'}"
+    if wrong := impossible(record):
+        return wrong
     try:
         planned = _planned_hash(record)
     except UsageError as error:
@@ -97,6 +111,25 @@ def _problem(record: Record) -> str:
     if planned not in (None, record.config_hash):
         return f"this version of the suite would run it with other settings or data ({planned})"
     return ""
+
+
+def impossible(record: Record) -> str:
+    """The first metric that nothing measures here, or that cannot have its value, in half a line; "" if there is none.
+
+    Of a run that is ok, also a primary metric that is absent or so large that tables would count the run as diverged.
+    """
+    for name, value in sorted(record.metrics.items()):
+        if not metrics.is_known(name):
+            return metrics.unknown(name)
+        metric = metrics.lookup(name)
+        if not metric.can_be(value):
+            return f"{name} is {value:g}, and it lies from {metric.minimum:g} to {metric.maximum:g}"
+    primary = record.primary_metric
+    if record.status != "ok":
+        return ""
+    if primary not in record.metrics:
+        return f"it has no {primary or 'metric'}"
+    return "" if abs(record.metrics[primary]) < LARGEST else f"it is ok, and its {primary} {record.metrics[primary]:g}"
 
 
 def is_of_this_checkout(record: Record) -> bool:
@@ -184,13 +217,23 @@ def _base(record: Record) -> str:
 
 
 def _incomplete(records: Sequence[Record]) -> Iterator[str]:
-    """Whether every task has the method, backprop and shallow, with enough seeds in common."""
+    """Whether every task has the method, backprop and shallow, with enough seeds in common.
+
+    A method may diverge on some tasks: the tables say so. It needs numbers on one, and those that it is compared with
+    need them on all.
+    """
     seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    numbers: dict[str, int] = defaultdict(int)
     for record in records:
-        if record.status in ("ok", "diverged"):
-            seeds[record.task][_base(record)].add(record.seed)
-    if not any(set(found) - {REFERENCE, CONTROL} for found in seeds.values()):
+        method = _base(record)
+        if record.status == "ok" or (record.status == "diverged" and method not in (REFERENCE, CONTROL)):
+            seeds[record.task][method].add(record.seed)
+            numbers[method] += record.status == "ok"
+    if not set(numbers) - {REFERENCE, CONTROL}:
         yield f"there is no method beside {REFERENCE} and {CONTROL}"
+    for method in sorted(set(numbers) - {REFERENCE, CONTROL}):
+        if not numbers[method]:
+            yield f"all runs of {method} diverged: there is no number to put into a table"
     for task, found in sorted(seeds.items()):
         for method in sorted(set(found) - {REFERENCE, CONTROL}):
             common = found[method] & found.get(REFERENCE, set()) & found.get(CONTROL, set())

@@ -128,6 +128,14 @@ def test_missing_added_and_failed_runs():
     assert verdicts(both, records([80.5, 81.5], first_seed=7)) == ["within noise"]
 
 
+def test_a_cell_that_one_side_lacks_names_profile_and_data():
+    """Runs of two profiles read as missing and added under one name, as if the same cell were both."""
+    changes = compare(cells([record(80.0)]), cells([record(80.0, profile="quick", source="stand-in")])).changes
+    names = {change.verdict: compare_text.row_of(change)[1] for change in changes}
+    assert names["missing"].endswith("bp accuracy [paper, real]")
+    assert names["added"].endswith("bp accuracy [quick, stand-in]")
+
+
 def test_a_missing_run_is_said_once_not_per_metric():
     full = record(80.0, metrics={"accuracy": 80.0, "valid_accuracy": 79.0})
     other = record(30.0, method="dfa")

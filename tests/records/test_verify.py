@@ -90,6 +90,15 @@ def test_a_field_changed_with_its_manifest_and_tables_is_not_what_the_settings_s
     assert "data.source is 'stand-in', and 'real' in its settings" in capsys.readouterr().out
 
 
+def test_a_number_that_no_run_has_is_told(copy, capsys):
+    """Manifest and tables agree with it."""
+    changed(copy / PACK, lambda values: values["metrics"].update({"accuracy": 200.0}))
+    evidence.main(["manifest"])
+    tables(["--results", str(copy)])
+    assert evidence.main(["verify"]) == 1
+    assert "accuracy is 200, and it lies from 0 to 100" in capsys.readouterr().out
+
+
 def test_a_pack_that_cannot_be_read_is_told_once(copy, capsys):
     """And settings that are none have no hash; neither is a traceback."""
     (copy / PACK).write_text('{"half a line\n')

@@ -72,9 +72,10 @@ DOMAIN = Domain(
     measures=("accuracy", "valid_accuracy", "silhouette", "knn_accuracy"),
     metrics=(
         Metric("knn_accuracy", "1-nearest-neighbour accuracy", decimals=1, unit="%", min_effect=0.5,
-               rerun_tolerance=2.0, short="1-NN"),
-        Metric("silhouette", "silhouette", decimals=2, min_effect=0.02),
-        Metric("average_precision", "average precision", min_effect=0.002, rerun_tolerance=0.01, short="AP"),
+               rerun_tolerance=2.0, short="1-NN", minimum=0.0, maximum=100.0),
+        Metric("silhouette", "silhouette", decimals=2, min_effect=0.02, minimum=-1.0, maximum=1.0),
+        Metric("average_precision", "average precision", min_effect=0.002, rerun_tolerance=0.01, short="AP",
+               minimum=0.0, maximum=1.0),
     ),
     tasks=tuple(Task(f"citation/{one.name}_{graph}", one.name, graph) for one in ARCHITECTURES for graph in GRAPHS),
     tables=TABLES,

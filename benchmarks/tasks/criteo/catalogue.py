@@ -48,7 +48,7 @@ DOMAIN = Domain(
     },
     measures=("auc", "log_loss", "valid_auc", "valid_log_loss"),
     example="criteo/dcn",
-    metrics=(Metric("log_loss", "log loss", LOWER, min_effect=0.002, rerun_tolerance=0.01),),
+    metrics=(Metric("log_loss", "log loss", LOWER, min_effect=0.002, rerun_tolerance=0.01, minimum=0.0),),
     tasks=(
         *(Task(f"criteo/{one.name}", one.name, "criteo") for one in ARCHITECTURES),
         *(Task(f"criteo_137k/{one.name}", one.name, "criteo_137k", settings=_PUBLISHED) for one in ARCHITECTURES),

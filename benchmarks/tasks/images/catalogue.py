@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.catalogue.domain import Architecture, Domain, TableSpec, Task
-from benchmarks.catalogue.metric import ALIGNMENT, NEITHER, Metric
+from benchmarks.catalogue.metric import ALIGNMENT, HIGHER, MOST_COSINE, NEITHER, Metric
 
 _HERE = "benchmarks.tasks.images"
 _LEARNED = {"structural": "every path from a feedback point to the scores begins with learned weights"}
@@ -43,10 +43,16 @@ def _tasks() -> Iterator[Task]:
             yield Task(f"{dataset}/{one.name}", one.name, dataset, settings=profiles)
 
 
+def _cosine(name: str, title: str, better: str = NEITHER, min_effect: float = 0.01) -> Metric:
+    return Metric(
+        name, title, better, 2, "", min_effect, rerun_tolerance=0.1, minimum=-MOST_COSINE, maximum=MOST_COSINE
+    )
+
+
 def _cosines(**layers: str) -> Iterator[Metric]:
     """The angle of a layer's signals to backprop's, as the studies of arXiv:1906.04554 report it."""
     for name, place in layers.items():
-        yield Metric(f"cosine_{name}", f"cosine at {place}", decimals=2, min_effect=0.02, rerun_tolerance=0.1)
+        yield _cosine(f"cosine_{name}", f"cosine at {place}", HIGHER, min_effect=0.02)
 
 
 DOMAIN = Domain(
@@ -58,9 +64,9 @@ DOMAIN = Domain(
     datasets=DATASETS,
     measures=("accuracy", "train_accuracy", "valid_accuracy"),
     metrics=(
-        Metric("feedback_weight_cosine", "cosine of weights and feedback", NEITHER, 2, rerun_tolerance=0.1),
-        Metric("preactivation_cosine", "alignment before the activation", NEITHER, 2, rerun_tolerance=0.1),
-        Metric("seed_cosine", "cosine of the weights of two seeds", NEITHER, 2, rerun_tolerance=0.1),
+        _cosine("feedback_weight_cosine", "cosine of weights and feedback"),
+        _cosine("preactivation_cosine", "alignment before the activation"),
+        _cosine("seed_cosine", "cosine of the weights of two seeds"),
         *_cosines(bottleneck="the bottleneck", tanh1="the first hidden layer", tanh3="the third hidden layer"),
         Metric("bottom_first", "share of seeds whose lower layers align first", NEITHER, 2, rerun_tolerance=0.3),
     ),

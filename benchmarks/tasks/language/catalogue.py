@@ -47,7 +47,7 @@ def _skipped(placement: str, recipe: str) -> dict[str, str]:
 
 
 def _perplexity(name: str, title: str, short: str = "") -> Metric:
-    return Metric(name, title, LOWER, 1, "", 0.01, 0.05, relative=True, logarithmic=True, short=short)
+    return Metric(name, title, LOWER, 1, "", 0.01, 0.05, relative=True, logarithmic=True, short=short, minimum=1.0)
 
 
 DOMAIN = Domain(
@@ -72,6 +72,7 @@ DOMAIN = Domain(
         _perplexity("valid_perplexity_word", "validation perplexity per word", "per word"),
         _perplexity("test_perplexity", "test perplexity per token"),
         _perplexity("test_perplexity_word", "test perplexity per word"),
+        Metric("valid_loss", "validation loss", LOWER, relative=True, minimum=0.0),
     ),
     tasks=tuple(_tasks()),
     tables=(
