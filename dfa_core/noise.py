@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfa_core.errors import FeedbackError
+
 
 def seeded_generator(feedback_seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator that depends on the seed and the name alone: not on order or global state."""
@@ -19,6 +21,33 @@ def seeded_generator(feedback_seed: int, name: str, device: torch.device | str =
 def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Uniform on [-1, 1), in fp32 on the CPU, whatever the process's default type and device."""
     return torch.empty(tuple(shape), dtype=torch.float32, device="cpu").uniform_(-1, 1, generator=generator)
+
+
+class Seeded(nn.Module):
+    """Base of methods whose fixed feedback is drawn from their seed when a step needs it, and is not in the state dict.
+
+    The state dict's metadata name the seed, so that a state is not loaded into a method with other feedback. States of
+    versions that did not name it are loaded as they are.
+
+    Raises:
+        FeedbackError: `load_state_dict` got the state of a method with another seed.
+    """
+
+    feedback_seed: int
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):  # a plain dict has none
+            destination._metadata[prefix[:-1]]["feedback_seed"] = self.feedback_seed
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *arguments: Any) -> None:
+        seed = metadata.get("feedback_seed", self.feedback_seed)
+        if seed != self.feedback_seed:
+            raise FeedbackError(
+                f"this state is that of a method with feedback_seed={seed}, which has other feedback than "
+                f"feedback_seed={self.feedback_seed}: make the method with feedback_seed={seed}"
+            )
+        super()._load_from_state_dict(state, prefix, metadata, *arguments)
 
 
 class Noise(nn.Module):

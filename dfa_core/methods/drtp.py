@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError, check_finite
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.information import Information
-from dfa_core.noise import seeded_generator, uniform
+from dfa_core.noise import Seeded, seeded_generator, uniform
 from dfa_core.registry import register
 from dfa_core.supervision import Classes
 
 
 @register("drtp", title="DRTP", colour="#661100", order=80, needs=("targets",))
-class DirectRandomTargetProjection(FeedbackMethod):
+class DirectRandomTargetProjection(Seeded, FeedbackMethod):
     """Direct random target projection (Frenkel et al. 2021, arXiv:1909.01311): the signal is a row of B_i.
 
         δ_i = B_i y* / n
@@ -24,7 +24,7 @@ class DirectRandomTargetProjection(FeedbackMethod):
     code the signal takes the gradient's place with a plus sign, which the symmetric B_i makes arbitrary at the start.
 
     Args:
-        model, feedback_seed: see :class:`~dfa_core.Method`; B_i is not in the state dict, since the seed has it.
+        model, feedback_seed: see :class:`~dfa_core.Method`; B_i is not in the state dict, which names the seed.
         scale: a factor on all B_i.
     """
 

@@ -11,7 +11,7 @@ from dfa_core.errors import FeedbackError
 from dfa_core.families.weight_transport import WeightTransport
 from dfa_core.information import Information
 from dfa_core.layout import module_key
-from dfa_core.noise import seeded_generator, uniform
+from dfa_core.noise import Seeded, seeded_generator, uniform
 from dfa_core.registry import register
 
 
@@ -58,7 +58,7 @@ class RandomWeights(WeightTransport):
 
 
 @register("fa", title="FA", colour="#56B4E9", order=30, like="bp")
-class FeedbackAlignment(RandomWeights):
+class FeedbackAlignment(Seeded, RandomWeights):
     """Feedback alignment (Lillicrap et al. 2016, arXiv:1411.0247): B_i is fixed and random.
 
         δ_{i-1} = B_iᵀ (φ'(z_i) ⊙ δ_i)

@@ -13,7 +13,7 @@ from dfa_core.families.perturbation import visits
 from dfa_core.families.repeated import other_run
 from dfa_core.families.replay import ChangingRecorder, sample_count
 from dfa_core.information import Information
-from dfa_core.noise import seeded_generator, uniform
+from dfa_core.noise import Seeded, seeded_generator, uniform
 from dfa_core.recording.graph import Above
 from dfa_core.recording.passes import Pass, Visited, passes_of
 from dfa_core.recording.step import Signals, check_scalar, feedback_step, no_tap_error
@@ -22,7 +22,7 @@ from dfa_core.supervision import Supervision
 
 
 @register("pepita", title="PEPITA", colour="#6699CC", order=120, needs=("replay",))
-class Pepita(FeedbackMethod):
+class Pepita(Seeded, FeedbackMethod):
     """Present the error to perturb the input to modulate activity (Dellaferrera & Kreiman 2022, arXiv:2201.11665).
 
         first pass   h_i, o, e               second pass   h_0' = h_0 − F e,  h_i'

@@ -62,7 +62,9 @@ class RecomputingBackprop(Method):
 
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, None)
-        with _checkpointing(self._segments):  # the backward pass too: checkpointing around a segment runs it again
+        # In eager mode, since the model may have been compiled after this method was made. The backward pass is in the
+        # block, too: checkpointing around a segment runs it again.
+        with torch.compiler.set_stance("force_eager"), _checkpointing(self._segments):
             loss = closure()
             check_scalar(loss)
             torch.autograd.backward(loss)

@@ -90,6 +90,16 @@ def test_methods_of_several_passes_refuse_compiled_models(name, in_place):
         make_method(name, model if in_place else torch.compile(model, backend="aot_eager"))
 
 
+def test_a_model_that_is_compiled_after_the_method_is_recomputed_in_eager_mode():
+    """Dynamo ended in an internal error about the checkpointed segments."""
+    data, model = batch(9, 5, 3), nn.Sequential(build(5, 7, 6, 3))
+    expected = _eager("bp", data, model)
+    method = make_method("bp_recompute", model)
+    compiled = torch.compile(model, backend="aot_eager")
+    method.step(lambda: mse(compiled, data))
+    assert_same(gradients(model), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_a_head_above_the_tap_stays_eager():
     """Without it the head's own gradient would be lost, or the compiled body run backward twice."""
     torch.manual_seed(0)

@@ -104,6 +104,18 @@ def test_restored_mid_training_continues_bit_for_bit():
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("name", ["fa", "drtp", "pepita"])
+def test_a_state_of_other_feedback_is_refused(name, tmp_path):
+    """Feedback that is drawn when it is needed is not in the state: training would have gone on with another one."""
+    first, second, other = (make_method(name, build(5, 7, 6, 3), feedback_seed=seed) for seed in (4, 4, 9))
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    second.load_state_dict(state)
+    with pytest.raises(FeedbackError, match=r"with feedback_seed=4, .* other feedback than feedback_seed=9: make"):
+        other.load_state_dict(state)
+    other.load_state_dict(dict(state))  # of a version that did not name it
+
+
 @pytest.mark.parametrize("options", [{"foreach": True}, {"fused": True}])
 def test_clipping_and_fused_optimizers(options):
     """Without it a gradient that is a view of the shared projection could be clipped or stepped in place

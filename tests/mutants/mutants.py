@@ -28,7 +28,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "bp_recompute", "methods/recompute",
-        ("nothing is recomputed", "with _checkpointing(self._segments):", "if True:"),
+        ("nothing is recomputed", ", _checkpointing(self._segments):", ":"),
         ("running statistics move twice", "return nullcontext(), _buffers_kept(module)", "return nullcontext(), nullcontext()"),
         ("models without segments are backprop", "if not self._segments:", "if False:"),
     ),
