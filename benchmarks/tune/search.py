@@ -111,7 +111,9 @@ def _check_space(search: Search, method: str) -> None:
         try:
             compose([*base, *(override(key, value) for key, value in point.items())])
         except UsageError as error:
-            raise UsageError(f"space '{search.space.name}', {search.task}, {method}: {error}") from error
+            raise UsageError(
+                f"space '{search.space.name}', {search.task}, {method}: {error}; space=rate has the learning rate alone"
+            ) from error
 
 
 def _trial(search: Search, method: str, number: int, settings: Mapping[str, Value]) -> Trial:
