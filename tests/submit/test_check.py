@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from functools import cache
 
 import pytest
 
@@ -23,16 +25,26 @@ EXAMPLE = str(REPOSITORY / "examples" / "random_direction.py")
 pytestmark = pytest.mark.usefixtures("own_methods")
 
 
-@pytest.fixture
-def runs(own_methods, tmp_path_factory):
-    """Three seeds of a plugin, bp and shallow on the smallest task."""
-    results = tmp_path_factory.mktemp("submission")
-    load_plugins([EXAMPLE])
+@cache
+def trained(results):
+    """The records of three seeds of a plugin, bp and shallow on the smallest task, made once."""
     for method in ("bp", "shallow", "random_direction"):
         for seed in range(3):
             choices = ["task=citation/gcn_cora", f"method={method}", f"seed={seed}", "profile=smoke"]
             execute(Run.plan([*choices, "task.epochs=2", f"results={results}"]))
     return [dataclasses.replace(one, variant="") for one in iterate_records(results / "records")]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("submission")
+
+
+@pytest.fixture
+def runs(own_methods, results):
+    """A copy of these records, and the plugin."""
+    load_plugins([EXAMPLE])
+    return copy.deepcopy(trained(results))
 
 
 def found(tmp_path, records):
