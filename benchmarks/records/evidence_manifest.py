@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.records import paths
 from benchmarks.records.inputs import below, read_bytes
-from benchmarks.records.locks import sole_writer
+from benchmarks.records.locks import sole_rewriter
 from benchmarks.records.packs import is_pack, read_entries
 from benchmarks.records.record import write_atomically
 from benchmarks.terminal.names import one_line
@@ -34,7 +34,7 @@ def write(published: Path) -> Path:
     if not files(published):
         raise ValueError(f"{published}: holds no evidence; name the folder of published results")
     path = published / NAME
-    with sole_writer(path):  # or what another process packs meanwhile would be missing in the one written last
+    with sole_rewriter(path):  # or what another process packs meanwhile would be missing in the one written last
         write_atomically(path, "".join(f"{digest}  {name}\n" for name, digest in _digests(published).items()))
     return path
 

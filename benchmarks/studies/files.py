@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from benchmarks.curves.draw import svg
 from benchmarks.records import paths
-from benchmarks.records.locks import sole_writer
+from benchmarks.records.locks import sole_rewriter
 from benchmarks.records.record import DONE, write_atomically
 from benchmarks.records.result_set import ResultSet
 from benchmarks.settings.neutral import with_neutral
@@ -55,7 +55,7 @@ def write(study: Study, conclusion: Conclusion, profile: str, results: Path) -> 
     texts = sheet_texts(study, conclusion, profile, results)
     for chart in conclusion.charts:
         texts[paths.figures(results) / "studies" / f"{study.name}_{chart.name}.svg"] = svg(chart)
-    with sole_writer(claims):  # other studies may end at the same time
+    with sole_rewriter(claims):  # other studies may end at the same time
         kept = [one for one in read_claims(claims) if (one.study, one.profile) != (study.name, profile)]
         texts = {claims: claims_text(_in_order([*kept, *conclusion.claims])), **texts}
         for path, text in texts.items():

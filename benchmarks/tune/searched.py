@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.catalogue.methods import known_methods
 from benchmarks.records import paths
-from benchmarks.records.locks import sole_writer
+from benchmarks.records.locks import sole_rewriter
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings import searched
@@ -81,7 +81,7 @@ def write(search: Search, trials: Sequence[Trial], rankings: Mapping[str, Rankin
         for method, ranking in rankings.items()
         if not known_methods()[method].standard and ranking.best is not None
     }
-    with sole_writer(path):  # a search of another task may end at the same time
+    with sole_rewriter(path):  # a search of another task may end at the same time
         write_atomically(path, _HEADER + "".join(_lines(_read(path) | {search.task: found})))
     searched.forget()
     return path, evidence

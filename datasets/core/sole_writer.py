@@ -29,7 +29,7 @@ def sole_writer(folder: Path) -> Iterator[Callable[[], Path]]:
         drafts.append(folder.with_name(f".{folder.name}~{uuid.uuid4().hex}"))
         return drafts[-1]
 
-    with _held(_lock_file(folder)):
+    with locked(folder):
         _remove_leftovers(folder)
         try:
             yield draft
@@ -39,8 +39,15 @@ def sole_writer(folder: Path) -> Iterator[Callable[[], Path]]:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
-    lock = FileLock(path)
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process in such a block of a file or folder, which need not exist; others wait.
+
+    The lock is a file beside it, whose name begins with a dot, and is released if this process dies.
+
+    Raises:
+        OSError: the folder of ``path`` cannot be written to, or lies on a file system without locks.
+    """
+    lock = FileLock(_lock_file(path))
     try:
         lock.acquire()
     except NotImplementedError as error:  # some network file systems
@@ -51,8 +58,8 @@ def _held(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _lock_file(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _remove_leftovers(folder: Path) -> None:
