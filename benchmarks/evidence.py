@@ -19,10 +19,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.records import evidence_manifest, paths
 from benchmarks.records.inputs import LeftOut, OnBad
+from benchmarks.records.locks import sole_rewriter
 from benchmarks.records.packs import (
     NO_HISTORIES,
     ended,
@@ -79,8 +81,18 @@ def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
         raise ValueError(f"{chosen.records}: there is no such folder; name a records folder with --records")
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
-    if chosen.add and chosen.file.exists():
-        packed = read_entries(chosen.file)  # what cannot be read would be lost: nothing is written then
+    with sole_rewriter(chosen.file) if chosen.add else nullcontext():  # another process may add to it, too
+        count, with_history = _written(chosen.file, records, histories, chosen.add)
+    also = "" if chosen.histories is None else f", {with_history} histories"
+    return f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes"
+
+
+def _written(
+    file: Path, records: list[Record], histories: Mapping[str, History], keeps_what_was_there: bool
+) -> tuple[int, int]:
+    """Write the pack, and what it held and is not here if wanted; returns its number of records and of histories."""
+    if keeps_what_was_there and file.exists():
+        packed = read_entries(file)  # what cannot be read would be lost: nothing is written then
         done = {entry.record.run_id for entry in packed if entry.record.status in DONE}
         # A run that failed here says nothing against the one that came to its end.
         records = [record for record in records if record.status in DONE or record.run_id not in done]
@@ -89,9 +101,7 @@ def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
         as_packed = [entry for entry in packed if here.get(entry.record.run_id, entry.record) == entry.record]
         records = [*records, *(entry.record for entry in packed if entry.record.run_id not in here)]
         histories = {**{one.record.run_id: one.history for one in as_packed if one.history is not None}, **histories}
-    count = pack(records, chosen.file, histories)
-    also = "" if chosen.histories is None else f", {len(histories)} histories"
-    return f"{chosen.file}: {count} records{also}, {chosen.file.stat().st_size} bytes"
+    return pack(records, file, histories), len(histories)
 
 
 def _unpack(chosen: argparse.Namespace, on_bad: OnBad) -> str:

@@ -22,7 +22,8 @@ from benchmarks.submit.check import (
     check_file,
     is_of_this_checkout,
     problems_of,
-    rerun,
+    repeat,
+    to_repeat,
     unknown_methods,
     unverified,
 )
@@ -120,7 +121,10 @@ def _check(chosen: argparse.Namespace) -> int:
         sys.stdout.write(f"{len(left)} record(s) not verified against the shipped settings: their data are not here\n")
     if not problems and chosen.rerun:
         with tempfile.TemporaryDirectory() as folder:
-            problems += rerun(records, chosen.rerun, Path(folder))
+            again = to_repeat(records, chosen.rerun)
+            sys.stdout.writelines(f"run again: {record.run_id}\n" for record in again)
+            sys.stdout.flush()
+            problems += repeat(again, Path(folder))
     return _reported(chosen.pack, problems)
 
 

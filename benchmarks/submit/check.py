@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from benchmarks.catalogue.discovery import TUNED, domains
@@ -42,12 +44,12 @@ def unknown_methods(records: Sequence[Record]) -> list[str]:
     return sorted({name for record in records if (name := _base(record)) not in known_methods()})
 
 
-def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]:
-    """Repeat the ``count`` shortest runs of each method, of those whose data are here; yields what came out otherwise.
+def to_repeat(records: Sequence[Record], count: int) -> list[Record]:
+    """``count`` runs of each method, and as many of those that diverged, whose data are here.
 
-    Those of backprop and shallow, too: a gap closed also grows if backprop is made worse. And as many that diverged: a
-    run of which a bad number was removed would raise the mean of the others.
-    A stranger's method may raise anything, or end the program, whose exit code would pass for a verdict.
+    Those of backprop and shallow, too: a gap closed also grows if backprop is made worse. And diverged ones: a run of
+    which a bad number was removed would raise the mean of the others. Runs of the shortest tasks are taken, as this
+    checkout has them, and of these any: whoever made the pack must not know which.
 
     Raises:
         UsageError: the data of none of these runs are here; one line.
@@ -55,14 +57,22 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
     ended = [record for record in records if record.status in _ENDED]
     absent = {record.run_id for record in unverified(ended)}
     by_method: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in sorted(ended, key=lambda record: record.train_seconds):
+    for record in sorted(SystemRandom().sample(ended, len(ended)), key=_cost):
         by_method[_base(record), record.status] += [record] if record.run_id not in absent else []
     own = [here for (method, _), here in by_method.items() if method not in (REFERENCE, CONTROL)]
     if own and not any(own):
         raise UsageError(
             "no run of the method can be repeated, since their data are not here: fetch them, or --rerun 0"
         )
-    for record in (one for here in by_method.values() for one in here[:count]):
+    return [one for here in by_method.values() for one in here[:count]]
+
+
+def repeat(records: Sequence[Record], results: Path) -> Iterator[str]:
+    """Run each again; yields what came out otherwise.
+
+    A stranger's method may raise anything, or end the program, whose exit code would pass for a verdict.
+    """
+    for record in records:
         try:
             again = execute(Run.plan([*_choices(record), f"results={quoted(str(results))}"]))
         except (OSError, MemoryError):  # the machine's fault
@@ -75,16 +85,22 @@ def rerun(records: Sequence[Record], count: int, results: Path) -> Iterator[str]
 
 
 def _differing(record: Record, again: Record) -> str:
-    """The difference between a run and its repetition, in half a line; "" if there is none."""
+    """The first difference between a run and its repetition, in half a line; "" if there is none."""
     if again.status != record.status:
         return f"it is {record.status} in the pack and {again.status} when it is run here"
-    metric = record.primary_metric
     if record.status != "ok":
         return ""
-    claimed, found = record.metrics[metric], again.metrics[metric]
-    if abs(found - claimed) <= metrics.lookup(metric).tolerance("rerun_tolerance", claimed):
-        return ""
-    return f"{metric} is {claimed:g} in the pack and {found:g} when it is run here"
+    for name in sorted(
+        record.metrics.keys() | again.metrics.keys(), key=lambda one: (one != again.primary_metric, one)
+    ):
+        claimed, found = record.metrics.get(name, math.nan), again.metrics.get(name, math.nan)
+        if not abs(found - claimed) <= metrics.lookup(name).tolerance("rerun_tolerance", claimed):
+            return f"{name} is {_told(claimed)} in the pack and {_told(found)} when it is run here"
+    return ""
+
+
+def _told(value: float) -> str:
+    return "absent" if math.isnan(value) else f"{value:g}"
 
 
 def _altered(records: Sequence[Record]) -> Iterator[str]:
@@ -202,6 +218,14 @@ def _planned_hash(record: Record) -> str | None:
         raise
     except ValueError:
         return None
+
+
+def _cost(record: Record) -> float:
+    """How long the run is, relative to others: the pack's own seconds may be invented."""
+    try:
+        return float(Run.plan(_choices(record)).config.task.cost)
+    except ValueError:
+        return math.inf
 
 
 def _choices(record: Record) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -154,6 +155,32 @@ def test_a_run_that_failed_here_does_not_replace_a_packed_one(tmp_path, capsys):
     assert [one.status for one in read_pack(file)] == ["ok", "ok", "failed"]
     assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / "record")]) == 2
     assert "record: there is no such folder" in capsys.readouterr().err
+
+
+def test_commands_that_add_to_a_pack_at_the_same_time_both_do(tmp_path, monkeypatch):
+    """The other one ends between this one's reading of the pack and its writing."""
+    file = tmp_path / "p.jsonl"
+    first, *added = records([80.0, 81.0, 82.0])
+    pack([first], file)
+    for one in added:
+        write_record(one, tmp_path / f"of_seed_{one.seed}")
+
+    def add(seed: int) -> None:
+        assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / f"of_seed_{seed}")]) == 0
+
+    other = threading.Thread(target=add, args=(2,))
+
+    def reading(path):
+        entries = read_entries(path)
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(2)
+        return entries
+
+    monkeypatch.setattr(evidence, "read_entries", reading)
+    add(1)
+    other.join()
+    assert [one.seed for one in read_pack(file)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("damage", ["a torn line", "a torn archive"])

@@ -12,7 +12,7 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import iterate_records, write_record
 from benchmarks.settings.compose import load_plugins
 from benchmarks.submit.__main__ import main, submitted
-from benchmarks.submit.check import problems_of, rerun
+from benchmarks.submit.check import problems_of, repeat, to_repeat
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
@@ -51,6 +51,10 @@ def found(tmp_path, records):
     file = tmp_path / "mine.jsonl.gz"
     pack(records, file)
     return problems_of(file)[1]
+
+
+def rerun(records, count, folder):
+    return list(repeat(to_repeat(records, count), folder))
 
 
 def test_other_settings_are_seen(runs, tmp_path):
@@ -136,13 +140,40 @@ def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: [
         *("task=citation/gcn_cora", f"method={record.method}", f"seed={record.seed}", "profile=smoke", "task.epochs=2")
     ])  # fmt: skip
-    assert list(rerun(runs, 1, tmp_path / "a")) == []
+    assert rerun(runs, 1, tmp_path / "a") == []
     better = [dataclasses.replace(one, metrics={"accuracy": one.metrics["accuracy"] + 20}) for one in runs]
-    said = list(rerun(better, 1, tmp_path / "b"))
+    said = rerun(better, 1, tmp_path / "b")
     assert len(said) == 3 and all("accuracy is" in one and "when it is run here" in one for one in said)
     worse = [dataclasses.replace(one, metrics={"accuracy": 1.0}) if one.method == "bp" else one for one in runs]
     (said,) = rerun(worse, 1, tmp_path / "c")  # backprop, which a method is compared with
     assert "/bp/" in said
+
+
+@pytest.mark.parametrize(("value", "told"), [(99.0, "99"), (None, "absent")])
+def test_every_metric_is_repeated(runs, tmp_path, monkeypatch, value, told):
+    """Not the primary one alone: tables print the others, too. One that is missing was taken out."""
+    changed = [dataclasses.replace(one, metrics=one.metrics | {"valid_accuracy": value}) for one in runs]
+    for one in changed:
+        if value is None:
+            del one.metrics["valid_accuracy"]
+    again = {one.run_id: one for one in runs}
+    monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: [record.run_id])
+    monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: again[choices[0]])
+    assert list(repeat(runs, tmp_path)) == []
+    said = list(repeat(changed, tmp_path))
+    assert len(said) == len(runs) and all(f"valid_accuracy is {told} in the pack and" in one for one in said)
+
+
+def test_the_pack_does_not_choose_what_is_repeated(runs, monkeypatch):
+    """It named the shortest run of each method, and could keep the honest ones for it."""
+    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
+    slow = [dataclasses.replace(one, task="citation/dna_pubmed", train_seconds=0.0) for one in runs]
+    quick = [dataclasses.replace(one, train_seconds=float(one.seed)) for one in runs]
+    chosen = [to_repeat([*slow, *quick], 1) for _ in range(40)]
+    assert {one.task for some in chosen for one in some} == {"citation/gcn_cora"}
+    drawn = {(one.method, one.seed) for some in chosen for one in some}
+    assert drawn == {(one.method, one.seed) for one in runs}
 
 
 @pytest.mark.parametrize("raised", [SystemExit(0), KeyError("boom"), RuntimeError("boom")])
@@ -154,7 +185,7 @@ def test_a_method_that_cannot_be_run_is_named(runs, tmp_path, monkeypatch, raise
 
     monkeypatch.setattr("benchmarks.submit.check.execute", run)
     monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
-    said = list(rerun(runs, 1, tmp_path / "a"))
+    said = rerun(runs, 1, tmp_path / "a")
     assert len(said) == 3 and all("it cannot be run here" in one and type(raised).__name__ in one for one in said)
 
 
@@ -168,7 +199,7 @@ def test_runs_whose_data_are_here_are_repeated(runs, tmp_path, monkeypatch):
     assert [one.partition(":")[0] for one in rerun(runs, 3, tmp_path / "a")] == [mine.run_id]
     here.clear()
     with pytest.raises(UsageError, match="no run of the method can be repeated"):
-        list(rerun(runs, 3, tmp_path / "a"))
+        rerun(runs, 3, tmp_path / "a")
 
 
 @pytest.mark.parametrize("count", ["-1", "x", "1.5"])

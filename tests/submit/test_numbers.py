@@ -8,9 +8,8 @@ import pytest
 
 from benchmarks.records.record import hash_config
 from benchmarks.settings.neutral import without_neutral
-from benchmarks.submit.check import rerun
 from tests.helpers.results_samples import record
-from tests.submit.test_check import found
+from tests.submit.test_check import found, rerun
 
 
 @pytest.fixture
@@ -99,6 +98,7 @@ def test_how_a_run_ended_is_repeated(sound, tmp_path, monkeypatch, claimed, come
     """A bad run called diverged raises the mean of the others; one that diverged may have its best weights' metric."""
     monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda one: one.config_hash)
     monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.check._cost", lambda one: 1.0)
     again = dict.fromkeys(("bp", "dfa", "shallow"), dataclasses.replace(sound[0], status=comes_out))
     monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: again[choices[1].removeprefix("method=")])
     again |= {"bp": sound[0], "shallow": sound[6]}
@@ -111,6 +111,7 @@ def test_of_runs_that_diverged_one_is_repeated_beside_one_that_did_not(sound, tm
     """The shortest is one that did not: a longer one that is called diverged would never be looked at."""
     monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda one: one.config_hash)
     monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.check._cost", lambda one: 1.0)
     monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: sound[3])
-    said = list(rerun(diverged(sound[3:6], ("dfa", 2)), 1, tmp_path))
+    said = rerun(diverged(sound[3:6], ("dfa", 2)), 1, tmp_path)
     assert said == [f"{sound[5].run_id}: it is diverged in the pack and ok when it is run here"]
