@@ -19,13 +19,15 @@ from benchmarks.records.record import Code
 from benchmarks.settings import capacity
 
 _REPOSITORY = Path(__file__).parents[2]
-_PACKAGES = ("torch", "torch-geometric", "numpy", "hydra-core")
+_LIBRARIES = ("torch", "torch-geometric", "numpy", "hydra-core")
+#: Folders of the code that computes results.
+_SOURCES = ("benchmarks", "datasets", "dfa_core")
 
 
 @cache
 def versions() -> dict[str, str]:
     """Python's and the main libraries' versions."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
 @cache
@@ -38,8 +40,8 @@ def hardware(device: str = "cuda") -> dict[str, str | int]:
 
 @cache
 def code() -> Code:
-    """The working tree's commit, and whether anything but results differs from it; None where git does not tell."""
-    changes = _git("status", "--porcelain", "--", ".", ":!results")
+    """The working tree's commit, and whether code or settings differ from it; None where git does not tell."""
+    changes = _git("status", "--porcelain", "--", *_SOURCES, "conf")
     return {"commit": _git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
 
 
@@ -47,7 +49,7 @@ def code() -> Code:
 def source_hash() -> str:
     """Hash of the code that computes results: engine, data and benchmarks, as it was when this module was loaded."""
     digest = hashlib.sha256()
-    for package in ("benchmarks", "datasets", "dfa_core"):
+    for package in _SOURCES:
         for path in sorted((_REPOSITORY / package).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
