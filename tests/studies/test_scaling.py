@@ -44,12 +44,13 @@ def claims(findings: Findings):
 
 
 def test_exponents_are_those_of_the_law_seed_by_seed():
-    own, dfa, shallow, excess = claims(FINDINGS)
+    own, dfa, shallow, top, excess = claims(FINDINGS)
     assert own.ours == pytest.approx(-0.07) and own.low == pytest.approx(-0.08) and own.high == pytest.approx(-0.06)
     assert dfa.ours == pytest.approx((0.03 + 0.04) / 2) and (dfa.low, dfa.high) == pytest.approx((0.03, 0.04))
     assert shallow.ours == pytest.approx((0.02 + 0.03) / 2) and shallow.n == 2
-    assert {one.verdict for one in (own, dfa, shallow, excess)} == {Verdict.SHOWN}
-    assert not any(math.isnan(one.low) for one in (own, dfa, shallow, excess)), "every claim has an interval"
+    assert top.ours == pytest.approx(dfa.ours)
+    assert {one.verdict for one in (own, dfa, shallow, top, excess)} == {Verdict.SHOWN}
+    assert not any(math.isnan(one.low) for one in (own, dfa, shallow, top, excess)), "every claim has an interval"
 
 
 def test_the_excess_is_the_least_distance_from_backprops_line():
@@ -64,6 +65,18 @@ def test_a_seed_that_lacks_sizes_has_no_say():
     cut = dataclasses.replace(FINDINGS, runs=tuple(one for one in RUNS[:-1]))
     own, *_ = claims(cut)
     assert own.ours == pytest.approx(-0.06) and own.n == 1
+
+
+def test_the_largest_two_have_a_verdict_of_their_own():
+    """A network that is too small for DFA alone makes its line over all sizes steep."""
+    bent = tuple(
+        dataclasses.replace(one, record=dataclasses.replace(one.record, metrics={"valid_perplexity": 1e9}))
+        if (one.record.method, one.setting("task.model.width")) == ("dfa", 16) else one
+        for one in RUNS
+    )  # fmt: skip
+    _, all_sizes, _, top, _ = claims(dataclasses.replace(FINDINGS, runs=bent))
+    assert all_sizes.verdict is Verdict.NOT_SHOWN and all_sizes.ours < 0
+    assert top.verdict is Verdict.SHOWN and top.ours == pytest.approx((0.03 + 0.04) / 2)
 
 
 def without(method: str, width: int, seed: int) -> Findings:
