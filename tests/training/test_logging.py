@@ -99,7 +99,7 @@ def test_a_history_that_is_rewritten_is_never_half_there(tmp_path, monkeypatch):
     [
         (["task=citation/gcn_cora"], True),  # the first evaluation was finite: those weights are tested
         (["task=citation/gcn_cora", "task.eval_every=2"], False),  # accuracy would look fine: argmax of no numbers
-        (["task=citation/gae_cora"], False),
+        (["task=citation/gae_cora", "task.eval_every=1"], False),
     ],
 )
 def test_a_run_that_diverges_is_recorded_as_such(overrides, tested, command):
