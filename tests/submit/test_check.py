@@ -168,6 +168,8 @@ def test_every_metric_is_repeated(runs, tmp_path, monkeypatch, value, told):
 def test_the_pack_does_not_choose_what_is_repeated(runs, monkeypatch):
     """It named the shortest run of each method, and could keep the honest ones for it."""
     monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
+    monkeypatch.setattr("benchmarks.submit.check.Run.plan", cache(Run.plan))  # 720 times otherwise
+    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: (f"task={record.task}", "profile=smoke"))
     slow = [dataclasses.replace(one, task="citation/dna_pubmed", train_seconds=0.0) for one in runs]
     quick = [dataclasses.replace(one, train_seconds=float(one.seed)) for one in runs]
     chosen = [to_repeat([*slow, *quick], 1) for _ in range(40)]
