@@ -139,7 +139,7 @@ def _claims(findings: Findings, exponents: dict[str, Measured]) -> Iterator[Clai
 def gap_between(findings: Findings, steeper: str, flatter: str, largest: int = 0) -> float:
     """By how much the exponent of one method is larger, that is flatter, than that of another, at sizes of both.
 
-    Of these sizes the ``largest`` few are taken, or all.
+    Of these sizes the ``largest`` few are taken; 0: all.
     """
     sides = [findings.where(method__name=method).runs for method in (flatter, steeper)]
     common = sorted(_widths(sides[0]) & _widths(sides[1]))[-largest:]

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checking.add_argument("pack", type=Path)
     checking.add_argument("--plugin", help="the method's file, to repeat runs of it")
     checking.add_argument(
-        "--rerun", type=not_negative, default=1, help="runs of each method to repeat, the shortest first"
+        "--rerun", type=not_negative, default=1, help="runs of each method to repeat, of the shortest tasks"
     )
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(message)s")

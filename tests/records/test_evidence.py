@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from benchmarks.records.packs import pack, read_entries, read_pack
 from benchmarks.records.record import iterate_records, write_record
 from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import read_history, thin
+from tests.helpers.meanwhile import both_rewrite
 from tests.helpers.results_samples import record, records
 
 
@@ -158,7 +158,6 @@ def test_a_run_that_failed_here_does_not_replace_a_packed_one(tmp_path, capsys):
 
 
 def test_commands_that_add_to_a_pack_at_the_same_time_both_do(tmp_path, monkeypatch):
-    """The other one ends between this one's reading of the pack and its writing."""
     file = tmp_path / "p.jsonl"
     first, *added = records([80.0, 81.0, 82.0])
     pack([first], file)
@@ -168,18 +167,7 @@ def test_commands_that_add_to_a_pack_at_the_same_time_both_do(tmp_path, monkeypa
     def add(seed: int) -> None:
         assert evidence.main(["pack", "--add", str(file), "--records", str(tmp_path / f"of_seed_{seed}")]) == 0
 
-    other = threading.Thread(target=add, args=(2,))
-
-    def reading(path):
-        entries = read_entries(path)
-        if threading.current_thread() is not other:
-            other.start()
-            other.join(2)
-        return entries
-
-    monkeypatch.setattr(evidence, "read_entries", reading)
-    add(1)
-    other.join()
+    both_rewrite(monkeypatch, evidence, "read_entries", lambda: add(1), lambda: add(2))
     assert [one.seed for one in read_pack(file)] == [0, 1, 2]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import threading
 
 import pytest
 
@@ -21,6 +20,7 @@ from benchmarks.studies.verdicts import above
 from benchmarks.tables.claims import read_claims
 from benchmarks.workers import workload
 from benchmarks.workers.plan import Selection, plan
+from tests.helpers.meanwhile import both_rewrite
 from tests.helpers.trials import Inline
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -244,7 +244,6 @@ def test_runs_of_which_all_diverged_are_recorded(toy, monkeypatch, capsys, tmp_p
 
 
 def test_studies_that_end_at_the_same_time_keep_their_claims(toy, monkeypatch, tmp_path):
-    """The other one ends between this one's reading of the file and its writing."""
     (study,) = command.chosen([])
     conclusions = {
         name: Conclusion([Findings(name, "smoke", ()).claim("c", "q", measured([]), "", None)]) for name in ("a", "b")
@@ -253,18 +252,7 @@ def test_studies_that_end_at_the_same_time_keep_their_claims(toy, monkeypatch, t
     def end(name: str) -> None:
         files.write(dataclasses.replace(study, name=name), conclusions[name], "smoke", tmp_path)
 
-    other = threading.Thread(target=end, args=("b",))
-
-    def reading(path):
-        found = read_claims(path)
-        if threading.current_thread() is not other:
-            other.start()
-            other.join(1)
-        return found
-
-    monkeypatch.setattr(files, "read_claims", reading)
-    end("a")
-    other.join()
+    both_rewrite(monkeypatch, files, "read_claims", lambda: end("a"), lambda: end("b"))
     assert {one.study for one in read_claims(paths.claims(tmp_path))} == {"a", "b"}
 
 

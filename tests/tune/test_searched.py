@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
+from functools import partial
 
 import pytest
 
@@ -13,6 +13,7 @@ from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.search import Search, Trial
 from benchmarks.tune.searched import _settings, check
 from benchmarks.tune.space import load
+from tests.helpers.meanwhile import both_rewrite
 
 
 def _search(*overrides):
@@ -66,7 +67,6 @@ def test_settings_of_other_methods_are_not_lost(file):
 
 
 def test_searches_that_end_at_the_same_time_keep_their_entries(file, monkeypatch, tmp_path):
-    """The other one ends between this one's reading of the file and its writing."""
     ships = Result(Trial("fa", 0, {}, "valid_accuracy", ()), "ok", 0.5)
     found = Result(Trial("fa", 1, {"task.optim.lr": 0.3}, "valid_accuracy", ()), "ok", 0.6)
     ranking = Ranking("valid_accuracy", ships, [found])
@@ -75,17 +75,6 @@ def test_searches_that_end_at_the_same_time_keep_their_entries(file, monkeypatch
     def end(task: str) -> None:
         searched.write(dataclasses.replace(_search(), task=task), [], {"fa": ranking}, tmp_path)
 
-    other = threading.Thread(target=end, args=("citation/gcn_citeseer",))
-    read = searched._read
-
-    def reading(path):
-        entries = read(path)
-        if threading.current_thread() is not other:
-            other.start()
-            other.join(5)
-        return entries
-
-    monkeypatch.setattr(searched, "_read", reading)
-    end("citation/gcn_cora")
-    other.join()
-    assert set(read(file)) == {"citation/gcn_cora", "citation/gcn_citeseer"}
+    tasks = ("citation/gcn_cora", "citation/gcn_citeseer")
+    both_rewrite(monkeypatch, searched, "_read", *(partial(end, task) for task in tasks))
+    assert set(searched._read(file)) == set(tasks)
