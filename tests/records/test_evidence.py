@@ -16,8 +16,8 @@ from benchmarks.records.packs import pack, read_entries, read_pack
 from benchmarks.records.record import iterate_records, write_record
 from benchmarks.records.result_set import ResultSet
 from benchmarks.records.run_history import read_history, thin
-from tests.helpers.meanwhile import both_rewrite
 from tests.helpers.results_samples import record, records
+from tests.records.meanwhile import both_rewrite
 
 
 def test_a_pack_without_its_configuration_names_file_and_line(tmp_path, capsys):

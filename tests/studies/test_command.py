@@ -20,8 +20,8 @@ from benchmarks.studies.verdicts import above
 from benchmarks.tables.claims import read_claims
 from benchmarks.workers import workload
 from benchmarks.workers.plan import Selection, plan
-from tests.helpers.meanwhile import both_rewrite
 from tests.helpers.trials import Inline
+from tests.records.meanwhile import both_rewrite
 
 pytestmark = pytest.mark.usefixtures("folder")
 NAMES = (

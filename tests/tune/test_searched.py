@@ -13,7 +13,7 @@ from benchmarks.tune.ranking import Ranking, Result
 from benchmarks.tune.search import Search, Trial
 from benchmarks.tune.searched import _settings, check
 from benchmarks.tune.space import load
-from tests.helpers.meanwhile import both_rewrite
+from tests.records.meanwhile import both_rewrite
 
 
 def _search(*overrides):
