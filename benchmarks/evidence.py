@@ -119,7 +119,7 @@ def _manifest(chosen: argparse.Namespace, on_bad: OnBad) -> str:
 def _verify(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     # It can run what it checks: PyTorch, which the others do without.
     from benchmarks.studies.publish import stale
-    from benchmarks.submit.check import contradiction, impossible, own_hash
+    from benchmarks.submit.sound import contradiction, impossible, own_hash
 
     published = chosen.results
     found = evidence_manifest.problems(published)

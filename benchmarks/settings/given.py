@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from benchmarks.settings.limits import LARGEST, is_count, shown
+from benchmarks.settings.limits import LARGEST, as_given, is_count
 from benchmarks.settings.overrides import Overrides, Setting
 
 #: Settings that say what a choice is, and what to do instead of setting them: they follow from the choice, and another
@@ -32,7 +32,7 @@ def problem(setting: Setting) -> str | None:
         if value == MISSING:
             return f"{key}: needs a value; give {key}=..."
         if is_count(value) and abs(value) > LARGEST:
-            return f"{key}={shown(value)}: must lie between -{LARGEST} and {LARGEST}, where fp32 has numbers"
+            return f"{key}={as_given(value)}: must lie between -{LARGEST} and {LARGEST}, where fp32 has numbers"
     return None
 
 
@@ -41,7 +41,7 @@ def boolean_problem(config: DictConfig, overrides: Overrides) -> str | None:
     for key, value in (pair for setting in overrides.settings for pair in _values(setting)):
         is_number = is_count(value) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal())
         if is_number and str(value) not in ("0", "1") and isinstance(OmegaConf.select(config, key), bool):
-            return f"{key}={shown(value)}: choose true or false"
+            return f"{key}={as_given(value)}: choose true or false"
     return None
 
 
@@ -56,7 +56,7 @@ def fixed_problem(
     for key in [key for key in FIXED if key in asked]:
         value, of_choice = (OmegaConf.select(one, key) for one in (config, shipped()))
         if value != of_choice:
-            return f"{key}={shown(value)}: {FIXED[key]}"
+            return f"{key}={as_given(value)}: {FIXED[key]}"
     name = config.task.name
     if "task.name" in asked and name in tasks and name != shipped().task.name:
         return f"task.name={name}: is another task; choose it with task=..."

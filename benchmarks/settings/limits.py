@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import MISSING
 
-from benchmarks.terminal.names import LARGEST_SEED, one_line, problem_of_name, problem_of_seed
+from benchmarks.terminal.names import LARGEST_SEED, problem_of_name, problem_of_seed, shortened
 
 #: No count is larger: of anything that is counted here, nobody has more, and all arithmetic is exact.
 MOST = 10**9
@@ -98,7 +98,7 @@ def first_problem(schema: type, values: Mapping[str, Any], prefix: str = "", oth
         value = values[field.name]
         limit = limit_of(schema, field.name) or (others if is_count(value) else None)
         if limit is not None and value is not None and not limit.allows(value):
-            return f"{prefix}{field.name}={shown(value)}: {limit.requirement}"
+            return f"{prefix}{field.name}={as_given(value)}: {limit.requirement}"
     return None
 
 
@@ -106,7 +106,7 @@ def number_problem(key: str, value: float) -> str | None:
     """The problem of a number, whatever it is for; None if there is none."""
     if isinstance(value, int):
         counted = abs(value) > MOST and not key.endswith("seed")
-        return f"{key}={shown(value)}: must be {MOST:,} or less" if counted else None
+        return f"{key}={as_given(value)}: must be {MOST:,} or less" if counted else None
     if not math.isfinite(value):
         return f"{key}={value}: must be a finite number"
     if value and not SMALLEST <= abs(value) <= LARGEST:
@@ -123,9 +123,8 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def shown(value: Any) -> str:
-    """A value for a message; Python refuses to spell out whole numbers of more than 4,300 digits."""
+def as_given(value: Any) -> str:
+    """A value as its user wrote it; Python refuses to spell out whole numbers of more than 4,300 digits."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
-    text = one_line(str(value))
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(str(value))

@@ -16,7 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.settings import capacity
 from benchmarks.settings.given import leaves
-from benchmarks.settings.limits import COUNT, first_problem, is_count, number_problem, shown
+from benchmarks.settings.limits import COUNT, as_given, first_problem, is_count, number_problem
 from benchmarks.settings.schema import Config, TaskConfig, entry_for
 from benchmarks.terminal.names import problem_of_name
 
@@ -74,7 +74,7 @@ def _fit_problem(config: DictConfig) -> str | None:
     found = known.get(task.architecture)
     if found is None or (found.task_config, found.model_config) != (schema, OmegaConf.get_type(task.model)):
         fitting = [name for name, other in known.items() if other.model_config is OmegaConf.get_type(task.model)]
-        return f"task.architecture={shown(task.architecture)}: this task has the settings of {' or '.join(fitting)}"
+        return f"task.architecture={as_given(task.architecture)}: this task has the settings of {' or '.join(fitting)}"
     if not any(fnmatch.fnmatchcase(task.dataset, pattern) for pattern in found.datasets):
         return f"task.dataset={task.dataset}: {task.architecture} takes {', '.join(found.datasets)}"
     if config.hardware.precision not in schema.precisions:
@@ -83,7 +83,7 @@ def _fit_problem(config: DictConfig) -> str | None:
         )
 
     if task.metric not in found.metrics:
-        return f"task.metric={shown(task.metric)}: {task.architecture} measures {', '.join(found.metrics)}"
+        return f"task.metric={as_given(task.metric)}: {task.architecture} measures {', '.join(found.metrics)}"
     name = (entry_for(config.method.name, task.method_names) or "").replace("{}", config.method.name)
     if name and (wrong := problem_of_name("method", name)):
         return f"task.method_names: {wrong}"

@@ -17,16 +17,9 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import Record, iterate_records
 from benchmarks.settings.compose import load_plugins
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
-from benchmarks.submit.check import (
-    SEEDS,
-    check_file,
-    is_of_this_checkout,
-    problems_of,
-    repeat,
-    to_repeat,
-    unknown_methods,
-    unverified,
-)
+from benchmarks.submit.check import SEEDS, check_file, problems_of, unknown_methods
+from benchmarks.submit.planned import is_of_this_checkout, unverified
+from benchmarks.submit.repeat import repeat, to_repeat
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser, not_negative, positive
 from benchmarks.terminal.errors import UsageError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 _SHOWN = 40  # characters of a bad value
 
 
@@ -29,10 +31,24 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from a file, in quotes if it is a text, cut to a bearable length; of a container only its type."""
+    """A value from a file, in quotes if it is a text, cut to a bearable length."""
     if isinstance(value, (str, bytes)):
-        cut = repr(value[:_SHOWN])
+        cut = repr(value[:_SHOWN]).removeprefix("b")
         return cut if len(value) <= _SHOWN else f"{cut[:-1]}…{cut[-1]}"
-    if isinstance(value, int) and not -(10**_SHOWN) < value < 10**_SHOWN:
-        return f"a number of more than {_SHOWN} digits"
-    return repr(value) if isinstance(value, (int, float, type(None))) else f"a {type(value).__name__}"
+    return _BRIEF.repr(value)
+
+
+class _Brief(reprlib.Repr):
+    """The start of a value, however large or nested it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = self.maxdict = self.maxlist = self.maxtuple = 3
+        self.maxstring = self.maxother = _SHOWN
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to spell out the largest."""
+        return str(x) if abs(x) < 10**_SHOWN else f"a number of more than {_SHOWN} digits"
+
+
+_BRIEF = _Brief()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
+from datasets.core.errors import shown
 from datasets.criteo.format import CATEGORIES, COLUMNS, INTEGERS, LEAST_INTEGER
 
 _LABEL = re.compile(rb"0*[01]")
 _INTEGER = re.compile(rb"-?[0-9]{1,30}")
 _CATEGORY = re.compile(rb"[0-9a-fA-F]{8}")
-_SHOWN = 20  # bytes of a bad value
 
 
 def first_fault(text: bytes) -> tuple[int, str] | None:
@@ -30,19 +30,13 @@ def line_fault(line: bytes) -> str | None:
         return f"{len(columns)} columns where {COLUMNS} are expected (label, 13 integers, 26 categories; tabs between)"
     label, *fields = columns
     if not _LABEL.fullmatch(label):
-        return f"label {_shown(label)} is neither 0 nor 1"
+        return f"label {shown(label)} is neither 0 nor 1"
     for name, value in zip(INTEGERS, fields, strict=False):
         if value and not _INTEGER.fullmatch(value):
-            return f"{name} {_shown(value)} is not an integer"
+            return f"{name} {shown(value)} is not an integer"
         if value and not LEAST_INTEGER <= int(value) < 1 << 63:
-            return f"{name} {_shown(value)} is out of range ({LEAST_INTEGER} … 2⁶³ − 1)"
+            return f"{name} {shown(value)} is out of range ({LEAST_INTEGER} … 2⁶³ − 1)"
     for name, value in zip(CATEGORIES, fields[len(INTEGERS) :], strict=True):
         if value and not _CATEGORY.fullmatch(value):
-            return f"{name} {_shown(value)} is not a category of 8 hex digits"
+            return f"{name} {shown(value)} is not a category of 8 hex digits"
     return None
-
-
-def _shown(value: bytes) -> str:
-    """The value in quotes, on one line, cut to a bearable length."""
-    text = repr(value[:_SHOWN])[1:]  # without the b of bytes
-    return text if len(value) <= _SHOWN else f"{text[:-1]}…{text[-1]}"

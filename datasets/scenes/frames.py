@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from datasets.core.errors import DataError
+from datasets.core.errors import DataError, shown
 from datasets.core.files import is_file, obstacle, read_file
 from datasets.scenes.images import SUFFIXES, check_inside
 from datasets.scenes.plan import Shots
@@ -151,15 +150,6 @@ def read_transforms(path: Path, fix_hint: str) -> Transforms:
     turn = np.array([*_TURNS[axes], 1.0])  # of the columns
     frames = tuple(_frame(path, index, entry, turn, fix_hint) for index, entry in enumerate(entries))
     return Transforms(path, frames, content, fix_hint)
-
-
-def shown(value: object) -> str:
-    """A value from a file as a short piece of a message."""
-    return _SHORT.repr(value)
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxlong = _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def _read_json(path: Path, fix_hint: str) -> Any:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.core.errors import DataError
+from datasets.core.errors import DataError, shown
 from datasets.scenes.cameras import Intrinsics
-from datasets.scenes.frames import Transforms, shown
+from datasets.scenes.frames import Transforms
 
 log = logging.getLogger(__name__)
 

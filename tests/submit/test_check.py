@@ -12,7 +12,8 @@ from benchmarks.records.packs import pack
 from benchmarks.records.record import iterate_records, write_record
 from benchmarks.settings.compose import load_plugins
 from benchmarks.submit.__main__ import main, submitted
-from benchmarks.submit.check import problems_of, repeat, to_repeat
+from benchmarks.submit.check import problems_of
+from benchmarks.submit.repeat import repeat, to_repeat
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
@@ -69,14 +70,14 @@ def test_a_pack_has_the_methods_of_the_plugin_as_it_is_now(runs, tmp_path, monke
     for record in [*runs, other, earlier]:
         write_record(record, tmp_path / "records")
     of_now = {one.run_id: one.config_hash for one in runs}
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: of_now.get(record.run_id))
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: of_now.get(record.run_id))
     assert {one.run_id for one in submitted(tmp_path, ["random_direction"])} == set(of_now)
 
 
 @pytest.fixture
 def accepted(runs, monkeypatch):
     """The same, where the settings of these runs are what ships."""
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: None)
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: None)
     return runs
 
 
@@ -137,7 +138,7 @@ def test_too_few_seeds_in_common_are_rejected(accepted, tmp_path):
 
 def test_a_number_that_cannot_be_repeated_is_named(runs, tmp_path, monkeypatch):
     """The run is made again, by the settings that ship, and its metric compared."""
-    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: [
+    monkeypatch.setattr("benchmarks.submit.planned.choices", lambda record: [
         *("task=citation/gcn_cora", f"method={record.method}", f"seed={record.seed}", "profile=smoke", "task.epochs=2")
     ])  # fmt: skip
     assert rerun(runs, 1, tmp_path / "a") == []
@@ -157,9 +158,9 @@ def test_every_metric_is_repeated(runs, tmp_path, monkeypatch, value, told):
         if value is None:
             del one.metrics["valid_accuracy"]
     again = {one.run_id: one for one in runs}
-    monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
-    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: [record.run_id])
-    monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: again[choices[0]])
+    monkeypatch.setattr("benchmarks.submit.planned.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.planned.choices", lambda record: [record.run_id])
+    monkeypatch.setattr("benchmarks.submit.repeat.execute", lambda choices: again[choices[0]])
     assert list(repeat(runs, tmp_path)) == []
     said = list(repeat(changed, tmp_path))
     assert len(said) == len(runs) and all(f"valid_accuracy is {told} in the pack and" in one for one in said)
@@ -167,9 +168,9 @@ def test_every_metric_is_repeated(runs, tmp_path, monkeypatch, value, told):
 
 def test_the_pack_does_not_choose_what_is_repeated(runs, monkeypatch):
     """It named the shortest run of each method, and could keep the honest ones for it."""
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
-    monkeypatch.setattr("benchmarks.submit.check.Run.plan", cache(Run.plan))  # 720 times otherwise
-    monkeypatch.setattr("benchmarks.submit.check._choices", lambda record: (f"task={record.task}", "profile=smoke"))
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: record.config_hash)
+    monkeypatch.setattr("benchmarks.submit.planned.Run.plan", cache(Run.plan))  # 720 times otherwise
+    monkeypatch.setattr("benchmarks.submit.planned.choices", lambda record: (f"task={record.task}", "profile=smoke"))
     slow = [dataclasses.replace(one, task="citation/dna_pubmed", train_seconds=0.0) for one in runs]
     quick = [dataclasses.replace(one, train_seconds=float(one.seed)) for one in runs]
     chosen = [to_repeat([*slow, *quick], 1) for _ in range(40)]
@@ -185,18 +186,18 @@ def test_a_method_that_cannot_be_run_is_named(runs, tmp_path, monkeypatch, raise
     def run(planned):
         raise raised
 
-    monkeypatch.setattr("benchmarks.submit.check.execute", run)
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: record.config_hash)
+    monkeypatch.setattr("benchmarks.submit.repeat.execute", run)
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: record.config_hash)
     said = rerun(runs, 1, tmp_path / "a")
     assert len(said) == 3 and all("it cannot be run here" in one and type(raised).__name__ in one for one in said)
 
 
 def test_runs_whose_data_are_here_are_repeated(runs, tmp_path, monkeypatch):
     """The shortest of all would end the check, although others can be repeated; and none is no repetition."""
-    monkeypatch.setattr("benchmarks.submit.check.execute", lambda planned: again[0])
+    monkeypatch.setattr("benchmarks.submit.repeat.execute", lambda planned: again[0])
     mine = next(one for one in runs if one.method == "random_direction")
     here = {mine.run_id: mine.config_hash}
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda record: here.get(record.run_id))
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: here.get(record.run_id))
     again = [dataclasses.replace(mine, metrics={"accuracy": -5.0})]
     assert [one.partition(":")[0] for one in rerun(runs, 3, tmp_path / "a")] == [mine.run_id]
     here.clear()

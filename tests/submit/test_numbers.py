@@ -15,7 +15,7 @@ from tests.submit.test_check import found, rerun
 @pytest.fixture
 def sound(monkeypatch):
     """Three seeds of bp, dfa and shallow, made by hand, in which nothing is wrong."""
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda one: None)
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda one: None)
     return [
         with_settings(record(70.0 + seed, seed, method=name)) for name in ("bp", "dfa", "shallow") for seed in range(3)
     ]
@@ -96,11 +96,11 @@ def test_what_a_method_is_compared_with_has_numbers(sound, tmp_path, method):
 @pytest.mark.parametrize(("claimed", "comes_out"), [("diverged", "ok"), ("ok", "diverged")])
 def test_how_a_run_ended_is_repeated(sound, tmp_path, monkeypatch, claimed, comes_out):
     """A bad run called diverged raises the mean of the others; one that diverged may have its best weights' metric."""
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda one: one.config_hash)
-    monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
-    monkeypatch.setattr("benchmarks.submit.check._cost", lambda one: 1.0)
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda one: one.config_hash)
+    monkeypatch.setattr("benchmarks.submit.planned.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.planned.cost", lambda one: 1.0)
     again = dict.fromkeys(("bp", "dfa", "shallow"), dataclasses.replace(sound[0], status=comes_out))
-    monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: again[choices[1].removeprefix("method=")])
+    monkeypatch.setattr("benchmarks.submit.repeat.execute", lambda choices: again[choices[1].removeprefix("method=")])
     again |= {"bp": sound[0], "shallow": sound[6]}
     own = dataclasses.replace(sound[3], status=claimed)
     (said,) = rerun([*sound[:3], own, *sound[6:]], 1, tmp_path)
@@ -109,9 +109,9 @@ def test_how_a_run_ended_is_repeated(sound, tmp_path, monkeypatch, claimed, come
 
 def test_of_runs_that_diverged_one_is_repeated_beside_one_that_did_not(sound, tmp_path, monkeypatch):
     """The shortest is one that did not: a longer one that is called diverged would never be looked at."""
-    monkeypatch.setattr("benchmarks.submit.check._planned_hash", lambda one: one.config_hash)
-    monkeypatch.setattr("benchmarks.submit.check.Run.plan", lambda choices: choices)
-    monkeypatch.setattr("benchmarks.submit.check._cost", lambda one: 1.0)
-    monkeypatch.setattr("benchmarks.submit.check.execute", lambda choices: sound[3])
+    monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda one: one.config_hash)
+    monkeypatch.setattr("benchmarks.submit.planned.Run.plan", lambda choices: choices)
+    monkeypatch.setattr("benchmarks.submit.planned.cost", lambda one: 1.0)
+    monkeypatch.setattr("benchmarks.submit.repeat.execute", lambda choices: sound[3])
     said = rerun(diverged(sound[3:6], ("dfa", 2)), 1, tmp_path)
     assert said == [f"{sound[5].run_id}: it is diverged in the pack and ok when it is run here"]

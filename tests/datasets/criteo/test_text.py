@@ -26,8 +26,8 @@ BAD_LINES = [
     (line(label=""), "label '' is neither 0 nor 1"),
     (line(label="-1"), "label '-1'"),
     (line(label="-0"), "label '-0'"),
-    (line(label="1" * 5000), "label '1{20}…'"),
-    (line(I1="1" * 5000), "I1 '1{20}…' is not an integer"),
+    (line(label="1" * 5000), "label '1{40}…'"),
+    (line(I1="1" * 5000), "I1 '1{40}…' is not an integer"),
     (b"\xef\xbb\xbf".decode() + GOOD, r"label '\\xef\\xbb\\xbf0'"),
     (line(I3="1.5"), "I3 '1.5' is not an integer"),
     (line(I1="+1"), r"I1 '\+1' is not an integer"),
@@ -41,7 +41,7 @@ BAD_LINES = [
     (line(C5="+1234567"), r"C5 '\+1234567'"),
     (line(C26="01234567\r"), r"C26 '01234567\\r'"),
     (line(C9="é234567"), r"C9 '\\xc3\\xa9234567'"),
-    (line(C9="x" * 1000), "C9 'x{20}…' is not"),
+    (line(C9="x" * 1000), "C9 'x{40}…' is not"),
 ]
 
 
