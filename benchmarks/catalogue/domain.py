@@ -141,6 +141,7 @@ class Domain:
         title: as it reads in tables.
         task, builder: as of `Architecture`, for all that have none of their own.
         datasets: titles by name, in the order of the tables; ``scenes/*`` is any name that begins so.
+        samples: samples of a dataset, the largest first: means take the largest that has runs, and no other.
         measures: what a run measures, by the metrics' names; one of them stands in the tables.
         skip, lacks: as of `Architecture`, for all its architectures.
         metrics: those that this domain brings along; others are in `benchmarks.records.metrics`.
@@ -157,6 +158,7 @@ class Domain:
     builder: str
     architectures: tuple[Architecture, ...]
     datasets: Mapping[str, str]
+    samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     measures: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     skip: Mapping[str, str] = field(default_factory=dict)

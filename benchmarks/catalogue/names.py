@@ -25,6 +25,17 @@ def network(domain: str, architecture: str) -> str:
     return title(f"{TUNED}{architecture.removeprefix(TUNED)}" if is_tuned(domain) else architecture)
 
 
+def sample_of(dataset: str) -> tuple[str, int]:
+    """The data that a dataset is a sample of, and its place among those samples; itself and 0 where it is none."""
+    return _samples().get(dataset, (dataset, 0))
+
+
+@cache
+def _samples() -> dict[str, tuple[str, int]]:
+    every = (item for domain in domains().values() for item in domain.samples.items())
+    return {sample: (whole, place) for whole, samples in every for place, sample in enumerate(samples, 1)}
+
+
 @cache
 def _titles() -> dict[str, str]:
     found: dict[str, str] = {}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.catalogue.methods import method_order
-from benchmarks.catalogue.names import is_tuned, network, title
+from benchmarks.catalogue.names import is_tuned, network, sample_of, title
 from benchmarks.catalogue.reference import Key, Published, paper_order, published
 from benchmarks.catalogue.tables import is_recipe
 from benchmarks.records.cells import NAN, ResultCell, Slice
@@ -52,7 +52,7 @@ def gap_of(part: Slice) -> Gap:
     """Compare every method of every task with backprop and shallow training."""
     tasks = primary_by_task(cell for cell in part.cells if not is_recipe(cell.architecture))
     rows = sorted((_row(one, task, part.source == REAL) for task in tasks for one in compare(task)), key=_order)
-    return Gap(part.profile, part.source, tasks, [*rows, *_means(rows)])
+    return Gap(part.profile, part.source, tasks, [*rows, *_means(largest_samples(rows))])
 
 
 def gap_table(gap: Gap) -> Table | None:
@@ -88,6 +88,18 @@ def primary_by_task(cells: Iterable[ResultCell]) -> list[dict[str, ResultCell]]:
         if cell.primary and cell.key.metric and not cell.key.variant and not cell.skipped:
             tasks[cell.domain, cell.architecture, cell.dataset].setdefault(cell.key.method, cell)
     return list(tasks.values())
+
+
+def largest_samples(rows: Sequence[Row]) -> list[Row]:
+    """One row of a method on an architecture for all samples of the same data: that of the largest."""
+    best: dict[tuple[str, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: sample_of(row.comparison.dataset)[1]):
+        best.setdefault(_data_of(row.comparison), row)
+    return [row for row in rows if best[_data_of(row.comparison)] is row]
+
+
+def _data_of(one: Comparison) -> tuple[str, ...]:
+    return (one.domain, one.architecture, one.method, sample_of(one.dataset)[0])
 
 
 def _row(comparison: Comparison, task: dict[str, ResultCell], real: bool) -> Row:

@@ -16,7 +16,7 @@ from benchmarks.catalogue.names import is_tuned, title
 from benchmarks.catalogue.reference import paper_place
 from benchmarks.statistics import Comparison
 from benchmarks.tables.data_source import REAL
-from benchmarks.tables.gap import Gap
+from benchmarks.tables.gap import Gap, largest_samples
 from benchmarks.tables.gap_text import LEGEND, SHOWN, Row, coverage, number_columns, number_row
 from benchmarks.tables.table import Table, TableKind, labels
 
@@ -117,7 +117,7 @@ def headline_table(picks: Sequence[Pick]) -> Table | None:
 def _picks(gap: Gap) -> list[Pick]:
     """The mean row, or the only row, of every architecture and method; then the means of domains."""
     found: dict[tuple[str, str, str], Pick] = {}
-    for row in gap.rows:
+    for row in largest_samples(gap.rows):
         one = row.comparison
         if not is_tuned(one.domain):
             # Means come last, so that an architecture's replaces the rows of its datasets.

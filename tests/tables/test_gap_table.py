@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
+from benchmarks.catalogue.discovery import domains
+from benchmarks.tables.gap import gap_of
 from benchmarks.tables.headline import headline_table
 from benchmarks.tables.terminal import for_terminal
 from benchmarks.tables.text import markdown
-from tests.helpers.results_samples import line, picks, rebuild, record, records, runs, save, table
+from tests.helpers.results_samples import line, picks, rebuild, record, records, runs, save, slice_of, table
 
 
 def test_table_holds_every_method_beside_the_paper():
@@ -63,6 +66,28 @@ def test_the_headline_counts_the_seeds_of_its_gap():
     assert dict(zip(built.header, built.rows[0], strict=True))["seeds"] == "2"
     none = headline_table(picks(runs([80.0] * 3, [70.0] * 3, [80.0] * 2)))
     assert dict(zip(none.header, none.rows[0], strict=True))["seeds"] == "3"
+
+
+def test_of_samples_of_the_same_data_the_largest_speaks_for_all():
+    """A mean of 10,000 and 137,139 rows of Criteo is a number of no data, and counts the first 10,000 twice."""
+
+    def made(architecture, dataset, own):
+        fields = {"domain": "recommendation", "metric": "auc", "architecture": architecture, "dataset": dataset}
+        return runs([0.8] * 2, [own] * 2, [0.4] * 2, **fields)
+
+    every = [*made("dcn", "criteo_10k", 0.5), *made("dcn", "criteo_137k", 0.6)]
+    every += [*made("afn", "criteo", 0.8), *made("afn", "criteo_10k", 0.5)]
+    gap = gap_of(slice_of(every))
+    assert [row.comparison.tasks for row in gap.rows] == [1, 1, 1, 1, 2]  # no mean over an architecture's datasets
+    assert gap.rows[-1].comparison.gap.value == pytest.approx((0.5 + 1.0) / 2)
+    named = [(pick.name, pick.row.comparison.dataset) for pick in picks(every)]
+    assert named == [("DCN", "criteo_137k"), ("AFN", "criteo"), ("all recommendation", "")]
+
+
+def test_samples_are_datasets_of_their_domain_from_the_largest():
+    for domain in domains().values():
+        for samples in domain.samples.values():
+            assert [name for name in domain.datasets if name in samples] == list(samples)
 
 
 def test_table_fits_140_columns():

@@ -46,6 +46,7 @@ DOMAIN = Domain(
         "criteo_137k": "Criteo, 137,139 rows of seven days",
         "criteo_10k": "Criteo, first 10,000 rows",
     },
+    samples={"criteo": ("criteo_137k", "criteo_10k")},
     measures=("auc", "log_loss", "valid_auc", "valid_log_loss"),
     example="criteo/dcn",
     metrics=(Metric("log_loss", "log loss", LOWER, min_effect=0.002, rerun_tolerance=0.01, minimum=0.0),),
