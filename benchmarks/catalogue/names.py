@@ -12,17 +12,22 @@ def is_tuned(domain: str) -> bool:
     return domain.startswith(TUNED)
 
 
+def shipped_name(name: str) -> str:
+    """The name of the shipped domain or architecture of which a search has found other settings."""
+    return name.removeprefix(TUNED)
+
+
 def title(name: str) -> str:
     """How ``name`` (an architecture, a dataset, a scene, a domain) reads in a table."""
     if is_tuned(name):
-        return f"{title(name.removeprefix(TUNED))} (tuned)"
+        return f"{title(shipped_name(name))} (tuned)"
     known, (family, slash, scene) = _titles(), name.partition("/")
     return known.get(name) or known.get(family, family) + (f" {scene}" if slash else "")
 
 
 def network(domain: str, architecture: str) -> str:
     """How an architecture of ``domain`` reads: that of a searched task is told apart from the shipped one."""
-    return title(f"{TUNED}{architecture.removeprefix(TUNED)}" if is_tuned(domain) else architecture)
+    return title(f"{TUNED}{shipped_name(architecture)}" if is_tuned(domain) else architecture)
 
 
 def sample_of(dataset: str) -> tuple[str, int]:

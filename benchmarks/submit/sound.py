@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.catalogue.discovery import TUNED, domains
+from benchmarks.catalogue.discovery import domains
 from benchmarks.catalogue.methods import known_methods
+from benchmarks.catalogue.names import shipped_name
 from benchmarks.records import metrics
 from benchmarks.records.cells import LARGEST
 from benchmarks.records.record import Record, hash_config
@@ -63,7 +64,7 @@ def contradiction(record: Record) -> str:
     lengthened = base not in known_methods() and base.startswith(f"{named}_")  # a plugin's that is not here, on a task
     if base != named and not lengthened:
         wrong.append(f"method is {record.method}, and {shown(named)} in its settings")
-    domain = domains().get(record.domain.removeprefix(TUNED))
+    domain = domains().get(shipped_name(record.domain))
     if domain is None or all(one.name != record.architecture for one in domain.architectures):
         wrong.append(f"domain is {record.domain}, which has no {record.architecture}")
     return next(iter(wrong), "")

@@ -2,8 +2,8 @@
 
 Its rows are those of the tables `gap_closed`: of an architecture the mean over its datasets (or its only dataset),
 of a domain the mean over its architectures. Real data count before stand-ins, and of the profiles the one that
-trains most. Where that row shows no gap, the best row that does follows. Each row says what its data are. Tasks
-with the settings of a search are left out: they are not what is shipped.
+trains most. Where that row shows no gap, the best row that does follows: then tasks with the settings of a search count
+too, which are not what is shipped, and before stand-ins. Each row says what its data are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmarks.catalogue.methods import entry_behind, method_order, shipped_methods
-from benchmarks.catalogue.names import is_tuned, title
+from benchmarks.catalogue.names import is_tuned, shipped_name, title
 from benchmarks.catalogue.reference import paper_place
 from benchmarks.statistics import Comparison
 from benchmarks.tables.data_source import REAL
@@ -42,11 +42,15 @@ class Pick(NamedTuple):
         return self.source == REAL
 
     @property
+    def tuned(self) -> bool:
+        """Whether its settings are those of a search."""
+        return is_tuned(self.row.comparison.domain)
+
+    @property
     def name(self) -> str:
         """The architecture or domain, for a reader."""
-        return (
-            f"all {title(self.row.comparison.architecture)}" if self.mean else title(self.row.comparison.architecture)
-        )
+        name = title(shipped_name(self.row.comparison.architecture))
+        return f"all {name}" if self.mean else name
 
     @property
     def data(self) -> str:
@@ -54,7 +58,7 @@ class Pick(NamedTuple):
         one = self.row.comparison
         count = f"{one.tasks} {'tasks' if self.mean else 'datasets'}" if one.tasks > 1 else title(one.dataset)
         source = self.source if self.real else self.source.upper()
-        return f"{source} · {self.profile} · {count}"
+        return " · ".join([source, self.profile, count, *(["searched settings"] if self.tuned else [])])
 
     @property
     def reason(self) -> str:
@@ -85,7 +89,7 @@ def headline_rows(gaps: Sequence[Gap]) -> list[Pick]:
     profiles = profiles_shown(gap.profile for gap in gaps if gap.shipped)
     picks = [pick for gap in gaps if gap.profile in profiles for pick in _picks(gap) if _is_shown(pick)]
     groups: dict[tuple[object, ...], list[Pick]] = {}
-    for pick in sorted(picks, key=lambda pick: (not pick.real, profile_order(pick.profile))):
+    for pick in sorted(picks, key=lambda pick: (not pick.real, pick.tuned, profile_order(pick.profile))):
         groups.setdefault(_place(pick), []).append(pick)
     return [pick for place in sorted(groups) for pick in _best(groups[place])]
 
@@ -119,10 +123,8 @@ def _picks(gap: Gap) -> list[Pick]:
     found: dict[tuple[str, str, str], Pick] = {}
     for row in largest_samples(gap.rows):
         one = row.comparison
-        if not is_tuned(one.domain):
-            # Means come last, so that an architecture's replaces the rows of its datasets.
-            pick = Pick(gap.profile, gap.source, row, _is_mean_of_domain(one))
-            found[one.domain, one.architecture, one.method] = pick
+        # Means come last, so that an architecture's replaces the rows of its datasets.
+        found[one.domain, one.architecture, one.method] = Pick(gap.profile, gap.source, row, _is_mean_of_domain(one))
     return list(found.values())
 
 
@@ -139,16 +141,16 @@ def _is_mean_of_domain(one: Comparison) -> bool:
 def _place(pick: Pick) -> tuple[object, ...]:
     one = pick.row.comparison
     return (
-        paper_place("domain", one.domain),
+        paper_place("domain", shipped_name(one.domain)),
         pick.mean,
-        paper_place("architecture", one.architecture),
+        paper_place("architecture", shipped_name(one.architecture)),
         method_order(one.method),
     )
 
 
 def _best(picks: Sequence[Pick]) -> list[Pick]:
-    """The first pick, and the first one with a gap where that has none."""
-    first, *others = picks
-    if first.row.comparison.gap is not None:
-        return [first]
-    return [first, *[pick for pick in others if pick.row.comparison.gap is not None][:1]]
+    """The first pick of shipped settings, and the first one with a gap where that has none."""
+    first = [pick for pick in picks if not pick.tuned][:1]
+    if not first or first[0].row.comparison.gap is not None:
+        return first
+    return [*first, *[pick for pick in picks if pick.row.comparison.gap is not None][:1]]

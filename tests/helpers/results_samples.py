@@ -42,9 +42,9 @@ def record(
     fields = {"profile": "paper", "finished": "2025-01-01T00:00:00", "train_seconds": 2.0} | fields
     fields.setdefault("metrics", {} if value is None else {metric: value})
     fields.setdefault("data", {"source": source, "fingerprint": "f0"} if source else {})
+    fields.setdefault("task", f"citation/{architecture}_{dataset}")
     fields.setdefault("budget", {"epochs": 250, "steps": 250})
     return Record(
-        task=f"citation/{architecture}_{dataset}",
         domain=domain,
         architecture=architecture,
         dataset=dataset,
