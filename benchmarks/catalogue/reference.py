@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.catalogue.discovery import architectures, current_domain
+from benchmarks.catalogue.discovery import architectures, current_domain, domains
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "paper" / "reference.csv"
 #: What the tables' "paper" means unless a footnote says otherwise.
@@ -65,20 +65,25 @@ def published_for(domain: str, architecture: str, dataset: str) -> dict[str, dic
 
 
 def paper_order(domain: str, dataset: str, architecture: str) -> tuple[tuple[int, str], ...]:
-    """Sort key: the paper's order of domains, datasets and architectures; others follow by name."""
+    """Sort key: the paper's order of domains, datasets and architectures; then the catalogue's, then by name."""
     parts = {"domain": domain, "dataset": dataset, "architecture": architecture}
     return tuple(paper_place(part, name) for part, name in parts.items())
 
 
 def paper_place(part: str, name: str) -> tuple[int, str]:
-    """Sort key of a domain, dataset or architecture (``part``): the paper's order, then others by name."""
+    """Sort key of a domain, dataset or architecture (``part``), as of `paper_order`."""
     known = _order(part)
     return (known.get(name, len(known)), name)
 
 
 @cache
 def _order(part: str) -> dict[str, int]:
-    names = dict.fromkeys(getattr(key, part) for key in published())
+    known = {
+        "domain": list(domains()),
+        "dataset": [name for domain in domains().values() for name in domain.datasets],
+        "architecture": list(architectures()),
+    }
+    names = dict.fromkeys([*(getattr(key, part) for key in published()), *known[part]])
     return {name: number for number, name in enumerate(names)}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from benchmarks.catalogue.domain import TableSpec
 from benchmarks.catalogue.methods import method_order
-from benchmarks.catalogue.reference import Key, published
+from benchmarks.catalogue.reference import Key, paper_place, published
 from benchmarks.catalogue.tables import is_quoted
 from benchmarks.records.cells import ResultCell
 from benchmarks.tables.places import Measure, TableCell, places_of
@@ -34,8 +34,8 @@ def grid_of(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
     """Rows and columns: the paper's in its order, then everything else that was run."""
     wanted = [key for key in published() if _in_paper(spec, key)]
     places = places_of(spec, cells, real)
-    datasets = list(dict.fromkeys([key.dataset for key in wanted] + sorted(row[0] for row, _ in places)))
-    names = list(dict.fromkeys([key.architecture for key in wanted] + sorted(row[1] for row, _ in places)))
+    datasets = _in_order("dataset", [key.dataset for key in wanted], {row[0] for row, _ in places})
+    names = _in_order("architecture", [key.architecture for key in wanted], {row[1] for row, _ in places})
     run = {row for row, _ in places}
     # Stand-in tables show the datasets that were run; tables of real data show all that could be.
     paper_rows = {
@@ -55,6 +55,11 @@ def grid_of(spec: TableSpec, cells: list[ResultCell], real: bool) -> Grid:
         for measure in measures
     }
     return Grid(rows, measures, full, frozenset(in_paper if real else ()))
+
+
+def _in_order(part: str, wanted: Iterable[str], run: Iterable[str]) -> list[str]:
+    """The paper's names as it has them in this table, then the others."""
+    return list(dict.fromkeys([*wanted, *sorted(run, key=lambda name: paper_place(part, name))]))
 
 
 def with_published(grid: Grid, theirs: Mapping[tuple[tuple[str, str], Measure], TableCell]) -> Grid:

@@ -131,6 +131,14 @@ def score(method: str, network: str, dataset: str, profile: str) -> str:
     return f"{value:.1f}"
 
 
+def auc(method: str, network: str) -> str:
+    """The mean over seeds on 137,139 rows of Criteo."""
+    rows = table("all_results.csv")
+    here = (rows.task == f"criteo_137k/{network}") & (rows.method == method) & (rows.profile == "long")
+    (value,) = rows[here & (rows.metric == "auc")]["mean"]
+    return f"{value:.4f}".removeprefix("0")
+
+
 def _steps(size: str) -> pd.DataFrame:
     rows = table("speed.csv")
     return rows[(rows["size"] == size) & (rows.method == "dfa") & ~rows.compiled]
@@ -189,6 +197,9 @@ SENTENCES = [
      " ResNet ({gap dfa ResNet}) and ViT ({gap dfa ViT}). There weights on the way back help (`kolen_pollack`"
      " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT local losses (`local`"
      " {gap local ViT})."),
+    ("docs/reproduction.md", "DeepFM {auc bp deepfm}, {auc dfa deepfm}, {auc shallow deepfm}; AutoInt {auc bp autoint},"
+     " {auc dfa autoint}, {auc shallow autoint}. The factorization machine has {auc bp fm}, and a logistic regression"
+     " {anchor random logistic} ("),
     ("docs/studies.md", "a logistic regression reaches an AUC of {anchor random logistic} (random split) and"
      " {anchor days logistic} (by days), boosted trees {anchor random boosted} and {anchor days boosted}"),
     ("docs/studies.md", "weights that learn: {released 1 cosine} at b = 1,"
