@@ -199,6 +199,12 @@ def test_what_cannot_be_is_named(overrides, expected, monkeypatch):
     assert expected in message(*overrides)
 
 
+@pytest.mark.parametrize("task", ["nerf_synthetic/lego", "llff_real/fern", "wikitext2/macro", "criteo_137k/afn"])
+def test_what_processors_train_is_in_fp32(task):
+    """In bf16 a step took 12 times as long on a processor without matrix units for it, and nothing said so."""
+    assert compose([f"task={task}", "profile=long"]).hardware.precision == "fp32"
+
+
 def test_what_fits_is_taken(monkeypatch):
     """Own data, a name of one's own and the largest published network stay possible on a small machine."""
     monkeypatch.setattr(capacity, "memory", lambda: 8 * 2.0**30)
