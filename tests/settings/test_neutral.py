@@ -36,7 +36,7 @@ SHIPPED = {
     "criteo_10k_long.jsonl": 75,
     "criteo_137k_long.jsonl": 45,
     "criteo_standin_quick.jsonl": 75,
-    "language_long.jsonl": 15,
+    "language_long.jsonl": 17,
     "language_rates.jsonl": 0,
     "methods_quick.jsonl.gz": 288,
     "methods_quick_criteo.jsonl.gz": 192,
