@@ -198,8 +198,8 @@ SENTENCES = [
      " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT local losses (`local`"
      " {gap local ViT})."),
     ("docs/reproduction.md", "DeepFM {auc bp deepfm}, {auc dfa deepfm}, {auc shallow deepfm}; AutoInt {auc bp autoint},"
-     " {auc dfa autoint}, {auc shallow autoint}. The factorization machine has {auc bp fm}, and a logistic regression"
-     " {anchor random logistic} ("),
+     " {auc dfa autoint}, {auc shallow autoint}; DCN {auc bp dcn}, {auc dfa dcn}, {auc shallow dcn}. The"
+     " factorization machine has {auc bp fm}, and a logistic regression {anchor random logistic} ("),
     ("docs/studies.md", "a logistic regression reaches an AUC of {anchor random logistic} (random split) and"
      " {anchor days logistic} (by days), boosted trees {anchor random boosted} and {anchor days boosted}"),
     ("docs/studies.md", "weights that learn: {released 1 cosine} at b = 1,"
