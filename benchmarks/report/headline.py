@@ -73,7 +73,7 @@ def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bo
         marks.append(Mark(100 * one.gap.value, 100 * low, 100 * high, colour=colour, hollow=not pick.real))
     if not math.isnan(pick.row.paper):  # last and hollow: both are seen where they coincide
         marks.append(Mark(100 * pick.row.paper, colour=_BLACK, shape="diamond", hollow=True))
-    where = pick.profile if pick.real else f"{pick.source}, {pick.profile}"
+    where = ", ".join([*([] if pick.real else [pick.source]), pick.profile, *(["searched"] if pick.tuned else [])])
     anchor = provenance.anchor(pick.row.bp + pick.row.method + pick.row.shallow)
     return Line(
         _label(pick) if several else pick.name, tuple(marks), f"{_number(pick)} · {where}", anchor, strong=pick.mean

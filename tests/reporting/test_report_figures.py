@@ -62,6 +62,15 @@ def test_where_real_data_show_no_gap_the_next_that_does_follows():
     assert second.row.comparison.gap.value == pytest.approx(0.5) and second.reason == ""
 
 
+def test_searched_settings_are_told_apart_in_the_picture():
+    """They are not what is shipped, and stand in the row below it under the same name."""
+    shipped = deepfm([0.6] * 2, [0.7] * 2, [0.6] * 2, profile="long")
+    searched = deepfm([0.8] * 2, [0.7] * 2, [0.6] * 2, profile="long", domain="tuned_recommendation", task="tuned")
+    made = [*shipped, *searched]
+    told = [one.text for one in ElementTree.fromstring(drawn(made)).iter(f"{SVG}text") if " · long" in (one.text or "")]
+    assert told == ["bp is not clearly better than shallow · long", "50.0 [50.0, 50.0] · long, searched"]
+
+
 def test_architectures_are_means_over_datasets_and_domains_follow():
     """A dataset's gap under the architecture's name would be one of several, chosen by accident."""
     made = [*citation(), *citation(dataset="pubmed"), *citation(architecture="gat")]
@@ -92,6 +101,10 @@ def test_the_headline_table_comes_and_goes_with_its_records(tmp_path):
     assert not list((tmp_path / "tables").glob("headline*"))
     assert "headline" not in (tmp_path / "tables" / "README.md").read_text()
     assert headline_table(picks([record(80.0)])) is None
+
+
+def drawn(made):
+    return svg(headline_figure(picks(made), Provenance(runs_in_memory(made))), linked=False)
 
 
 def circles(text):

@@ -40,6 +40,15 @@ def test_the_line_of_a_task_is_of_the_data_that_were_just_used(tmp_path):
     assert "paper 80.1" in task_row(tmp_path, "paper", "citation/gcn_cora")
 
 
+def test_what_the_paper_lacks_follows_in_the_catalogues_order(tmp_path):
+    """By name, 10,000 rows of Criteo came before 137,139, and a CNN before an MLP."""
+    fields = {"domain": "recommendation", "architecture": "dcn", "metric": "auc"}
+    rebuild(save(tmp_path, [record(0.7, dataset=name, **fields) for name in ("criteo_10k", "criteo_137k", "criteo")]))
+    text = (tmp_path / "tables" / "paper" / "table_2.md").read_text()
+    rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if "| DCN" in line]
+    assert rows == ["Criteo", "Criteo, 137,139 rows of seven days", "Criteo, first 10,000 rows"]
+
+
 def test_an_overridden_run_has_no_number_of_the_paper_beside_it(tmp_path):
     """Else `task.rows=1000` on real data would stand beside what the paper reached on all of them."""
     made = [*records([80.0]), *records([10.0], variant="task.rows=1000", config_hash="v")]
