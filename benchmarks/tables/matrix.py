@@ -17,7 +17,7 @@ from benchmarks.catalogue.reference import paper_place
 from benchmarks.records.cells import ResultCell
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.tables.data_source import STANDIN
-from benchmarks.tables.gap import Gap
+from benchmarks.tables.gap import Gap, largest_samples
 from benchmarks.tables.gap_text import Row, gap_text
 from benchmarks.tables.headline import best_first
 from benchmarks.tables.table import NOT_RUN, Behind, Column, Role, Table, TableKind, labels
@@ -135,7 +135,7 @@ def _best_rows(gaps: Sequence[Gap]) -> dict[tuple[str, str], Place]:
     found: dict[tuple[str, str], Place] = {}
     for gap in sorted(gaps, key=lambda gap: best_first(gap.profile, gap.source)):
         rows: dict[tuple[str, str], Row] = {}
-        for row in sorted(gap.rows, key=lambda row: (row.comparison.tasks, method_order(row.comparison.method))):
+        for row in sorted(largest_samples(gap.rows), key=_mean_last):
             one = row.comparison
             if is_tuned(one.domain) or one.architecture == one.domain:
                 continue
@@ -147,6 +147,10 @@ def _best_rows(gaps: Sequence[Gap]) -> dict[tuple[str, str], Place]:
             if key not in found or (row.comparison.gap and found[key].closed is None):
                 found[key] = Place(*key, row, gap.profile, gap.source, reason)
     return found
+
+
+def _mean_last(row: Row) -> tuple[object, ...]:
+    return (row.comparison.tasks, method_order(row.comparison.method))
 
 
 def _skipped(cells: Iterable[ResultCell]) -> dict[tuple[str, str], str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks.catalogue.discovery import domains
 from benchmarks.tables.gap import gap_of
 from benchmarks.tables.headline import headline_table
+from benchmarks.tables.matrix import matrix_of
 from benchmarks.tables.terminal import for_terminal
 from benchmarks.tables.text import markdown
 from tests.helpers.results_samples import line, picks, rebuild, record, records, runs, save, slice_of, table
@@ -82,6 +83,8 @@ def test_of_samples_of_the_same_data_the_largest_speaks_for_all():
     assert gap.rows[-1].comparison.gap.value == pytest.approx((0.5 + 1.0) / 2)
     named = [(pick.name, pick.row.comparison.dataset) for pick in picks(every)]
     assert named == [("DCN", "criteo_137k"), ("AFN", "criteo"), ("all recommendation", "")]
+    shown = {place.architecture: place.row for line in matrix_of([gap], []) for place in line if place.row}
+    assert {name: row.comparison.dataset for name, row in shown.items()} == {"dcn": "criteo_137k", "afn": "criteo"}
 
 
 def test_searched_settings_show_the_gap_where_the_shipped_ones_have_none():
