@@ -19,11 +19,11 @@ from tests import REPOSITORY
 from tests.mutants.mutants import MUTANTS, Mutant
 
 TESTS = ("tests/engine/methods", "tests/engine/weights", "tests/engine/test_formula.py", "tests/engine/test_misuse.py")
-_LINKED = ("benchmarks", "datasets", "conf", "tests", "pyproject.toml")
+_LINKED = ("benchmarks", "datasets", "conf", "examples", "tests", "pyproject.toml")
 
 
-def survives(mutant: Mutant) -> bool:
-    """Whether all tests pass with the mutant in place.
+def survives(mutant: Mutant | None) -> bool:
+    """Whether all tests pass with the mutant in place; None: with `dfa_core` as it is.
 
     Raises:
         ValueError: the right version does not stand in the module, once.
@@ -33,21 +33,33 @@ def survives(mutant: Mutant) -> bool:
         for name in _LINKED:
             (tree / name).symlink_to(REPOSITORY / name)
         shutil.copytree(REPOSITORY / "dfa_core", tree / "dfa_core", ignore=shutil.ignore_patterns("__pycache__"))
-        path = tree / "dfa_core" / f"{mutant.module}.py"
-        text = path.read_text(encoding="utf-8")
-        if text.count(mutant.right) != 1:
-            raise ValueError(f"{mutant.module}: {text.count(mutant.right)} times in it: {mutant.right}")
-        path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+        if mutant is not None:
+            _put_in(mutant, tree)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--show-capture=no", *TESTS]
         environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
         if done.returncode not in (0, 1):
-            raise ValueError(f"{mutant.module}: {mutant.what}: the tests did not run:\n{done.stdout}{done.stderr}")
+            what = "no mutant" if mutant is None else f"{mutant.module}: {mutant.what}"
+            raise ValueError(f"{what}: the tests did not run:\n{done.stdout}{done.stderr}")
         return done.returncode == 0
 
 
+def _put_in(mutant: Mutant, tree: Path) -> None:
+    path = tree / "dfa_core" / f"{mutant.module}.py"
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.right) != 1:
+        raise ValueError(f"{mutant.module}: {text.count(mutant.right)} times in it: {mutant.right}")
+    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+
+
 def main(methods: Sequence[str]) -> int:
-    """Try the mutants of some methods, or all; returns the number of survivors."""
+    """Try the mutants of some methods, or all; returns the number of survivors.
+
+    Raises:
+        ValueError: the tests fail without a mutant, so that every mutant would pass for caught.
+    """
+    if not survives(None):
+        raise ValueError("the tests fail with dfa_core as it is; make them pass first")
     chosen = [mutant for mutant in MUTANTS if not methods or mutant.method in methods]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         alive = [mutant for mutant, lives in zip(chosen, pool.map(survives, chosen), strict=True) if lives]
