@@ -116,7 +116,7 @@ baseline: setup  ## rewrite the committed baseline from fresh smoke runs, and ad
 publish: setup  ## the published results anew, after packing: make publish NAME=x.jsonl PROFILE=long TASKS='nerf_*'
 	$(if $(NAME),$(PY) -m benchmarks.evidence pack --add --profile '$(PROFILE)' --tasks '$(or $(TASKS),*)' $(ARGS) $(PUBLISHED)/evidence/$(NAME))
 	$(PY) -m benchmarks.evidence manifest
-	$(PY) -m benchmarks.tables --results $(PUBLISHED)
+	$(PY) -m benchmarks.tables --results $(PUBLISHED) --document README.md
 	$(PY) -m benchmarks.curves --results $(PUBLISHED)
 	$(PY) -m benchmarks.report --results $(PUBLISHED)
 	$(PY) -m benchmarks.evidence verify

@@ -13,7 +13,7 @@ from benchmarks.catalogue.names import title
 from benchmarks.curves.draw import colours
 from benchmarks.report.forest import Forest, Group, Key, Line, Mark, bounds
 from benchmarks.report.provenance import Provenance
-from benchmarks.tables.gap_text import gap_text
+from benchmarks.tables.gap_text import gap_text, room_text
 from benchmarks.tables.headline import Pick
 
 FILE = "headline.svg"
@@ -61,7 +61,11 @@ def _label(pick: Pick) -> str:
 
 
 def _number(pick: Pick) -> str:
-    return pick.reason.removeprefix("no gap: ") or gap_text(pick.row)
+    """The gap closed; where there is none, bp − shallow, which says why, or the reason."""
+    one = pick.row.comparison
+    if one.gap is not None:
+        return gap_text(pick.row)
+    return room_text(one) or pick.reason.removeprefix("no gap: ")
 
 
 def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bool) -> Line:

@@ -31,6 +31,7 @@ def average(parts: Sequence[Comparison], architecture: str) -> Comparison:
         shallow=_of_all([part.shallow for part in parts], one_metric),
         difference=mean_of([part.difference for part in parts if part.difference]) if one_metric else None,
         gap=mean_of(gaps) if speaks else None,
+        room=_of_all([part.room for part in parts], one_metric),
         tasks=tasks,
         remarks=() if speaks else (f"no mean gap: {found} of {tasks} tasks have one",),
     )

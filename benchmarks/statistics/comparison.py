@@ -34,7 +34,8 @@ class Comparison:
     """A method on a task, or on the mean over several; None stands for what does not exist.
 
     ``bp``, ``score`` and ``shallow`` are means in the metric's unit over all seeds of each, as in every other table.
-    ``difference`` (method − bp, on the metric's scale) and ``gap`` are over the seeds in common.
+    ``difference`` (method − bp) and ``room`` (bp − shallow), both on the metric's scale, and ``gap`` are over the seeds
+    in common.
     """
 
     domain: str
@@ -47,6 +48,7 @@ class Comparison:
     shallow: Estimate | None
     difference: Estimate | None
     gap: Estimate | None
+    room: Estimate | None = None
     tasks: int = 1
     remarks: tuple[str, ...] = ()  # why something is missing, or rests on fewer seeds
 
@@ -82,8 +84,9 @@ def _comparison(method: str, cells: Mapping[str, ResultCell]) -> Comparison:
         bp=_level(cells.get(REFERENCE)),
         score=_level(cell),
         shallow=_level(cells.get(CONTROL)),
-        difference=_difference(method, cells, scale),
+        difference=_difference(method, REFERENCE, cells, scale),
         gap=gap,
+        room=_difference(REFERENCE, CONTROL, cells, scale),
         remarks=tuple(_remarks(method, cells, reason)),
     )
 
@@ -102,11 +105,12 @@ def _common(cells: Mapping[str, ResultCell], methods: tuple[str, ...]) -> list[i
     return sorted(set.intersection(*(set(cells[name].values) for name in methods)))
 
 
-def _difference(method: str, cells: Mapping[str, ResultCell], scale: Scale) -> Estimate | None:
-    if REFERENCE not in cells:
+def _difference(first: str, second: str, cells: Mapping[str, ResultCell], scale: Scale) -> Estimate | None:
+    """``first`` − ``second``, seed by seed; None where one of them was not run or they have no seed in common."""
+    if first not in cells or second not in cells:
         return None
-    bp, scores = _paired(cells, (REFERENCE, method), scale).T
-    return estimate(scores - bp, str(cells[method].key))
+    values = _paired(cells, (first, second), scale)
+    return estimate(values[:, 0] - values[:, 1], str(cells[first].key))
 
 
 def _gap(method: str, cells: Mapping[str, ResultCell], scale: Scale) -> tuple[Estimate | None, str]:

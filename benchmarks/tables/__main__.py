@@ -8,8 +8,10 @@ from pathlib import Path
 
 from benchmarks.records import paths
 from benchmarks.records.inputs import LeftOut
+from benchmarks.records.record import write_atomically
 from benchmarks.tables import rebuild
 from benchmarks.tables.table_set import TableSet
+from benchmarks.tables.text import markdown_with
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 
@@ -24,13 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     parser.add_argument("--profile", help="with --show: only this profile (default: every one)")
     parser.add_argument("--show", action="store_true", help="print the tables too")
+    parser.add_argument("--document", type=Path, help="a Markdown file whose headline table is renewed as well")
     chosen = parser.parse_args(arguments)
     try:
         with LeftOut() as left_out:
             tables = TableSet.load(chosen.results, left_out.add)
             if not (tables.results.runs or left_out):
                 raise ValueError(f"{chosen.results}: no records or evidence packs; run a sweep first, or name another")
+            document = None if chosen.document is None else _renewed(chosen.document, tables)
             files = rebuild(tables)
+            if document is not None:
+                write_atomically(chosen.document, document)
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -43,6 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = paths.tables(chosen.results)
     sys.stdout.write(f"{len(files)} files in {folder}: start at {folder / 'README.md'}\n")
     return 0
+
+
+def _renewed(path: Path, tables: TableSet) -> str:
+    """The document with the headline of ``tables`` in place of its own."""
+    if tables.headline is None:
+        raise ValueError(f"{tables.results.folder}: no headline to put into {path}: no method can be compared")
+    try:
+        return markdown_with(path.read_text(encoding="utf-8"), tables.headline)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 if __name__ == "__main__":

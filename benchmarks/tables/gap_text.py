@@ -108,6 +108,11 @@ def gap_text(row: Row) -> str:
     return _estimate(row.comparison.gap, row.comparison.tasks, _percent)
 
 
+def room_text(one: Comparison) -> str:
+    """By how much bp is better or worse than shallow, with its interval; "" where that is not known."""
+    return f"bp − shallow: {_estimate(one.room, one.tasks, scale_of(one.metric).difference)}" if one.room else ""
+
+
 def _dataset(one: Comparison) -> str:
     return title(one.dataset) if one.dataset else f"mean of {one.tasks}"
 
@@ -151,7 +156,7 @@ def _needed(seeds: float) -> str:
 
 def number_columns(papers: bool) -> list[Column]:
     """Columns of `number_row`. Gaps are fractions; a perplexity's difference is in nats."""
-    names = (*_LEVELS, "gap", "difference")
+    names = (*_LEVELS, "gap", "difference", "room")
     return [
         *labels("dataset", "architecture", "method", "domain", "metric"),
         Column(Role.VALUE, "tasks"),
@@ -164,7 +169,7 @@ def number_columns(papers: bool) -> list[Column]:
 def number_row(row: Row, papers: bool) -> list[str]:
     """One row in full precision."""
     one = row.comparison
-    estimates = (one.bp, one.score, one.shallow, one.gap, one.difference)
+    estimates = (one.bp, one.score, one.shallow, one.gap, one.difference, one.room)
     return [
         *(one.dataset, one.architecture, one.method, one.domain, one.metric, str(one.tasks)),
         *(text for found in estimates for text in _exact(found)),

@@ -2,8 +2,9 @@
 
 Its rows are those of the tables `gap_closed`: of an architecture the mean over its datasets (or its only dataset),
 of a domain the mean over its architectures. Real data count before stand-ins, and of the profiles the one that
-trains most. Where that row shows no gap, the best row that does follows: then tasks with the settings of a search count
-too, which are not what is shipped, and before stand-ins. Each row says what its data are.
+trains most. Where that row shows no gap, a note says by how much bp and shallow differ, and the best row on the same
+kind of data that has a gap follows: there tasks with the settings of a search count too, which are not what is shipped.
+Stand-ins never follow real data: their numbers are in the tables of their own. Each row says what its data are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from benchmarks.catalogue.reference import paper_place
 from benchmarks.statistics import Comparison
 from benchmarks.tables.data_source import REAL
 from benchmarks.tables.gap import Gap, largest_samples
-from benchmarks.tables.gap_text import LEGEND, SHOWN, Row, coverage, number_columns, number_row
+from benchmarks.tables.gap_text import LEGEND, SHOWN, Row, coverage, number_columns, number_row, room_text
 from benchmarks.tables.table import Table, TableKind, labels
 
 NAME = "headline"
@@ -62,9 +63,11 @@ class Pick(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why there is no gap; "" if there is one."""
+        """Why there is no gap, with bp − shallow; "" if there is one."""
         one = self.row.comparison
-        return one.remarks[0] if one.gap is None and one.remarks else ""
+        if one.gap is not None or not one.remarks:
+            return ""
+        return f"{one.remarks[0]} ({room_text(one)})" if one.room else one.remarks[0]
 
 
 def profile_order(profile: str) -> tuple[int, str]:
@@ -149,8 +152,9 @@ def _place(pick: Pick) -> tuple[object, ...]:
 
 
 def _best(picks: Sequence[Pick]) -> list[Pick]:
-    """The first pick of shipped settings, and the first one with a gap where that has none."""
+    """The first pick of shipped settings; where it has no gap, also the first with one on data as real as its own."""
     first = [pick for pick in picks if not pick.tuned][:1]
     if not first or first[0].row.comparison.gap is not None:
         return first
-    return [*first, *[pick for pick in picks if pick.row.comparison.gap is not None][:1]]
+    others = [pick for pick in picks if pick.row.comparison.gap is not None and pick.real >= first[0].real]
+    return [*first, *others[:1]]

@@ -45,11 +45,37 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def markdown(table: Table) -> str:
     """GitHub-flavoured Markdown: heading, subtitle, table, notes."""
+    notes = "".join(f"\n- {_inert(note)}" for note in table.notes)
+    parts = (f"# {_inert(table.title)}", subtitle_markdown(table), _grid(table))
+    return "\n\n".join(parts) + "\n" + (f"{notes}\n" if notes else "")
+
+
+def markdown_with(document: str, table: Table) -> str:
+    """``document`` with ``table`` in place of the table that begins with the same two columns.
+
+    Raises:
+        ValueError: there is no such table, or more than one.
+    """
+    start = [_cell(name) for name in table.header[:2]]
+    lines = document.splitlines(keepends=True)
+    found = [number for number, line in enumerate(lines) if _cells_of(line)[:2] == start]
+    if len(found) != 1:
+        count, names = len(found) or "no", " and ".join(start)
+        raise ValueError(f"{count} tables that begin with the columns {names}; one is needed")
+    (first,) = found
+    behind = next((n for n in range(first, len(lines)) if not lines[n].startswith("|")), len(lines))
+    return "".join([*lines[:first], _grid(table), "\n", *lines[behind:]])
+
+
+def _grid(table: Table) -> str:
     align = ["left"] * table.labels + ["right"] * (len(table.header) - table.labels)
     body = [[_cell(text) for text in row] for row in table.rows]
-    grid = tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
-    notes = "".join(f"\n- {_inert(note)}" for note in table.notes)
-    return f"# {_inert(table.title)}\n\n{subtitle_markdown(table)}\n\n{grid}\n" + (f"{notes}\n" if notes else "")
+    return tabulate(body, [*map(_cell, table.header)], tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _cells_of(line: str) -> list[str]:
+    """The cells of a line of a Markdown table; none of any other line."""
+    return [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
 
 
 def subtitle_markdown(table: Table) -> str:

@@ -36,6 +36,14 @@ def interval(method: str, network: str, dataset: str, profile: str) -> str:
     return f"[{percent(row['gap low'])}, {percent(row['gap high'])}]"
 
 
+def room(network: str) -> str:
+    """Backprop − shallow, with its interval, as the headline has it."""
+    rows = table("headline.csv")
+    ((_, row),) = rows[(rows.architecture == network) & (rows.data_source == "real")].iterrows()
+    texts = [f"{row[f'room {part}']:+.4f}".replace("0.", ".").replace("-", "−") for part in ("mean", "low", "high")]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
 def standin(method: str) -> str:
     """The gap that a method closes on the Transformer's stand-in."""
     rows = table("quick/gap_closed_standin.csv")
@@ -169,6 +177,7 @@ def ratio(task: str) -> str:
 SENTENCES = [
     ("README.md", "A step under DFA takes {mean_ratio published} of backprop's on average, from {ratio criteo/afn}"
      " (AFN) to {ratio citation/gcn_cora} (GCN on Cora), where the products alone would allow {mean_limit published}"),
+    ("README.md", "Backprop − `shallow` is {room deepfm} on DeepFM, {room afn} on AFN and {room autoint} on AutoInt"),
     ("docs/speed.md", "The geometric mean over the seventeen is {mean_ratio published} where the products would allow"
      " {mean_limit published}; at laptop sizes it is {mean_ratio laptop} and {mean_limit laptop}."),
     ("docs/methods.md", "GCN on three graphs, published settings, ten seeds, **{gap structural GCN}**"

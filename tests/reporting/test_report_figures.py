@@ -50,16 +50,30 @@ def test_real_data_and_the_longest_profile_come_first():
     assert names(citation(profile="smoke")) == [("GCN", "dfa", "real", "smoke")]
 
 
-def test_where_real_data_show_no_gap_the_next_that_does_follows():
-    """Without it an architecture would have no number at all; alone it would hide that real data show none."""
-    none = deepfm([0.7, 0.71], [0.7, 0.71], [0.7, 0.72], profile="long")
-    assert names([*none, *standins()]) == [
-        ("DeepFM", "dfa", "real", "long"),
-        ("DeepFM", "dfa", "stand-in", "quick"),
-    ]
+def test_real_data_without_a_gap_say_by_how_much_backprop_and_shallow_differ():
+    """A dash alone says nothing; a stand-in's gap in its place would pass for what real data show."""
+    none = deepfm([0.7, 0.71, 0.72], [0.7] * 3, [0.7, 0.72, 0.74], profile="long")
+    (only,) = picks([*none, *standins()])
+    assert (only.source, only.profile) == ("real", "long") and only.row.comparison.gap is None
+    value, (low, high) = only.row.comparison.room.value, only.row.comparison.room.interval
+    assert value == pytest.approx(-0.01) and low < value < high
+    told = f"bp − shallow: −.0100 [−{-low:.4f}, ".replace("−0.", "−.")
+    assert only.reason.startswith(f"no gap: bp is not clearly better than shallow ({told}") and told in drawn(none)
+    assert [note for note in headline_table([only]).notes if told in note]
+
+
+def test_where_stand_ins_are_all_there_is_the_next_that_has_a_gap_follows():
+    none = deepfm([0.7, 0.71], [0.7, 0.71], [0.7, 0.72], profile="long", source="stand-in")
     first, second = picks([*none, *standins()])
-    assert first.row.comparison.gap is None and "not clearly better" in first.reason
+    assert (first.profile, second.profile) == ("long", "quick") and "not clearly better" in first.reason
     assert second.row.comparison.gap.value == pytest.approx(0.5) and second.reason == ""
+
+
+def test_a_mean_without_a_gap_says_by_how_much_backprop_and_shallow_differ():
+    deep = deepfm([0.7] * 2, [0.7] * 2, [0.71] * 2, profile="long")
+    cross = deepfm([0.7] * 2, [0.7] * 2, [0.69] * 2, profile="long", architecture="dcn", task="dcn")
+    mean = picks([*deep, *cross])[-1]
+    assert mean.mean and mean.row.comparison.room.value == pytest.approx(0)
 
 
 def test_searched_settings_are_told_apart_in_the_picture():
@@ -68,7 +82,7 @@ def test_searched_settings_are_told_apart_in_the_picture():
     searched = deepfm([0.8] * 2, [0.7] * 2, [0.6] * 2, profile="long", domain="tuned_recommendation", task="tuned")
     made = [*shipped, *searched]
     told = [one.text for one in ElementTree.fromstring(drawn(made)).iter(f"{SVG}text") if " · long" in (one.text or "")]
-    assert told == ["bp is not clearly better than shallow · long", "50.0 [50.0, 50.0] · long, searched"]
+    assert told == ["bp − shallow: +.0000 [+.0000, +.0000] · long", "50.0 [50.0, 50.0] · long, searched"]
 
 
 def test_architectures_are_means_over_datasets_and_domains_follow():
