@@ -207,7 +207,8 @@ SENTENCES = [
      " {gap kolen_pollack ResNet} and {gap kolen_pollack ViT}), and on ViT local losses (`local`"
      " {gap local ViT})."),
     ("docs/reproduction.md", "DeepFM {auc bp deepfm}, {auc dfa deepfm}, {auc shallow deepfm}; AutoInt {auc bp autoint},"
-     " {auc dfa autoint}, {auc shallow autoint}; AFN {auc bp afn}, {auc dfa afn}, {auc shallow afn}; DCN {auc bp dcn}, {auc dfa dcn}, {auc shallow dcn}. The"
+     " {auc dfa autoint}, {auc shallow autoint}; AFN {auc bp afn}, {auc dfa afn}, {auc shallow afn};"
+     " DCN {auc bp dcn}, {auc dfa dcn}, {auc shallow dcn}. The"
      " factorization machine has {auc bp fm}, and a logistic regression {anchor random logistic} ("),
     ("docs/studies.md", "a logistic regression reaches an AUC of {anchor random logistic} (random split) and"
      " {anchor days logistic} (by days), boosted trees {anchor random boosted} and {anchor days boosted}"),
