@@ -13,7 +13,7 @@ from benchmarks.records.packs import pack, read_entries
 from tests import REPOSITORY
 
 RESULTS = REPOSITORY / "results" / "published"
-PACKS = sorted(path for path in (RESULTS / "evidence").rglob("*") if ".jsonl" in path.name)
+PACKS = sorted(path for path in (RESULTS / "evidence").rglob("[!.]*") if ".jsonl" in path.name)
 #: What the first records did not have.
 ADDED_LATER = {"alignment_seconds": 0.0, "artefacts": []}
 
