@@ -61,11 +61,11 @@ def _label(pick: Pick) -> str:
 
 
 def _number(pick: Pick) -> str:
-    """The gap closed; where there is none, bp − shallow, which says why, or the reason."""
+    """The gap closed; where a task has none, bp − shallow, which says why; of a mean, how many tasks have one."""
     one = pick.row.comparison
-    if one.gap is not None:
+    if one.gap is not None or not one.remarks:
         return gap_text(pick.row)
-    return room_text(one) or pick.reason.removeprefix("no gap: ")
+    return (room_text(one) if one.tasks == 1 else "") or one.remarks[0].removeprefix("no gap: ")
 
 
 def _line(pick: Pick, looks: dict[str, str], provenance: Provenance, several: bool) -> Line:

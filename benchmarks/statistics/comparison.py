@@ -48,7 +48,7 @@ class Comparison:
     shallow: Estimate | None
     difference: Estimate | None
     gap: Estimate | None
-    room: Estimate | None = None
+    room: Estimate | None
     tasks: int = 1
     remarks: tuple[str, ...] = ()  # why something is missing, or rests on fewer seeds
 

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.history import file
 from benchmarks.records.baseline_file import read_baseline, write_baseline
-from benchmarks.records.packs import pack, read_entries
+from benchmarks.records.packs import is_pack, pack, read_entries
 from tests import REPOSITORY
 
 RESULTS = REPOSITORY / "results" / "published"
-PACKS = sorted(path for path in (RESULTS / "evidence").rglob("[!.]*") if ".jsonl" in path.name)
+PACKS = sorted(path for path in (RESULTS / "evidence").rglob("*") if is_pack(path))
 #: What the first records did not have.
 ADDED_LATER = {"alignment_seconds": 0.0, "artefacts": []}
 

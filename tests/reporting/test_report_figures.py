@@ -74,6 +74,7 @@ def test_a_mean_without_a_gap_says_by_how_much_backprop_and_shallow_differ():
     cross = deepfm([0.7] * 2, [0.7] * 2, [0.69] * 2, profile="long", architecture="dcn", task="dcn")
     mean = picks([*deep, *cross])[-1]
     assert mean.mean and mean.row.comparison.room.value == pytest.approx(0)
+    assert "no mean gap: 1 of 2 tasks have one · long" in drawn([*deep, *cross])
 
 
 def test_searched_settings_are_told_apart_in_the_picture():
