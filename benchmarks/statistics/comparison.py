@@ -116,8 +116,9 @@ def _difference(first: str, second: str, cells: Mapping[str, ResultCell], scale:
 def _gap(method: str, cells: Mapping[str, ResultCell], scale: Scale) -> tuple[Estimate | None, str]:
     """The gap closed, or why there is none."""
     for name in (REFERENCE, CONTROL, method):
-        if name not in cells or not cells[name].n:
-            return None, f"no gap: {name} has no result"
+        cell = cells.get(name)
+        if cell is None or not cell.n:
+            return None, f"no gap: {name} has no result" + (f" ({_not_ok(cell)})" if cell and cell.runs else "")
     bp, scores, shallow = (values := _paired(cells, (REFERENCE, method, CONTROL), scale)).T
     if not len(values):
         return None, f"no gap: {REFERENCE}, {method} and {CONTROL} have no seed in common"
@@ -149,5 +150,9 @@ def _remarks(method: str, cells: Mapping[str, ResultCell], reason: str) -> Itera
         yield f"{common} seeds in common: {counts}"
     for name in (REFERENCE, method, CONTROL):
         cell = cells.get(name)
-        if cell and cell.n < cell.runs:
-            yield f"{name}: {cell.runs - cell.n} of {cell.runs} runs not ok: {cell.reason}"
+        if cell and cell.n < cell.runs and _not_ok(cell) not in reason:
+            yield f"{name}: {_not_ok(cell)}"
+
+
+def _not_ok(cell: ResultCell) -> str:
+    return f"{cell.runs - cell.n} of {cell.runs} runs not ok: {cell.reason}"

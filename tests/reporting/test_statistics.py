@@ -183,10 +183,15 @@ def test_diverged_and_absent_runs_leave_a_reason():
     one = compared([*records([80.0, 80.0]), record(70.0, method="dfa"), lost, *records([40.0, 40.0], method="shallow")])
     assert one.gap.value == 0.75 and "dfa: 1 of 2 runs not ok: loss is not finite" in one.remarks
     none = compared([*records([80.0]), lost, *records([40.0], method="shallow")])
-    assert none.score is None and none.difference is None and "no gap: dfa has no result" in none.remarks
+    assert none.score is None and none.difference is None
+    assert none.remarks == ("no gap: dfa has no result (1 of 1 runs not ok: loss is not finite)",)
     assert compared(runs([80.0], [70.0], None)).remarks == ("no gap: shallow has no result",)
     headless = compared(runs(None, [70.0], [40.0]))
     assert headless.difference is None and headless.remarks == ("no gap: bp has no result",)
+    both = compared(
+        [record(None, method="bp", status="diverged", reason="of bp"), lost, *records([4.0], method="shallow")]
+    )
+    assert both.remarks[1:] == ("dfa: 1 of 1 runs not ok: loss is not finite",) and "of bp" in both.remarks[0]
 
 
 def test_domains_are_means_over_architectures_not_over_tasks():
