@@ -13,7 +13,9 @@ ARGS ?=
 PIP_FLAGS ?=
 NAME ?=
 PROFILE ?=
-SWEEP = $(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(TASKS) methods=$(METHODS) $(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS)
+SWEEP = $(NO_RUN)$(PY) -m benchmarks.sweep jobs=$(JOBS) 'tasks=$(TASKS)' 'methods=$(METHODS)' $(OWN) $(ARGS)
+OWN = $(if $(PLUGINS),'plugins=[$(PLUGINS)]')
+NO_RUN = $(if $(TASK)$(METHOD)$(SEED),$(error TASK, METHOD and SEED are for make bench: a sweep takes TASKS, METHODS and SEEDS))
 PUBLISHED := results/published
 BASELINE := $(PUBLISHED)/baselines/smoke.json
 HISTORY := $(PUBLISHED)/history/smoke.jsonl
@@ -56,15 +58,17 @@ format: setup  ## rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa
-	$(PY) -m benchmarks.run $(if $(TASK),task=$(TASK)) $(if $(METHOD),method=$(METHOD)) $(ARGS)
+bench: setup  ## one run: make bench TASK=citation/gcn_cora METHOD=dfa PROFILE=paper SEED=3
+	$(if $(TASKS)$(METHODS)$(SEEDS),$(error TASKS, METHODS and SEEDS are for sweeps: make bench takes TASK, METHOD and SEED))
+	$(PY) -m benchmarks.run $(if $(TASK),task=$(TASK)) $(if $(METHOD),method=$(METHOD)) \
+		$(if $(PROFILE),profile=$(PROFILE)) $(if $(SEED),seed=$(SEED)) $(OWN) $(ARGS)
 
 bench-all: setup  ## every domain with bp, dfa, shallow, laptop size (profile quick; METHODS=all)
 	$(SWEEP) profile=quick seeds=$(SEEDS)
 
 bench-methods: setup  ## every method on one task of each architecture (profile quick)
-	$(PY) -m benchmarks.sweep jobs=$(JOBS) tasks=$(or $(TASKS),representatives) methods=$(or $(METHODS),all) \
-		$(if $(PLUGINS),plugins=[$(PLUGINS)]) $(ARGS) profile=quick seeds=$(or $(SEEDS),1)
+	$(NO_RUN)$(PY) -m benchmarks.sweep jobs=$(JOBS) 'tasks=$(or $(TASKS),representatives)' \
+		'methods=$(or $(METHODS),all)' $(OWN) $(ARGS) profile=quick seeds=$(or $(SEEDS),1)
 
 bench-smoke: setup  ## every domain, tiny, on stand-ins, and every method on one task of each (profile smoke)
 	$(SWEEP) profile=smoke seeds=$(SEEDS)

@@ -66,6 +66,8 @@ def verify(manifests: Sequence[Manifest], root: Path, named: bool) -> int:
     A dataset that was never fetched is no fault, unless it was asked for by name.
     """
     exit_status = 0
+    if all(manifest.absent(root) for manifest in manifests) and not named:
+        _say(f"{root}: no real data; python -m benchmarks.data fetch NAME downloads them")
     for manifest in manifests:
         if manifest.absent(root):
             line = f"{manifest.name}: no files in {manifest.place(root)}; {manifest.fix_hint('fetch them')}"
@@ -99,7 +101,7 @@ def _choice(manifest: Manifest) -> str:
     try:
         return resolve(manifest.name, "auto").kind
     except DataError:
-        return "nothing: incomplete, fetch it"
+        return "nothing: incomplete" + ("" if manifest.instruction else ", fetch it")
 
 
 def _megabytes(size: int) -> str:
@@ -122,7 +124,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("status", "fetch", "verify"))
-    parser.add_argument("dataset", nargs="*", help=f"one or more of: {', '.join(known_datasets())}")
+    parser.add_argument("dataset", nargs="*", default=[], help=f"one or more of: {', '.join(known_datasets())}")
     return parser
 
 

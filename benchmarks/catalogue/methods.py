@@ -82,6 +82,11 @@ def skip_reasons(architecture: Architecture) -> dict[str, str]:
     return {**lacking, **architecture.skip}
 
 
+def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
+    """A task's entry for ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
+    return entries.get(method, None if method == "bp" else entries.get("others"))
+
+
 def entry_behind(name: str) -> MethodEntry:
     """The method behind a name in tables, which a task may have lengthened: ``dfa_macro`` is dfa."""
     known, base = known_methods(), name

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.catalogue.methods import known_methods, shipped_methods
+from benchmarks.catalogue.methods import entry_for, known_methods, shipped_methods
 from benchmarks.conformance.checks import CHECKS, Failure, Trial
+from benchmarks.settings.choices import methods_named
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.terminal import guard
 from benchmarks.terminal.arguments import Parser
 from benchmarks.terminal.console import make_console
-from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.terminal.names import one_line
 from benchmarks.training import machine
 from benchmarks.workers.plan import matching_tasks
@@ -50,12 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _methods(asked: str) -> list[str]:
     known = known_methods()
-    names = [name for name in asked.split(",") if name]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no method '{name}': did you mean {nearest(name, list(known))}?")
     own = [name for name in known if name not in shipped_methods()]
-    return names or own or list(known)
+    return methods_named([name for name in asked.split(",") if name]) or own or list(known)
 
 
 def _report(tasks: Sequence[str], methods: Sequence[str], results: str, console: Console) -> int:
@@ -76,7 +72,7 @@ def _report(tasks: Sequence[str], methods: Sequence[str], results: str, console:
 def _checked(task: str, method: str, results: str) -> Iterator[tuple[str, str]]:
     """The outcome of each check: "ok", "– reason" where the task does not have the method, or what is wrong."""
     skipped = compose([f"task={task}", f"method={method}", "profile=smoke"]).task.skip
-    if reason := skipped.get(method) or (skipped.get("others") if method != "bp" else None):
+    if reason := entry_for(method, skipped):
         yield next(iter(CHECKS)), f"– {reason}"
         return
     trial = Trial.of(task, method, results)

@@ -81,7 +81,7 @@ class Code(TypedDict, total=False):
 
 @dataclass
 class Record:
-    """Everything one run leaves behind. Field names are the JSON's keys; see the README for their meaning."""
+    """Everything one run leaves behind. Field names are the JSON's keys."""
 
     __pydantic_config__: ClassVar[ConfigDict] = valid.CLOSED
 

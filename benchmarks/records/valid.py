@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 #: Of every class with fields.
 CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
-#: Of dictionaries to which others may add entries.
-OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
 
 _DEEPEST = 20  # levels of lists and objects within each other; configurations have four
 _LONGEST_TEXT = 100_000

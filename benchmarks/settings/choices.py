@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,8 +18,10 @@ from yaml import YAMLError
 
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml, one_line_of, unreadable_file
 from benchmarks.settings.store import fill_store
-from benchmarks.terminal.errors import UsageError
+from benchmarks.terminal.errors import UsageError, nearest
 
+#: In place of a method: every one.
+ALL = "all"
 GROUPS = ("task", "method", "profile", "hardware", "logger")
 #: OverflowError: a whole number beyond a float's range.
 NOT_CONVERTED = (OmegaConfBaseException, OverflowError)
@@ -34,6 +36,19 @@ def options(group: str) -> list[str]:
     files = (CONF / group).rglob("*.yaml")
     of_files = {path.relative_to(CONF / group).with_suffix("").as_posix() for path in files}
     return sorted((of_files | set(_stored(ConfigStore.instance().repo.get(group, {})))) - {"schema"})
+
+
+def methods_named(asked: Sequence[str]) -> list[str]:
+    """The methods of these names, each once; all that there are where one of the names is ``all``.
+
+    Raises:
+        UsageError: there is no method of a name.
+    """
+    known = options("method")
+    for name in asked:
+        if name not in (*known, ALL):
+            raise UsageError(f"unknown method '{name}': did you mean {nearest(name, known)}?")
+    return known if ALL in asked else list(dict.fromkeys(asked))
 
 
 def forget() -> None:

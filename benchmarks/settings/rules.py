@@ -14,10 +14,11 @@ from typing import cast
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
+from benchmarks.catalogue.methods import entry_for
 from benchmarks.settings import capacity
 from benchmarks.settings.given import leaves
 from benchmarks.settings.limits import COUNT, as_given, first_problem, is_count, number_problem
-from benchmarks.settings.schema import Config, TaskConfig, entry_for
+from benchmarks.settings.schema import Config, TaskConfig
 from benchmarks.terminal.names import problem_of_name
 
 #: Bytes of a parameter in training: its value, its gradient and Adam's two moments, 4 each.

@@ -12,7 +12,6 @@ so a command-line override replaces the whole choice, and `--cfg job --resolve` 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
 
@@ -101,11 +100,6 @@ class TaskConfig:
     def min_activations(self) -> int:
         """How many numbers a training step holds at once at least, whatever the data."""
         return 0
-
-
-def entry_for(method: str, entries: Mapping[str, str]) -> str | None:
-    """The task's entry for ``method``; ``others`` speaks of all that have no entry of their own, bp excepted."""
-    return entries.get(method, None if method == "bp" else entries.get("others"))
 
 
 class ModelConfig:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.catalogue.discovery import architectures, domains
-from benchmarks.catalogue.methods import entry_behind, known_methods, method_order, skip_reasons
+from benchmarks.catalogue.methods import entry_behind, entry_for, known_methods, method_order, skip_reasons
 from benchmarks.catalogue.names import is_tuned, title
 from benchmarks.catalogue.reference import paper_place
 from benchmarks.records.cells import ResultCell
@@ -160,8 +160,8 @@ def _skipped(cells: Iterable[ResultCell]) -> dict[tuple[str, str], str]:
 
 def _reason(method: str, architecture: str, skipped: dict[tuple[str, str], str]) -> str:
     """Why an architecture does not have a method: the catalogue's word, or that of a skipped run; "" if it may."""
-    said = skip_reasons(architectures()[architecture])
-    return said.get(method) or said.get("others") or skipped.get((method, architecture), "")
+    said = entry_for(method, skip_reasons(architectures()[architecture]))
+    return said or skipped.get((method, architecture), "")
 
 
 def _controls(gaps: Sequence[Gap]) -> Iterator[list[Place]]:

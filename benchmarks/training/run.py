@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import architectures
+from benchmarks.catalogue.methods import entry_for
 from benchmarks.records import paths
 from benchmarks.records.inputs import BadInput
 from benchmarks.records.record import DONE, Record, hash_config, read_record, run_id, write_record
@@ -20,7 +21,6 @@ from benchmarks.settings.choices import GROUPS, options
 from benchmarks.settings.compose import compose
 from benchmarks.settings.neutral import without_neutral
 from benchmarks.settings.overrides import Overrides
-from benchmarks.settings.schema import entry_for
 from benchmarks.tasks.data_sources import resolve
 from benchmarks.terminal.errors import UsageError
 from datasets.core.source import Source

@@ -16,14 +16,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from benchmarks.catalogue.discovery import TUNED
-from benchmarks.catalogue.methods import standard_methods
+from benchmarks.catalogue.methods import entry_for, standard_methods
 from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import read_record, write_atomically
 from benchmarks.settings.choices import options
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.conf_files import CONF
-from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.run import Run
 from benchmarks.tune.ranking import Ranking, Result

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks.settings.choices import options
+from benchmarks.catalogue.methods import entry_for
+from benchmarks.settings.choices import ALL, methods_named, options
 from benchmarks.settings.compose import compose
-from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.errors import UsageError, nearest
 from benchmarks.tune.space import Space, Value
 from benchmarks.tune.validation import blind, validation_metric
@@ -63,14 +63,13 @@ def methods_of(task: str, asked: Sequence[str]) -> tuple[str, ...]:
     if task not in options("task"):
         raise UsageError(f"unknown task '{task}': did you mean {nearest(task, options('task'))}?")
     skip = compose([f"task={task}"]).task.skip
-    if "all" in asked:
-        asked = []
-    for method in asked:
-        if method not in options("method"):
-            raise UsageError(f"unknown method '{method}': did you mean {nearest(method, options('method'))}?")
+    named = methods_named(asked)
+    if not asked or ALL in asked:
+        return tuple(method for method in options("method") if entry_for(method, skip) is None)
+    for method in named:
         if (reason := entry_for(method, skip)) is not None:
             raise UsageError(f"method={method}: {task} does not have it ({reason}); leave it out")
-    return tuple(dict.fromkeys(asked or [method for method in options("method") if entry_for(method, skip) is None]))
+    return tuple(named)
 
 
 def trials_of(search: Search) -> list[Trial]:

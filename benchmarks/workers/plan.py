@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from benchmarks.catalogue.discovery import examples, representatives, tasks
 from benchmarks.catalogue.methods import method_order, standard_methods
-from benchmarks.settings.choices import options
+from benchmarks.settings.choices import methods_named, options
 from benchmarks.settings.compose import compose
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
 from benchmarks.settings.overrides import Overrides
@@ -117,7 +117,7 @@ def _methods(selection: Selection) -> Sequence[str]:
     """The methods that were asked for; unasked the standard ones, and ``all`` for every one there is."""
     if not selection.methods:
         return standard_methods()
-    return options("method") if "all" in selection.methods else selection.methods
+    return methods_named(selection.methods)
 
 
 def _tasks(selection: Selection, left_out: Callable[[str, BrokenFileError], None]) -> list[str]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -123,6 +124,7 @@ class Pool:
         ours, theirs = context.Pipe()
         heartbeat = Heartbeat()
         process = context.Process(target=_work, args=(theirs, heartbeat, self._plugins, os.getpid()), daemon=True)
+        resource_tracker.ensure_running()  # the first start would do it, and lift the block before the worker is there
         with _interrupts_blocked():
             process.start()
         theirs.close()
@@ -143,14 +145,16 @@ def _work(connection: Connection, heartbeat: Heartbeat, plugins: Sequence[str], 
 
 
 def _died(worker: Worker) -> Outcome:
-    """Record the run of a dead worker as failed, unless its record was written just before."""
+    """Record the run of a dead worker as failed, unless its record was written just before, or it was told to stop."""
     from benchmarks.training.execute import failed_record
 
     worker.connection.close()
     worker.process.join()
+    seconds, code = time.monotonic() - worker.since, worker.process.exitcode
+    if code in [-number for number in STOPPING]:
+        return Outcome("interrupted")
     if worker.run is None:
         return Outcome("failed")
-    seconds, code = time.monotonic() - worker.since, worker.process.exitcode
     error = RuntimeError(f"the worker process ended with exit code {code} (-9: killed, perhaps for lack of memory)")
     run = Run.plan(worker.run.overrides)
     try:

@@ -64,6 +64,8 @@ def work_through(
                     tally.failed += [run.id] if outcome.status == "failed" else []
                     on_recorded(run, outcome, display)
         finally:
-            tally.stopped_by = stop if stop.requested else None
-            pool.stop()
+            try:
+                pool.stop()
+            finally:  # a stop may be requested while the workers end, too
+                tally.stopped_by = stop if stop.requested else None
     return tally

@@ -11,13 +11,12 @@ import torch
 
 from benchmarks import run as run_command
 from benchmarks import sweep as sweep_command
-from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.catalogue.methods import entry_for, shipped_methods
 from benchmarks.records.record import iterate_records
 from benchmarks.settings.choices import options
 from benchmarks.settings.compose import compose, load_plugins
 from benchmarks.settings.overrides import plugins_named_in
 from benchmarks.settings.quoting import with_list_of_plugins
-from benchmarks.settings.schema import entry_for
 from benchmarks.terminal.guard import Terminated
 from benchmarks.training.run import Run
 from benchmarks.workers import workload

@@ -80,6 +80,15 @@ def test_backprop_has_a_row_where_nothing_is_compared_with_it(tmp_path):
     assert shallow["reason"] == "no hidden layer that could be left untrained"
 
 
+def test_backprop_is_not_among_the_others_that_an_architecture_lacks(tmp_path):
+    """FM has no hidden layer that could receive feedback: no reason against backprop."""
+    results = sample(tmp_path)
+    rebuild(results)
+    rows = csv.DictReader(io.StringIO((results / "tables" / "methods.csv").read_text()))
+    reasons = {row["method"]: row["reason"] for row in rows if row["architecture"] == "fm"}
+    assert reasons["bp"] == "not run" and reasons["fa"].startswith("no hidden layer")
+
+
 def test_it_disappears_with_its_records(tmp_path):
     results = sample(tmp_path)
     rebuild(results)

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.catalogue.discovery import representatives as one_for_each_architecture
-from benchmarks.catalogue.methods import shipped_methods
+from benchmarks.catalogue.methods import entry_for, shipped_methods
 from benchmarks.conformance.checks import CHECKS, Trial
 from benchmarks.settings.choices import options
 from benchmarks.settings.compose import compose
-from benchmarks.settings.schema import entry_for
 from benchmarks.training.interrupt import Interrupted
 from benchmarks.training.loop import Loop
 from dfa_core import FeedbackMethod, UnsuitableError, make_method

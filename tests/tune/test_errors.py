@@ -37,6 +37,7 @@ ARGUMENTS = {
     "task=citation/gcn_core": "unknown task 'citation/gcn_core': did you mean citation/gcn_cora",
     "task=": "task= is missing",
     "methods=bp,dfo": "unknown method 'dfo': did you mean dfa",
+    "methods=dfo,all": "unknown method 'dfo': did you mean dfa",
     "space=defalt": "unknown space 'defalt': did you mean default",
     "trials=0": "trials='0': give a whole number, 1 or more",
     "trials=-2": "trials='-2': give a whole number",

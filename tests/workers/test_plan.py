@@ -71,6 +71,7 @@ WRONG = {
     "tasks=citation/gcn_corra": "no task matches 'citation/gcn_corra': did you mean citation/gcn_cora",
     "tasks=vision": "no task matches 'vision'",
     "methods=dfb": "unknown method 'dfb': did you mean dfa",
+    "methods=bp,dfb,all": "unknown method 'dfb': did you mean dfa",
     "profile=smok": "unknown profile 'smok': did you mean smoke",
     "smoke": "'smoke': write key=value",
     "task=citation/gcn_cora": "a sweep takes tasks=...",

@@ -18,8 +18,6 @@ from benchmarks.settings.limits import (
 )
 from benchmarks.settings.schema import ModelConfig, TaskConfig
 
-#: Pixels of the smallest image that is not shrunk.
-PIXELS = 28 * 28
 _CLASSES = 10
 _MOST_LAYERS = 32
 
