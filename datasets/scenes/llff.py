@@ -13,7 +13,7 @@ from datasets.core.errors import DataError
 from datasets.core.files import is_folder, names_in, obstacle
 from datasets.core.publish import publish
 from datasets.scenes.cameras import Intrinsics
-from datasets.scenes.images import ImageFormat, inspect_images, list_images, shrink_images
+from datasets.scenes.images import ImageFormat, inspect_images, is_image, list_images, shrink_images
 from datasets.scenes.lens import check_view
 from datasets.scenes.llff_poses import PosesBounds, normalised, read_poses_bounds
 from datasets.scenes.plan import ScenePlan, Shots
@@ -28,10 +28,10 @@ def plan_llff(folder: Path, options: SceneOptions, fix_hint: str, shrunk: Path) 
     """A forward-facing scene, in the coordinates of `scenes.llff_poses.normalised`, to be learned in NDC.
 
     Every `options.holdout`-th image is held out (both valid and test). Images come from `images_<llff_factor>`, else
-    from the full-size ones in `images`, downsized once into the folder `shrunk`. Raises DataError, ending in `fix_hint`
-    or in a better one, if there is neither, if the beginning of an image is damaged, if images have not the size that
-    their folder's name says, or if the camera file is malformed, does not fit the images or has rays that NDC cannot
-    hold.
+    from the full-size ones in `images`, downsized once into the folder `shrunk`. Their order is that of the full-size
+    images' names, where these are known. Raises DataError, ending in `fix_hint` or in a better one, if there is
+    neither, if the beginning of an image is damaged, if images have not the size that their folder's name says, or if
+    the camera file is malformed, does not fit the images or has rays that NDC cannot hold.
     """
     cameras = read_poses_bounds(folder / CAMERA_FILE, fix_hint)
     factor = options.llff_factor
@@ -90,12 +90,25 @@ def _image_folder(folder: Path, factor: int, fix_hint: str) -> Path:
 
 def _paths(images: Path, cameras: PosesBounds, camera_path: Path, fix_hint: str) -> list[Path]:
     """The images, in the order of the camera file's rows."""
-    paths = list_images(images, fix_hint)
+    paths = _in_order_of(camera_path.with_name("images"), list_images(images, fix_hint))
     if len(paths) < 2:
         raise DataError(f"{images}: {len(paths)} images, and two are the least; {fix_hint}")
     if len(paths) != len(cameras.poses):
         raise DataError(f"{camera_path}: {len(cameras.poses)} rows for {len(paths)} images in {images}; {fix_hint}")
     return paths
+
+
+def _in_order_of(originals: Path, paths: list[Path]) -> list[Path]:
+    """The images as the full-size ones of the same stems are sorted, if those are there; else as they are.
+
+    Rows follow the names of the full-size images, and another suffix can change the order of names: a.JPG stands
+    before a.Left.JPG, but a.png behind a.Left.png.
+    """
+    stems = [Path(name).stem for name in sorted(filter(is_image, names_in(originals)))]
+    by_stem = {path.stem: path for path in paths}
+    if len(by_stem) < len(paths) or sorted(stems) != sorted(by_stem):
+        return paths
+    return [by_stem[stem] for stem in stems]
 
 
 def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneOptions, fix_hint: str) -> ImageFormat:
