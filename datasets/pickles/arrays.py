@@ -72,6 +72,11 @@ class _Array(Record):
     def set_state(self, state: Any) -> None:
         self._state = state
 
+    def n_bytes(self) -> int:
+        """The size of its content, which other arrays of the program may have as well."""
+        raw = self._state[4]
+        return len(raw.text if isinstance(raw, _Bytes) else raw)
+
     def build(self) -> np.ndarray:
         _, shape, dtype, fortran, raw = self._state
         if not isinstance(dtype, _Dtype):
@@ -151,8 +156,8 @@ def load_pickle(content: bytes, path: Path, fix_hint: str) -> np.ndarray | csr_m
     """The array, CSR matrix or dictionary that a pickle holds; time and memory are proportional to its length.
 
     content: the pickle, of `LIMIT` bytes at most; path: named in errors; fix_hint: how errors end. A dictionary holds
-    no other; its values are numbers, texts, arrays and lists, which hold, all together, no more numbers than the pickle
-    has bytes.
+    no other; its values are numbers, texts, arrays and lists, which hold, all together, no more numbers (of arrays:
+    bytes) than the pickle has bytes.
     Raises DataError if the pickle names a global that is not admitted (which is then neither imported nor
     called), if it is truncated or malformed, or if it holds anything else.
     """
@@ -171,7 +176,7 @@ def load_pickle(content: bytes, path: Path, fix_hint: str) -> np.ndarray | csr_m
             return value.build()
         if isinstance(value, dict):
             if _entries(value) > len(content):
-                raise ValueError("a dictionary whose values are one list many times")
+                raise ValueError("a dictionary whose values are one list, or one content of arrays, many times")
             return _with_arrays(value)
     except DataError:
         raise
@@ -188,8 +193,11 @@ def _with_arrays(value: dict[Any, Any]) -> dict[Any, Any]:
     return {key: built.get(id(part), part) for key, part in value.items()}
 
 
-def _entries(lists: dict[Any, Any]) -> int:
-    return sum(len(value) for value in lists.values() if isinstance(value, list))
+def _entries(value: dict[Any, Any]) -> int:
+    """The entries of all lists and the bytes of all arrays: a program may name one content any number of times."""
+    arrays = {id(part): part for part in value.values() if isinstance(part, _Array)}
+    lists = (len(part) for part in value.values() if isinstance(part, list))
+    return sum(lists) + sum(array.n_bytes() for array in arrays.values())
 
 
 def _text(value: Any) -> str:

@@ -69,6 +69,17 @@ def test_neighbour_lists_equal_what_pickle_gives() -> None:
     assert list(load(pickle.dumps(graph, protocol=2)).items()) == list(graph.items())
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_dictionaries_of_arrays_equal_what_pickle_gives(protocol: int) -> None:
+    """Arrays of one byte have their content from Python's own store, and an array may stand at several keys."""
+    image = np.arange(200, 250, dtype=np.uint8).reshape(5, 10)
+    single = {number: np.array([number % 3], np.uint8) for number in range(400)}
+    loaded = load(pickle.dumps(single | {"data": image, "again": image, "labels": [7] * 90}, protocol=protocol))
+    assert loaded["data"] is loaded["again"] and loaded["labels"] == [7] * 90
+    np.testing.assert_array_equal(loaded["data"], image)
+    assert [loaded[number].tolist() for number in single] == [[number % 3] for number in single]
+
+
 def test_hostile_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     content = pickle.dumps(Call(os.system, f"touch {mark}"), protocol=2)

@@ -82,6 +82,18 @@ def size(number: int) -> bytes:
     return b"J" + struct.pack("<i", number)
 
 
+def arrays_of_one(content: bytes, length: int) -> bytes:
+    """A dictionary of 9,000 arrays, all of them with the same content, which stands in the file once."""
+    parts = content + b"q\x01cnumpy\ndtype\n(U\x02u1tRq\x02" + RECONSTRUCT + b"q\x03}"
+    state = b"(K\x01" + size(length) + b"\x85" + binget(2) + b"\x89" + binget(1) + b"t"
+    return (
+        b"\x80\x02"
+        + parts
+        + b"".join(size(key) + binget(3) + b"NNN\x87R" + state + b"bs" for key in range(9000))
+        + b"."
+    )
+
+
 BOMBS = {
     "key that never hashes": b"\x80\x02" + tuples(200) + b"K\x01s.",
     "key nested too deep to hash": b"\x80\x02}" + b")" + b"\x85" * MANY + b"K\x01s.",
@@ -96,6 +108,9 @@ BOMBS = {
     "text of 2^63 bytes": b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f",
     "encoding again and again": b"\x80\x02c_codecs\nencode\nq\x00X\0\0\x20\0" + b"x" * (2 << 20)
     + b"X\x06\0\0\0latin1\x86q\x01" + (binget(0) + binget(1) + b"R") * 9000 + b".",
+    "text that is every array's": arrays_of_one(
+        b"c_codecs\nencode\nX\0\0\x20\0" + b"x" * (2 << 20) + b"X\x06\0\0\0latin1\x86R", 2 << 20),
+    "bytes that are every array's": arrays_of_one(b"B\0\0\x20\0" + b"x" * (2 << 20), 2 << 20),
     "tuple of a million": b"\x80\x02(" + b"N" * 9000 + b"tq\x00" + (binget(0) + b"\x85") * 1000 + b".",
     "shape beyond any memory": b"\x80\x02" + array(size(2**31 - 1) * 2 + b"\x86", b"") + b".",
     "shape that overflows": b"\x80\x02" + array(b"(" + size(2**31 - 1) * 9 + b"t", b"") + b".",
