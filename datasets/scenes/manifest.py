@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SYNTHETIC_SCENES = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
 REAL_SCENES = ("room", "fern", "leaves", "fortress", "orchids", "flower", "trex", "horns")
 CAPTURE = "capture/"  # names of captures begin so
+# What follows: a run's records and tables have files of that name, on any system.
+_DEVICES = r"(con|prn|aux|nul|(com|lpt)[0-9])(\.|\Z)"
+_TITLE = re.compile(rf"(?!{_DEVICES})[a-z0-9_][a-z0-9_.+-]{{0,49}}(?<!\.)", re.ASCII | re.IGNORECASE)
 
 _ADDRESS = "https://drive.google.com/drive/folders/128yBriW1IG_3NJ5Rp7APSTZsJqdJdfc1"
 
@@ -143,11 +146,12 @@ class CaptureManifest(SceneManifest):
 def capture_manifest(name: str) -> CaptureManifest:
     """The capture called `capture/<folder>`, in `captures/<folder>` under the data root.
 
-    Raises DataError if that is not the name of one folder.
+    Raises DataError if that is not the name of one folder, or none that a run's files can bear.
     """
     title = name.removeprefix(CAPTURE)
-    if not title or title in (".", "..") or set(title) & set("/\\\0"):
-        raise DataError(f"unknown dataset {name!r}; a capture is called {CAPTURE}<folder>, a folder's plain name")
+    if not _TITLE.fullmatch(title):
+        what = f"a capture is called {CAPTURE}<folder>, a folder's plain name of letters, digits and _"
+        raise DataError(f"unknown dataset {name!r}; {what}; rename the folder")
     folder = f"captures/{title}"
     return CaptureManifest(
         name,
