@@ -109,7 +109,7 @@ class SceneManifest(Manifest):
             content = hashlib.sha256(read_file(path, self.instruction)).hexdigest()
             digest.update(f"{content}  {path.name}\n".encode())
         for name, size in sorted(_image_sizes(folder)):
-            digest.update(f"{size}  {name}\n".encode())
+            digest.update(f"{size}  {name}\n".encode(errors="surrogateescape"))  # a name may be no UTF-8
         return digest.hexdigest()[:12]
 
     def _files_at(self, folder: Path) -> list[Path]:
