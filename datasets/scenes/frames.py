@@ -134,10 +134,11 @@ class Transforms:
 
 
 def read_transforms(path: Path, fix_hint: str) -> Transforms:
-    """Read and check a camera file; looks at no image.
+    """Read and check a camera file; opens no image.
 
     Raises DataError, ending in `fix_hint`, if the file is missing, outside its folder, or no JSON (with the line), or
-    naming the frame that has no image path, one outside the folder, or a matrix that is not a rigid motion.
+    naming the frame that has no image path, one outside the folder, an image in a format that is not read, or a matrix
+    that is not a rigid motion.
     """
     check_inside(path, path.parent, fix_hint)
     content = _read_json(path, fix_hint)
@@ -173,7 +174,10 @@ def _frame(path: Path, index: int, entry: Any, turn: np.ndarray, fix_hint: str) 
     where = f"{where} ({shown(str(relative))[1:-1]})"
     if fault := _path_fault(relative):
         _fail(path, f"{where}: {fault}", fix_hint)
-    return Frame(_image_path(path.parent, relative), _pose(path, where, entry, fix_hint) * turn, entry)
+    image = _image_path(path.parent, relative)
+    if image.suffix.lower() not in SUFFIXES and is_file(image):
+        _fail(path, f"{where}: the format of this image is not read; convert the images to PNG or JPEG", fix_hint)
+    return Frame(image, _pose(path, where, entry, fix_hint) * turn, entry)
 
 
 def _path_fault(relative: PurePosixPath) -> str | None:
@@ -192,11 +196,13 @@ def _path_fault(relative: PurePosixPath) -> str | None:
 
 
 def _image_path(folder: Path, relative: PurePosixPath) -> Path:
-    """Where the image is; Blender's scripts leave the suffix out."""
+    """Where the image is, or should be; Blender's scripts leave the suffix out."""
+    written = folder / relative
     if relative.suffix.lower() in SUFFIXES:
-        return folder / relative
+        return written
     places = [folder / f"{relative}{suffix}" for suffix in SUFFIXES]
-    return next(filter(is_file, places), None) or next(filter(obstacle, places), places[0])
+    absent = written if relative.suffix or is_file(written) else places[0]
+    return next(filter(is_file, places), None) or next(filter(obstacle, places), absent)
 
 
 def _pose(path: Path, where: str, entry: Mapping[str, Any], fix_hint: str) -> np.ndarray:
