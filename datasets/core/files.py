@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from datasets.core.errors import DataError
+from datasets.core.errors import DataError, shown
 
 _JSON_LIMIT = 1 << 20  # bytes; the largest file of ours has 3,000
 
@@ -117,6 +118,23 @@ def read_file(path: Path, fix_hint: str, limit: int | None = None) -> bytes:
     return content
 
 
+class RepeatedKeyError(ValueError):
+    """A JSON object has a key twice, of which Python's reader takes the last without a word."""
+
+
+def parse_json(content: bytes) -> Any:
+    """The value that a JSON text holds. Raises ValueError or RecursionError if it holds none, or a key twice."""
+    return json.loads(content, object_pairs_hook=_distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise RepeatedKeyError(f"the key {shown(key)} twice, of which only one can be meant")
+    return found
+
+
 def read_json(path: Path, fix_hint: str) -> Any:
     """The content of a small JSON file of ours; its keys and types are for the caller to check.
 
@@ -124,6 +142,6 @@ def read_json(path: Path, fix_hint: str) -> Any:
     """
     content = read_file(path, fix_hint, _JSON_LIMIT)
     try:
-        return json.loads(content)
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}); {fix_hint}") from error

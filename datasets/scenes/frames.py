@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from datasets.core.errors import DataError, shown
-from datasets.core.files import is_file, obstacle, read_file
+from datasets.core.files import RepeatedKeyError, is_file, obstacle, parse_json, read_file
 from datasets.scenes.images import SUFFIXES, check_inside
 from datasets.scenes.plan import Shots
 from datasets.scenes.poses import LARGEST, RIGID, SMALLEST, focus_of, rigid_fault
@@ -136,9 +136,9 @@ class Transforms:
 def read_transforms(path: Path, fix_hint: str) -> Transforms:
     """Read and check a camera file; opens no image.
 
-    Raises DataError, ending in `fix_hint`, if the file is missing, outside its folder, or no JSON (with the line), or
-    naming the frame that has no image path, one outside the folder, an image in a format that is not read, or a matrix
-    that is not a rigid motion.
+    Raises DataError, ending in `fix_hint`, if the file is missing, outside its folder, no JSON (with the line) or one
+    with a key twice, or naming the frame that has no image path, one outside the folder, an image in a format that is
+    not read, or a matrix that is not a rigid motion.
     """
     check_inside(path, path.parent, fix_hint)
     content = _read_json(path, fix_hint)
@@ -158,9 +158,11 @@ def _read_json(path: Path, fix_hint: str) -> Any:
         _fail(path, "is too large for a camera file", fix_hint)
     content = read_file(path, fix_hint)
     try:
-        return json.loads(content)
+        return parse_json(content)
     except json.JSONDecodeError as error:
         _fail(path, f"line {error.lineno}: no JSON ({error.msg})", fix_hint, error)
+    except RepeatedKeyError as error:
+        _fail(path, f"has {error}", fix_hint, error)
     except (ValueError, RecursionError) as error:  # not UTF-8, a number of thousands of digits, or too many brackets
         _fail(path, "is no JSON", fix_hint, error)
 
