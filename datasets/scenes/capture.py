@@ -33,14 +33,15 @@ _NEAR, _FAR = 0.5, 12.0
 def plan_capture(folder: Path, options: SceneOptions, fix_hint: str) -> ScenePlan:
     """A capture; frames are taken by name, every `options.holdout`-th is held out (both valid and test).
 
-    Intrinsics from fl_x, fl_y, cx, cy, w, h, or camera_angle_x (and camera_angle_y); the middle of the image and
-    square pixels where they are absent. The key camera_axes says which axes the poses have, see `Transforms`.
-    Coordinates are moved and scaled: what the cameras look at lies in the origin, at a mean distance of 4. Bounds from
-    the keys near and far (in the file's units) if it has them, else 0.5 and 12. White background if the images have
-    alpha. Frames without an image are left out, with one warning that counts them; lens distortion is not modelled,
-    with a warning. Raises DataError, ending in `fix_hint`, for a malformed file, for more than one camera, for a lens
-    that is no pinhole, for axes and angles of view that cannot be meant, for an image whose beginning is damaged or
-    whose place has something else, and if fewer than two images are there.
+    Intrinsics from fl_x, fl_y, cx, cy, w, h, with camera_angle_x or camera_angle_y for a focal length that is absent;
+    the middle of the image and square pixels where the file says nothing. The key camera_axes says which axes the
+    poses have, see `Transforms`. Coordinates are moved and scaled: what the cameras look at lies in the origin, at
+    a mean distance of 4. Bounds from the keys near and far (in the file's units) if it has them, else 0.5 and 12.
+    White background if the images have alpha. Frames without an image are left out, with one warning that counts
+    them; lens distortion is not modelled, with a warning. Raises DataError, ending in `fix_hint`, for a malformed
+    file, for more than one camera, for a lens that is no pinhole, for axes and angles of view that cannot be meant,
+    for an image whose beginning is damaged or whose place has something else, and if fewer than two images are
+    there.
     """
     file = read_transforms(folder / CAMERA_FILE, fix_hint)
     check_pinhole(file)
@@ -105,14 +106,17 @@ def _intrinsics(file: Transforms, form: ImageFormat) -> Intrinsics:
     width, height = file.positive("w", form.width), file.positive("h", form.height)
     if (width, height) != (form.width, form.height):
         file.fail(f"w and h are {width:g}×{height:g}, but the images have {form.width}×{form.height} pixels")
-    if "fl_x" in file.fields:
-        fx = file.positive("fl_x")
-        fy = file.positive("fl_y", fx)
-    else:
-        fx = file.focal("camera_angle_x", form.width)
-        fy = file.focal("camera_angle_y", form.height) if "camera_angle_y" in file.fields else fx
+    fx = _focal(file, "x", form.width)
+    fy = _focal(file, "y", form.height) if {"fl_y", "camera_angle_y"} & file.fields.keys() else fx
     cx, cy = file.number("cx", width / 2), file.number("cy", height / 2)
     return Intrinsics(fx, fy, cx, cy, form.height, form.width)
+
+
+def _focal(file: Transforms, side: str, size: int) -> float:
+    """The focal length of one side, which has `size` pixels: from itself, else from the angle of view."""
+    if f"fl_{side}" in file.fields:
+        return file.positive(f"fl_{side}")
+    return file.focal(f"camera_angle_{side}", size)
 
 
 def _recentred(file: Transforms, frames: Sequence[Frame]) -> tuple[list[Frame], float]:

@@ -58,19 +58,20 @@ class Transforms:
         """Raise DataError about this file."""
         _fail(self.path, what, self.fix_hint)
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A number that the file gives, or the default.
+    def number(self, key: str, default: float | None = None, *, frame: int | None = None) -> float:
+        """A number that the file gives, or the default; of all frames, or what a frame has of its own.
 
         Raises DataError if it is neither there nor a number, or one that no camera has (beyond ±1e9): in single
         precision it would overflow.
         """
-        value = self.fields.get(key, default)
+        fields, where = (self.fields, "") if frame is None else (self.frames[frame].fields, f"frame {frame}: ")
+        value = fields.get(key, default)
         if value is None:
-            self.fail(f"has no {key}")
+            self.fail(f"{where}has no {key}")
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-            self.fail(f"{key} is {shown(value)}, not a number")
+            self.fail(f"{where}{key} is {shown(value)}, not a number")
         if not -LARGEST <= value <= LARGEST:
-            self.fail(f"{key} is {shown(value)}, and no camera has a number beyond ±{LARGEST:g}")
+            self.fail(f"{where}{key} is {shown(value)}, and no camera has a number beyond ±{LARGEST:g}")
         return float(value)
 
     def positive(self, key: str, default: float | None = None) -> float:

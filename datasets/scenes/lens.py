@@ -33,11 +33,9 @@ def check_pinhole(file: Transforms) -> None:
         _check_model(file, frame.fields, f"frame {index}: ")
         if own := [key for key in _CAMERA_KEYS if key in frame.fields]:
             file.fail(f"frame {index} has its own {own[0]}; one camera for all frames is supported")
-    bent = [f"{key}={file.number(key):g}" for key in _DISTORTION if file.number(key, 0.0) != 0]
-    if bent:
-        log.warning(
-            "%s: lens distortion (%s) is not modelled; undistort the images if edges blur", file.path, ", ".join(bent)
-        )
+    bent = [_distortion(file, frame) for frame in (None, *range(len(file.frames)))]
+    if first := next(filter(None, bent), None):
+        log.warning("%s: lens distortion (%s) is not modelled; undistort the images if edges blur", file.path, first)
 
 
 def check_view(path: Path, lens: Intrinsics, fix_hint: str) -> None:
@@ -55,6 +53,13 @@ def check_view(path: Path, lens: Intrinsics, fix_hint: str) -> None:
             f"{path}: the view axis meets the image at ({lens.cx:g}, {lens.cy:g}), far outside of its "
             f"{lens.width}×{lens.height} pixels (cx and cy are in pixels); {fix_hint}"
         )
+
+
+def _distortion(file: Transforms, frame: int | None) -> str:
+    """The terms of distortion that all frames have, or one has of its own; empty if there are none."""
+    terms = {key: file.number(key, 0.0, frame=frame) for key in _DISTORTION}
+    bent = ", ".join(f"{key}={value:g}" for key, value in terms.items() if value != 0)
+    return f"{bent} of frame {frame}" if bent and frame is not None else bent
 
 
 def _check_model(file: Transforms, fields: Mapping[str, Any], where: str) -> None:

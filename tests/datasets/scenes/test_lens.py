@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -144,3 +145,62 @@ def test_the_rays_of_a_camera_that_is_taken_are_finite(root: Path, degrees: floa
 def test_a_table_with_a_focal_length_that_no_camera_has_is_refused(root: Path, capsys) -> None:
     edit_table(placed(root, FERN) / CAMERAS[FERN], lambda table: table.__setitem__((slice(None), 14), 1e-3))
     assert "is an angle of view of 180°" in refused(FERN, capsys)
+
+
+def lens(root: Path, **values: float) -> tuple[float, float]:
+    """Focal lengths of the capture with these keys alone."""
+
+    def edit(content: Any) -> None:
+        for key in ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y"):
+            content.pop(key, None)
+        content.update(values)
+
+    edit_json(placed(root, DESK) / CAMERAS[DESK], edit)
+    intrinsics = loaded(DESK).intrinsics
+    return intrinsics.fx, intrinsics.fy
+
+
+def pixels(angle: float) -> float:
+    return SIZE / 2 / math.tan(angle / 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "fx", "fy"),
+    [
+        ({"fl_x": 40}, 40, 40),
+        ({"fl_x": 40, "fl_y": 50}, 40, 50),
+        ({"fl_x": 40, "fl_y": 50, "camera_angle_x": 0.7, "camera_angle_y": 0.6}, 40, 50),
+        ({"camera_angle_x": 0.7}, pixels(0.7), pixels(0.7)),
+        ({"camera_angle_x": 0.7, "camera_angle_y": 0.6}, pixels(0.7), pixels(0.6)),
+        ({"camera_angle_x": 0.7, "fl_y": 50}, pixels(0.7), 50),
+        ({"camera_angle_x": 0.7, "fl_y": 50, "camera_angle_y": 0.6}, pixels(0.7), 50),
+        ({"fl_x": 40, "camera_angle_y": 0.6}, 40, pixels(0.6)),
+    ],
+)
+def test_each_side_has_its_own_focal_length(root: Path, values: dict[str, float], fx: float, fy: float) -> None:
+    """fl_y beside camera_angle_x, and camera_angle_y beside fl_x, were passed over: all rays were bent upwards."""
+    assert lens(root, **values) == pytest.approx((fx, fy))
+
+
+def warnings_with(root: Path, caplog: pytest.LogCaptureFixture, **values: object) -> list[str]:
+    """The warnings for a capture whose frame 2 has these keys."""
+    edit_json(placed(root, DESK) / CAMERAS[DESK], lambda content: content["frames"][2].update(values))
+    with caplog.at_level(logging.WARNING):
+        assert len(loaded(DESK).train) == 5
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_distortion_of_a_frame_is_not_ignored_in_silence(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nerfstudio's files may have all of a lens at each frame; a warning was given for the key of the file alone."""
+    (said,) = warnings_with(root, caplog, k1=0.3, k2=0, p1=-0.1)
+    assert "lens distortion (k1=0.3, p1=-0.1 of frame 2) is not modelled" in said
+
+
+def test_a_frame_that_says_that_it_has_no_distortion_is_taken(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert warnings_with(root, caplog, k1=0, k2=0.0) == []
+
+
+@pytest.mark.parametrize("value", ["0.3", math.nan, 10**400, None], ids=["text", "nan", "huge", "null"])
+def test_distortion_of_a_frame_that_is_no_number_is_refused(root: Path, capsys, value: object) -> None:
+    edit_json(placed(root, DESK) / CAMERAS[DESK], lambda content: content["frames"][2].update(k1=value))
+    assert "frame 2" in refused(DESK, capsys)
