@@ -81,18 +81,28 @@ class StandIn:
                 raise DataError(f"{folder / name} {obstacle(folder / name) or 'is missing'}; {anew}")
         if not is_file(folder / _CHECKSUMS):
             return  # of an earlier version, or written by hand
+        checked = {_CHECKSUMS}
         for line in read_file(folder / _CHECKSUMS, anew).decode(errors="replace").splitlines():
             digest, _, name = line.partition("  ")
             inside = not {"..", ""} & set(name.split("/"))
             if not inside or digest != _digest(folder / name, anew):
                 raise DataError(f"{folder / (name if inside else _CHECKSUMS)} is altered; {anew}")
+            checked.add(name)
+        for name in _names(folder):
+            # Hidden ones are other programs' notes.
+            if name not in checked and not name.rpartition("/")[2].startswith("."):
+                raise DataError(f"{folder / _CHECKSUMS} has no line for {name}; {anew}")
 
 
 def _write_checksums(folder: Path) -> None:
     """Remember what was generated: an altered file would give results under the name of an unaltered one."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    lines = "".join(f"{_digest(folder / name, 'generate it anew')}  {name}\n" for name in names)
+    lines = "".join(f"{_digest(folder / name, 'generate it anew')}  {name}\n" for name in _names(folder))
     (folder / _CHECKSUMS).write_text(lines, encoding="utf-8", newline="\n")
+
+
+def _names(folder: Path) -> list[str]:
+    """The files of a stand-in, relative to its folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _digest(path: Path, fix_hint: str) -> str:

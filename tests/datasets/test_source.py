@@ -155,6 +155,21 @@ def test_altered_checksums_are_named(line: str, folders: Path) -> None:
     assert str(caught.value).startswith(str(source.folder))
 
 
+@pytest.mark.parametrize("name", ["cora", "nerf_synthetic/lego"])
+@pytest.mark.parametrize("kept", [0, 1, -1])
+def test_every_file_of_a_stand_in_needs_a_checksum(name: str, kept: int) -> None:
+    """An empty list, or one that a full disk had cut, switched the check off: altered labels were accepted."""
+    source = resolve(name, "standin", "smoke")
+    prepare(source)
+    (source.folder / ".DS_Store").touch()  # of a file browser
+    prepare(source)
+    sums = source.folder / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    sums.write_text("".join(lines[:kept]))
+    with pytest.raises(DataError, match=r"SHA256SUMS has no line for \S+; delete the folder \S+ and it is generated"):
+        prepare(source)
+
+
 def test_a_pipe_in_a_stand_in_is_named() -> None:
     source = resolve("cora", "standin", "smoke")
     prepare(source)
