@@ -11,7 +11,7 @@ from datasets.core.errors import shown
 from datasets.criteo.format import CATEGORIES, COLUMNS, INTEGERS, LEAST_INTEGER
 
 _LABEL = re.compile(rb"0*[01]")
-_INTEGER = re.compile(rb"-?[0-9]{1,30}")
+_INTEGER = re.compile(rb"(-?)0*([0-9]{1,30})")  # Python refuses to read thousands of digits, be they zeros
 _CATEGORY = re.compile(rb"[0-9a-fA-F]{8}")
 
 
@@ -32,9 +32,11 @@ def line_fault(line: bytes) -> str | None:
     if not _LABEL.fullmatch(label):
         return f"label {shown(label)} is neither 0 nor 1"
     for name, value in zip(INTEGERS, fields, strict=False):
-        if value and not _INTEGER.fullmatch(value):
+        if not value:
+            continue
+        if not (number := _INTEGER.fullmatch(value)):
             return f"{name} {shown(value)} is not an integer"
-        if value and not LEAST_INTEGER <= int(value) < 1 << 63:
+        if not LEAST_INTEGER <= int(number[1] + number[2]) < 1 << 63:
             return f"{name} {shown(value)} is out of range ({LEAST_INTEGER} … 2⁶³ − 1)"
     for name, value in zip(CATEGORIES, fields[len(INTEGERS) :], strict=True):
         if value and not _CATEGORY.fullmatch(value):

@@ -101,7 +101,7 @@ def parse(file: TextFile, block: Block) -> Columns:
     columns = _parse(block.text)
     if columns is not None:
         return columns
-    # Polars might refuse what the rules allow, e.g. a number of thirty zeros: then the block is what can be named.
+    # Another version of polars might refuse what the rules allow: then the block is what can be named.
     n_lines = block.text.count(b"\n")
     index, what = first_fault(block.text) or (0, f"something in the {n_lines} lines from here on cannot be parsed")
     raise file.fault(what, block.first_line + index)

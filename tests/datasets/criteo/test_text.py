@@ -65,6 +65,18 @@ def test_values_are_those_in_the_text() -> None:
     assert np.argwhere(missing).tolist() == [[0, 0], [13, 0], [38, 1]]
 
 
+@pytest.mark.parametrize("zeros", [1, 30, 31, 5000])
+@pytest.mark.parametrize(("number", "fits"), [("7", True), ("", True), (str(2**63 - 1), True), (str(2**63), False)])
+def test_zeros_in_front_of_a_number_change_nothing(zeros: int, number: str, fits: bool) -> None:
+    """A good line was named in place of the bad one behind it."""
+    padded = line(I4="0" * zeros + number)
+    assert (line_fault(padded.encode()) is None) == fits
+    if fits:
+        assert parsed(padded)[1].tolist() == parsed(line(I4=number or "0"))[1].tolist()
+    with pytest.raises(DataError, match=r"line 2: label '2'" if fits else r"line 1: I4 '0[0-9]+…?' is out of range"):
+        parsed(f"{padded}\n{line(label='2')}")
+
+
 def test_codes_of_integers_change_where_the_formula_does() -> None:
     """Rounding of the logarithm must not move a value into the next code, at any step of the first 10⁹ integers."""
     with localcontext() as context:
