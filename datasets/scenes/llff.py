@@ -99,16 +99,16 @@ def _paths(images: Path, cameras: PosesBounds, camera_path: Path, fix_hint: str)
 
 
 def _in_order_of(originals: Path, paths: list[Path]) -> list[Path]:
-    """The images as the full-size ones of the same stems are sorted, if those are there; else as they are.
+    """The images as the full-size ones of the same stems are sorted, if each has one there; else as they are.
 
     Rows follow the names of the full-size images, and another suffix can change the order of names: a.JPG stands
     before a.Left.JPG, but a.png behind a.Left.png.
     """
-    stems = [Path(name).stem for name in sorted(filter(is_image, names_in(originals)))]
     by_stem = {path.stem: path for path in paths}
-    if len(by_stem) < len(paths) or sorted(stems) != sorted(by_stem):
-        return paths
-    return [by_stem[stem] for stem in stems]
+    stems = [Path(name).stem for name in sorted(filter(is_image, names_in(originals)))]
+    used = [stem for stem in stems if stem in by_stem]
+    told_apart = len(by_stem) == len(paths) and sorted(used) == sorted(by_stem)
+    return [by_stem[stem] for stem in used] if told_apart else paths
 
 
 def _sized(paths: list[Path], cameras: PosesBounds, factor: int, options: SceneOptions, fix_hint: str) -> ImageFormat:

@@ -74,6 +74,16 @@ def test_copies_of_one_s_own_are_taken_in_the_order_of_the_originals(root: Path,
     assert greys_by_place(loaded(FERN, SceneOptions(llff_factor=4))) == list(map(grey, range(len(names))))
 
 
+def test_originals_that_nobody_has_downsized_change_nothing(root: Path) -> None:
+    """Structure from motion leaves images out, and its users leave them in the folder of the originals."""
+    names = ["a.JPG", "a.Left.JPG", "b.JPG", "c.JPG"]
+    folder = photographs(root, names)
+    downsized(folder, [f"{Path(name).stem}.png" for name in names], 4)
+    for unused in ("0.JPG", "a.Up.JPG", "d.JPG", "d.png"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "images" / unused)
+    assert greys_by_place(loaded(FERN, SceneOptions(llff_factor=4))) == list(map(grey, range(4)))
+
+
 @pytest.mark.parametrize("copies", [["image000.png", "image001.png", "image002.png"], ["a.png", "b.png", "d.png"]])
 def test_copies_with_other_names_are_taken_in_their_own_order(root: Path, copies: list[str]) -> None:
     """The published scenes have image000.png … beside IMG_4026.JPG …: there only the positions agree."""
@@ -93,3 +103,12 @@ def test_originals_of_which_two_have_one_stem_say_nothing_of_the_order(root: Pat
     folder = photographs(root, ["a.jpg", "a.png", "b.png"])
     downsized(folder, ["a.png", "b.png", "c.png"], 4)
     assert greys_by_place(loaded(FERN, SceneOptions(llff_factor=4))) == [grey(0), grey(1), grey(2)]
+
+
+@pytest.mark.parametrize("copies", [["a.jpg", "a.png", "b.png"], ["a.png", "b.jpg", "b.png"]])
+@pytest.mark.parametrize("originals", [["a.jpg", "a.png", "b.png"], ["a.jpg", "b.jpg", "c.jpg"]])
+def test_images_of_one_stem_are_each_taken_once(root: Path, originals: list[str], copies: list[str]) -> None:
+    folder = photographs(root, originals)
+    downsized(folder, copies, 4)
+    for factor in (1, 4):
+        assert greys_by_place(loaded(FERN, SceneOptions(llff_factor=factor))) == [grey(0), grey(1), grey(2)]
