@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.core.content import Content, read_content
-from datasets.core.errors import DataError
+from datasets.core.errors import DataError, printable
 from datasets.core.files import is_file, obstacle, reading
 
 _CHUNK = 1 << 20  # bytes hashed at a time, so that memory stays flat whatever the file
@@ -149,7 +149,8 @@ class Manifest:
 
     def complaints(self, root: Path) -> list[str]:
         """The obstacles, each as a line that says what to do."""
-        return [f"{what}; put that right, or {self.fix_hint('fetch it again')}" for what in self.obstacles(root)]
+        hint = f"put that right, or {self.fix_hint('fetch it again')}"
+        return [printable(f"{what}; {hint}") for what in self.obstacles(root)]
 
     def places(self, root: Path) -> list[Path]:
         """Every place under the data root where files are looked for."""

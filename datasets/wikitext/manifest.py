@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets.core.errors import printable
 from datasets.core.files import is_file
 from datasets.core.manifest import Manifest, RemoteFile
 from datasets.wikitext.format import SPLITS, file_name
@@ -41,7 +42,7 @@ class WikiTextManifest(Manifest):
         missing = self.missing(root)
         if missing and (lines := self.complaints(root)):
             return lines
-        absent = [f"{file.place(root)} is missing; {self.fix_hint('complete it')}" for file in missing]
+        absent = [printable(f"{file.place(root)} is missing; {self.fix_hint('complete it')}") for file in missing]
         return absent or super().faults(root)
 
     def advice_in(self, root: Path) -> str:

@@ -163,6 +163,16 @@ def test_what_is_broken_is_named(
     assert resolve(name, "standin").kind == "stand-in"  # who asks for it gets it
 
 
+def test_a_line_is_one_line_whatever_a_folder_is_called(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two lines were printed by `data verify`, where a run had one."""
+    monkeypatch.setenv("DFA_DATA_DIR", str(root / "a\nb"))
+    link("MNIST")(root / "a\nb")
+    assert data_command.main(["verify", "mnist"]) == 2
+    assert refused("mnist") in capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize(
     ("name", "closed", "modes"),
     [
