@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from dfa_core.errors import check_positive
 from dfa_core.families.replay import Rewind, check_replayable
@@ -79,7 +80,18 @@ class MeZO(Method):
         try:
             for name, p in parameters.items():
                 p.add_(self.noise.normal_like(name, p), alpha=by)
+            _forget_what_weights_gave()
             yield
         finally:
             for name, p in parameters.items():
                 p.copy_(before[name])
+            _forget_what_weights_gave()
+
+
+def _forget_what_weights_gave() -> None:
+    """Empty the caches of values computed from weights: autocast's copies in bf16, and those of parametrizations.
+
+    A context around the whole step would else hand the weights of one pass to the next one.
+    """
+    torch.clear_autocast_cache()
+    parametrize._cache.clear()
