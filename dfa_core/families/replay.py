@@ -91,7 +91,7 @@ class Replay:
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         self.outputs[name, self._nth[name]] = x
         self._nth[name] += 1
-        return x
+        return x.clone()  # so that what follows may change it in place
 
     def _visit(self, point: str) -> Visited:
         tap = self._layout.tap_of[point]

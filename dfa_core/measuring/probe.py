@@ -50,7 +50,8 @@ class _Probe:
         self.visits.append(ProbedVisit(name, x, leaf))
         return leaf
 
-    at_tap = at_point
+    def at_tap(self, name: str, x: Tensor) -> Tensor:
+        return self.at_point(name, x).clone()  # so that what follows may change it in place
 
 
 def uncut_forward(method: Method, closure: Callable[[], Tensor]) -> tuple[Tensor, list[ProbedVisit]]:
