@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -111,19 +111,35 @@ class ChangingRecorder(Recorder):
         self._nth: Counter[str] = Counter()
         self._place_of: dict[int, tuple[str, int]] = {}  # by the number of a pass's trace
         self._change: Change | None = None
+        self._tied: Collection[tuple[str, int]] = ()
+        self._zeros: list[Tensor] = []  # that depend on the taps of these passes
         self.places: dict[tuple[str, int], tuple[str, int]] = {}
 
     @contextmanager
-    def changing(self, change: Change | None) -> Iterator[None]:
-        """Let points pass on what ``change`` makes of their activations, for one run of the closure in the block."""
-        self._change = change
+    def changing(self, change: Change | None, tied: Collection[tuple[str, int]] = ()) -> Iterator[None]:
+        """Let points pass on what ``change`` makes of their activations, for one run of the closure in the block.
+
+        Args:
+            tied: the passes that `tie` is to make a loss of this run depend on.
+        """
+        self._change, self._tied = change, tied
         self._nth.clear()
         self._place_of.clear()
         try:
             with self.whole_passes():
                 yield
         finally:
-            self._change = None
+            self._change, self._tied = None, ()
+            self._zeros.clear()
+
+    def tie(self, loss: Tensor) -> Tensor:
+        """A loss of the same value that depends on the taps of the passes to be tied too, with an error of 0.
+
+        A step finds the passes of a loss by their taps.
+        """
+        for zero in self._zeros:
+            loss = loss + zero.to(loss)
+        return loss
 
     @contextmanager
     def stepping(self, traces: list[Trace]) -> Iterator[None]:
@@ -151,8 +167,10 @@ class ChangingRecorder(Recorder):
     def at_tap(self, name: str, x: Tensor) -> Tensor:
         output = super().at_tap(name, x)
         if not in_backward():
-            self._place_of[self._closed - 1] = (name, self._nth[name])
+            self._place_of[self._closed - 1] = place = (name, self._nth[name])
             self._nth[name] += 1
+            if place in self._tied:
+                self._zeros.append(output.flatten()[:0].sum())  # of no entries: 0 times infinity would be no zero
         return output
 
     def _passed_on(self, name: str, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -73,19 +74,19 @@ class PredictiveCoding(FeedbackMethod):
     def gradients(self, closure: Callable[[], Tensor], supervision: Supervision | None) -> Tensor:
         self.layout.check_attached(self.model, self.recorder)
         with self.in_step(closure, supervision):
-            errors: dict[Visited, Tensor] = {}
-            samples: dict[tuple[str, int], Tensor] = {}
+            inferred = _Inferred()
             for _ in range(self.steps):
-                self._infer(errors, samples)
+                self._infer(inferred)
+            errors, samples = inferred.errors, inferred.samples
             visited: set[Visited] = set()
 
-            def inferred(at: Visited, h: Tensor) -> Tensor:
+            def state(at: Visited, h: Tensor) -> Tensor:
                 visited.add(at)
                 error = _error_at(at, h, errors)
                 return h + error if self.states == "inferred" else h
 
-            with self.recorder.changing(inferred):
-                loss = closure()
+            with self.recorder.changing(state, tied=inferred.beside):
+                loss = self.recorder.tie(closure())
             _check_complete(visited, errors)
 
             def signals_of(passes: Sequence[Pass]) -> list[Signals]:
@@ -102,8 +103,9 @@ class PredictiveCoding(FeedbackMethod):
         self._report_untrained()
         return loss.detach()
 
-    def _infer(self, errors: dict[Visited, Tensor], samples: dict[tuple[str, int], Tensor]) -> None:
-        """One inference step of all ε_i; the first one also counts the samples that the loss is a mean of."""
+    def _infer(self, inferred: _Inferred) -> None:
+        """One inference step of all ε_i; the first one also looks at the passes."""
+        errors, samples = inferred.errors, inferred.samples
         leaves: dict[Visited, Tensor] = {}
         first = not samples
 
@@ -120,7 +122,10 @@ class PredictiveCoding(FeedbackMethod):
             raise no_tap_error()
         found = _gradients(loss, [*leaves.values(), *outputs.values()])
         if first:
+            reached = {(at.tap, at.nth) for at, g in zip(leaves, found, strict=False) if g is not None}
             for (key, output), error in zip(outputs.items(), found[len(leaves) :], strict=True):
+                if error is None and key in reached:
+                    inferred.beside.add(key)
                 error = torch.zeros_like(output) if error is None else error
                 count = sample_count(error, self.layout.taps[key[0]].batch_dims)
                 samples[key] = count / self.context.supervision.scale
@@ -129,6 +134,21 @@ class PredictiveCoding(FeedbackMethod):
         for (at, leaf), gradient in zip(leaves.items(), found, strict=False):
             total = leaf.detach() if gradient is None else leaf.detach() + samples[at.tap, at.nth] * gradient
             errors[at] = leaf.detach() - self.rate * total
+
+
+@dataclass
+class _Inferred:
+    """The inference of one step.
+
+    Attributes:
+        errors: ε of every point in every pass.
+        samples: how many samples the loss is a mean of, by pass.
+        beside: the passes of which the loss reads activations, and not what the tap returned.
+    """
+
+    errors: dict[Visited, Tensor] = field(default_factory=dict)
+    samples: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    beside: set[tuple[str, int]] = field(default_factory=set)
 
 
 def _error_at(at: Visited, h: Tensor, errors: Mapping[Visited, Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
+from dfa_core.methods.predictive_coding import _Inferred
 from dfa_core.recording.passes import Visited
 from tests.engine.methods.nets import (
     classification,
@@ -177,11 +178,11 @@ def test_predictive_coding_arrives_at_its_equilibrium():
     assert_same(found, gradients(more), rtol=1e-7, atol=1e-10)
     # The energy's own gradient, by autograd through the states that were inferred.
     method = make_method("predictive_coding", more, steps=200, rate=0.3)
-    errors, samples = {}, {}
+    inferred = _Inferred()
     with method.in_step(closure_of(more, DATA), None):
         for _ in range(200):
-            method._infer(errors, samples)
-    shift = [errors[Visited("tap", 0, f"points.{i}")].requires_grad_() for i in (0, 1)]
+            method._infer(inferred)
+    shift = [inferred.errors[Visited("tap", 0, f"points.{i}")].requires_grad_() for i in (0, 1)]
     h1 = torch.tanh(more.layers[0](DATA[0])) + shift[0]
     h2 = torch.tanh(more.layers[1](h1)) + shift[1]
     loss = F.cross_entropy(more.layers[2](h2), DATA[1], reduction="sum")

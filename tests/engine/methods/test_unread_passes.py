@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from dfa_core import FeedbackError, make_method
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
 from tests.engine.methods.nets import classification, make, net, supervision_of
 from tests.helpers.engine_nets import assert_same, gradients
 
@@ -106,6 +107,44 @@ def test_a_loss_that_reads_two_passes_of_three():
         return gradients(model)
 
     assert_same(gradients_with(True), gradients_with(False))
+
+
+class WithFeatures(nn.Module):
+    """Returns its output and the activation below the last point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.last = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(6, 4)
+        self.points, self.tap = nn.ModuleList([FeedbackPoint(6), FeedbackPoint(6)]), ErrorTap(4)
+
+    def forward(self, x):
+        h = torch.tanh(self.second(self.points[0](torch.tanh(self.first(x)))))
+        return self.tap(self.last(self.points[1](h))), h
+
+
+@pytest.mark.parametrize("in_vain", [False, True])
+@pytest.mark.parametrize("features_first", [True, False])
+def test_a_pass_that_the_loss_reads_below_its_tap_alone(features_first, in_vain):
+    """Labelled rows by their output, others by their features: one full step of predictive coding is backprop."""
+
+    def closure_of(model):
+        def closure():
+            features = model(-X)[1] if features_first else None
+            scores = model(X)[0]
+            features = model(-X)[1] if features is None else features
+            if in_vain:
+                model(FEWER)
+            return F.cross_entropy(scores, Y) + features.square().mean()
+
+        return closure
+
+    found = []
+    for name, options in [("bp", {}), ("predictive_coding", {"steps": 1, "rate": 1.0, "states": "feedforward"})]:
+        model = WithFeatures().double()
+        make_method(name, model, **options).step(closure_of(model))
+        found.append(gradients(model))
+    assert_same(*found, rtol=1e-9, atol=1e-12)
 
 
 def test_a_pass_from_outside_of_the_closure_is_refused():
