@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class _Buffer(NamedTuple):
-    """A buffer of a module, and the values that it had."""
+    """A buffer of a module, and the values that it had; None for one without tensor, which a pass may assign."""
 
     module: nn.Module
     name: str
-    tensor: Tensor
-    value: Tensor
+    tensor: Tensor | None
+    value: Tensor | None
 
 
 class Buffers:
@@ -23,10 +23,9 @@ class Buffers:
     @torch.no_grad()
     def __init__(self, model: nn.Module) -> None:
         self._kept = [
-            _Buffer(module, name, buffer, _stored(buffer).clone())
+            _Buffer(module, name, buffer, None if buffer is None else _stored(buffer).clone())
             for module in model.modules()
             for name, buffer in module._buffers.items()
-            if buffer is not None
         ]
 
     @torch.no_grad()
@@ -34,8 +33,9 @@ class Buffers:
         """Put back every tensor, where a forward pass assigned another, and its values, where it changed them."""
         for one in self._kept:
             one.module._buffers[one.name] = one.tensor
-            # Past autograd's count of changes: batch norm saves its running statistics and does not read them again.
-            _stored(one.tensor.data).copy_(one.value)
+            if one.tensor is not None and one.value is not None:
+                # Past autograd's count of changes: batch norm saves its running statistics and never reads them again.
+                _stored(one.tensor.data).copy_(one.value)
 
 
 def _stored(buffer: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ class ErrorFeedback(FeedbackMethod):
         with self.layout.lent(first):
             loss = closure()
         check_scalar(loss)
+        rewind.check_frozen()
         if loss.requires_grad:
             hooked.check(loss, "above the taps")
             torch.autograd.backward(loss)

@@ -13,8 +13,8 @@ def other_run(mark: str) -> FeedbackError:
     """The error of a closure that, called again, did at ``mark`` something else than before."""
     return FeedbackError(
         f"the closure ran differently when it was called again, at '{mark}': it must do the same each time. Draw what "
-        "is random with torch, whose generators start again (Python's and NumPy's do not), and run passes that the "
-        "loss does not depend on outside of the closure"
+        "is random with torch, whose generators start again, as those do that are attributes of the model's modules "
+        "(Python's and NumPy's do not), and run passes that the loss does not depend on outside of the closure"
     )
 
 

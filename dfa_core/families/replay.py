@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, UnsuitableError
-from dfa_core.families.buffers import Buffers
+from dfa_core.families.model_state import ModelState
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Visited
 from dfa_core.recording.recorder import Recorder, in_backward
@@ -25,18 +25,18 @@ Outputs = dict[tuple[str, int], Tensor]
 
 
 class _State(NamedTuple):
-    """Random generators and buffers at one moment."""
+    """The random numbers and the model at one moment."""
 
     cpu: Tensor
     gpus: list[Tensor]
-    buffers: Buffers
+    model: ModelState
 
 
 class Rewind:
     """The randomness and the buffers of a model as they are now; every further pass can start from them.
 
     So dropout masks, sampled rays and batch statistics agree between the passes of a step, and the running statistics
-    move once.
+    move once. The randomness is that of torch's own generators, and of those that are attributes of modules.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -45,24 +45,33 @@ class Rewind:
 
     @contextmanager
     def again(self) -> Iterator[None]:
-        """A block that starts from the kept state and leaves no trace in the present one."""
+        """A block that starts from the kept state and leaves no trace in the present one.
+
+        Raises:
+            FeedbackError: the block changed frozen parameters, which nothing puts back.
+        """
         now = self._state()
         self._restore(self._before)
         try:
             yield
         finally:
             self._restore(now)
+        now.model.check_frozen()
+
+    def check_frozen(self) -> None:
+        """Raise :class:`FeedbackError` if a pass has changed frozen parameters, which nothing puts back."""
+        self._before.model.check_frozen()
 
     def _state(self) -> _State:
         on_gpu = any(p.is_cuda for p in self._model.parameters())
         gpus = torch.cuda.get_rng_state_all() if on_gpu else []
-        return _State(torch.get_rng_state(), gpus, Buffers(self._model))
+        return _State(torch.get_rng_state(), gpus, ModelState(self._model))
 
     def _restore(self, state: _State) -> None:
         torch.set_rng_state(state.cpu)
         if state.gpus:
             torch.cuda.set_rng_state_all(state.gpus)
-        state.buffers.restore()
+        state.model.restore()
 
 
 class Replay:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from dfa_core.errors import UnsuitableError
-from dfa_core.families.buffers import Buffers
+from dfa_core.families.model_state import ModelState
 from dfa_core.families.replay import is_compiled
 from dfa_core.information import Information
 from dfa_core.marks import FeedbackPoint
@@ -27,10 +27,12 @@ class RecomputingBackprop(Method):
     """Backprop with activation checkpointing (Chen et al. 2016, arXiv:1604.06174): the same gradients in less memory.
 
     The innermost submodules that hold feedback points (blocks, radiance fields, a recommender's MLP) keep their input
-    alone, and run once more in the backward pass. Batch norm's running statistics move once.
+    alone, and run once more in the backward pass, from the buffers and random numbers of their first run. Buffers and
+    random numbers move once.
 
     Raises:
-        FeedbackError: no submodule holds a feedback point: there is nothing to recompute; or the model is compiled.
+        FeedbackError: no submodule holds a feedback point: there is nothing to recompute; or the model is compiled; or
+            (in a step) a segment changes frozen parameters, which its second run would change again.
     """
 
     information = Information(
@@ -110,18 +112,28 @@ def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kw
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
 
+    start = ModelState(module)
+
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _buffers_kept(module)
+        return _first_run(start), _again(module, start)
 
     # The block's own keywords may be called as those of `checkpoint`.
     return checkpoint(partial(forward, **kwargs), *args, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
-def _buffers_kept(module: nn.Module) -> Iterator[None]:
-    """A second run must not move running statistics again."""
-    before = Buffers(module)
+def _first_run(start: ModelState) -> Iterator[None]:
+    """The first run of a segment, which may move all that the second run starts from again."""
+    yield
+    start.check_frozen()
+
+
+@contextmanager
+def _again(module: nn.Module, start: ModelState) -> Iterator[None]:
+    """A second run reads what the first one read, and moves nothing: neither running statistics nor generators."""
+    now = ModelState(module)
+    start.restore()
     try:
         yield
     finally:
-        before.restore()
+        now.restore()

@@ -29,7 +29,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "bp_recompute", "methods/recompute",
         ("nothing is recomputed", ", _checkpointing(self._segments):", ":"),
-        ("running statistics move twice", "return nullcontext(), _buffers_kept(module)", "return nullcontext(), nullcontext()"),
+        ("running statistics move twice", "return _first_run(start), _again(module, start)", "return nullcontext(), nullcontext()"),
         ("models without segments are backprop", "if not self._segments:", "if False:"),
     ),
     *_of(
@@ -213,7 +213,7 @@ MUTANTS: list[Mutant] = [
     ),
     *_of(
         "all methods of several passes", "families/buffers",
-        ("running statistics move with every pass", "            _stored(one.tensor.data).copy_(one.value)", "            pass"),
+        ("running statistics move with every pass", "                _stored(one.tensor.data).copy_(one.value)", "                pass"),
         ("buffers that were assigned stay", "            one.module._buffers[one.name] = one.tensor", "            pass"),
     ),
     *_of(

@@ -24,13 +24,14 @@ SEVERAL = [
 
 
 class Counting(nn.Module):
-    """A block that counts its runs in a new tensor, in place, and in one entry that stands for several."""
+    """A block that counts its runs: in a new tensor, in place, in one entry for several, in one that it makes first."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.layer, self.point = nn.Linear(inputs, outputs), FeedbackPoint(outputs)
         self.register_buffer("assigned", torch.zeros(()))
         self.register_buffer("changed", torch.zeros(()))
+        self.register_buffer("made", None)
         self.register_buffer("one", torch.zeros(1, 4, dtype=torch.float64))
         self.register_buffer("expanded", self.one.expand(3, 4))
         self.register_buffer("sparse", torch.eye(outputs, dtype=torch.float64).to_sparse())
@@ -38,6 +39,7 @@ class Counting(nn.Module):
     def forward(self, x, debug=False, **options):
         self.assigned = self.assigned + 1
         self.changed += 1
+        self.made = torch.ones(()) if self.made is None else self.made + 1
         self.one += 1
         h = torch.tanh(self.layer(x)) * (2 if debug else 1 + self.expanded.mean())
         return self.point(torch.sparse.mm(self.sparse, h.T).T)
@@ -56,18 +58,20 @@ class Blocks(nn.Module):
 
 def counts(model):
     return [
-        float(value) for block in (model.a, model.b) for value in (block.assigned, block.changed, block.expanded[2, 3])
+        float(0 if value is None else value)
+        for block in (model.a, model.b)
+        for value in (block.assigned, block.changed, block.expanded[2, 3], block.made)
     ]
 
 
 @pytest.mark.parametrize(("name", "options"), SEVERAL)
 def test_a_step_moves_them_once(name, options):
-    """Assigned anew or changed in place; one that repeats its entries cannot be written to as a whole."""
+    """Assigned anew, made first or changed in place; one that repeats its entries cannot be written to as a whole."""
     model = Blocks().double()
     method = make_method(name, model, **options).double()
     for steps in (1, 2):
         method.step(lambda: F.cross_entropy(model(X), Y))
-        assert counts(model) == [steps] * 6
+        assert counts(model) == [steps] * 8
     assert model.a.expanded.stride() == (0, 1)
 
 
@@ -75,7 +79,7 @@ def test_a_step_moves_them_once(name, options):
 def test_measuring_moves_none(name):
     model = Blocks().double()
     measure_alignment(make_method(name, model).double(), lambda: F.cross_entropy(model(X), Y))
-    assert counts(model) == [0] * 6
+    assert counts(model) == [0] * 8
 
 
 def test_every_run_of_a_segment_reads_the_same():
