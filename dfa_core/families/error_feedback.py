@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.hooked import HookedParameters, parameters_now_in
-from dfa_core.families.repeated import GradientsSoFar, other_run
+from dfa_core.families.repeated import GradientsSoFar, leaves_of, other_run
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.layout import Layout
 from dfa_core.recording.graph import chained_error, reached
@@ -73,7 +73,7 @@ class ErrorFeedback(FeedbackMethod):
             torch.autograd.backward(loss)
         signals = self._signals_by_visit(first.passes())
         self.recorder.seen |= {at.point for at in signals} | {at.tap for at in signals}
-        so_far = GradientsSoFar(parameters_now_in(self.model))
+        so_far = GradientsSoFar([*parameters_now_in(self.model), *leaves_of(loss)])
         second = _Segments(self.layout, signals, first.visits, so_far, hooked)
         try:
             with self.layout.lent(second), rewind.again(), torch.enable_grad():

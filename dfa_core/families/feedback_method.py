@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import Wrappers, spread
 from dfa_core.errors import FeedbackError
+from dfa_core.families.repeated import leaves_of
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.method import Method
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
-from dfa_core.recording.step import Signals, feedback_step
+from dfa_core.recording.step import Signals, check_scalar, feedback_step
 from dfa_core.supervision import Supervision
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,14 @@ class StepContext:
         supervision: what the task offers besides the loss.
         rewind: the randomness that the first pass started from, for methods that run others.
         learning: whether the method's own parameters get gradients too; not while its alignment is measured.
+        leaves: the leaf tensors above the taps, once the loss is known, of a step that runs the closure again.
     """
 
     closure: Callable[[], Tensor]
     supervision: Supervision
     rewind: Rewind | None
     learning: bool
+    leaves: list[Tensor] = field(default_factory=list)
 
 
 class FeedbackMethod(Method):
@@ -127,6 +130,9 @@ class FeedbackMethod(Method):
         self.layout.check_attached(self.model, self.recorder)
         if spread():
             self._wrappers = Wrappers(self.model)  # they may have come after the method
+        if self.compares_passes and self._context is not None:
+            check_scalar(loss)
+            self._context.leaves.extend(leaves_of(loss))
         all_at_once = type(self).__name__ if self.compares_passes else ""
         feedback_step(loss, self.recorder, self.signals_of, self._wrappers, all_at_once)
         self._report_untrained()

@@ -51,7 +51,7 @@ def perturbed(
 
     context = method.context
     assert context.rewind is not None
-    so_far = GradientsSoFar([*parameters_now_in(method.model), *parameters_now_in(method)])
+    so_far = GradientsSoFar([*parameters_now_in(method.model), *parameters_now_in(method), *context.leaves])
     with torch.no_grad():
         marks = _Compared(method, passes, move)
         with method.layout.lent(marks), context.rewind.again():

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from dfa_core.errors import FeedbackError
+from dfa_core.recording.graph import reached
 
 
 def other_run(mark: str) -> FeedbackError:
@@ -16,6 +17,15 @@ def other_run(mark: str) -> FeedbackError:
         "is random with torch, whose generators start again, as those do that are attributes of the model's modules "
         "(Python's and NumPy's do not), and run passes that the loss does not depend on outside of the closure"
     )
+
+
+def leaves_of(loss: Tensor) -> list[Tensor]:
+    """The leaf tensors that get a gradient from ``loss``, those of a head or criterion outside of the model included.
+
+    Of a pass that was cut they are those above its taps.
+    """
+    nodes, _ = reached([loss])
+    return [leaf for node in nodes if (leaf := getattr(node, "variable", None)) is not None]
 
 
 class GradientsSoFar:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method
-from tests.engine.methods.nets import classification, net, supervision_of, take_step
+from tests.engine.methods.nets import classification, make, net, supervision_of, take_step
 from tests.helpers.engine_nets import WithHead, assert_same, gradients
 
 X, Y = DATA = classification()
@@ -114,6 +114,30 @@ def test_gradients_that_a_second_run_erases(name, options, to_none):
 
     with pytest.raises(FeedbackError, match=r"changed gradients.*zero_grad\(\)"):
         method.step(closure)
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("dfa", {"recompute": True}), ("forward_gradient", {}), ("directional", {}), ("node_perturbation", {})],
+)
+def test_gradients_outside_of_the_model_that_a_second_run_erases(name, options, to_none):
+    """A head or a criterion with weights, which the optimizer trains too."""
+    model, head = net(), nn.Linear(4, 3).double()
+    method = make(name, model, **options)
+
+    def closure():
+        head.zero_grad(set_to_none=to_none)
+        return F.cross_entropy(head(model(X)), Y % 3)
+
+    with pytest.raises(FeedbackError, match=r"changed gradients.*zero_grad\(\)"):
+        method.step(closure)
+    head.zero_grad()
+    method.step(lambda: F.cross_entropy(head(model(X)), Y % 3))  # left alone, it learns
+    learnt = head.weight.grad
+    head.zero_grad()
+    make_method("bp", model).step(lambda: F.cross_entropy(head(model(X)), Y % 3))
+    assert torch.equal(learnt, head.weight.grad)
 
 
 @pytest.mark.parametrize(
