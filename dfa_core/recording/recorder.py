@@ -57,7 +57,7 @@ class Recorder:
         self._errors: list[Tensor] = []  # what a compiled region's taps must receive in this step
 
     def __reduce__(self) -> tuple[type[Recorder], tuple[Mapping[str, str]]]:
-        return Recorder, (self._tap_of,)  # a copy starts empty
+        return type(self), (self._tap_of,)  # a copy starts empty
 
     def at_point(self, name: str, x: Tensor) -> Tensor:
         """Keep the attached activation; pass it on cut, *not* requiring a gradient."""
