@@ -194,9 +194,10 @@ class Method(nn.Module):
         if self._reported:
             return
         names, parameters = self.untrained_parameters(), self.trainable_parameters()
-        if len(names) == len(parameters) and any(hasattr(p, "full_tensor") for p in parameters.values()):
-            return  # sharded parameters get their gradient in the step that synchronises
+        if len(names) == len(parameters):
+            return  # sharded ones get theirs in the step that synchronises; hooks of an optimizer have taken all others
         self._reported = True
+        names = [name for name in names if not getattr(parameters[name], "_post_accumulate_grad_hooks", None)]
         if names:
             level = logging.INFO if self.leaves_parameters_untrained else logging.WARNING
             log.log(level, "%s leaves without gradient: %s", type(self).__name__, ", ".join(names))

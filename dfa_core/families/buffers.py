@@ -28,6 +28,14 @@ class Buffers:
             for name, buffer in module._buffers.items()
         ]
 
+    def moved(self) -> bool:
+        """Whether a buffer is another tensor now, or has other values."""
+        return any(
+            one.module._buffers.get(one.name) is not one.tensor
+            or (one.tensor is not None and one.value is not None and not _equal(_stored(one.tensor), one.value))
+            for one in self._kept
+        )
+
     @torch.no_grad()
     def restore(self) -> None:
         """Put back every tensor, where a forward pass assigned another, and its values, where it changed them."""
@@ -36,6 +44,11 @@ class Buffers:
             if one.tensor is not None and one.value is not None:
                 # Past autograd's count of changes: batch norm saves its running statistics and never reads them again.
                 _stored(one.tensor.data).copy_(one.value)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether the entries are the same; of sparse and nested ones nobody can tell, so that they count as changed."""
+    return a.layout is torch.strided and not a.is_nested and torch.equal(a, b)
 
 
 def _stored(buffer: Tensor) -> Tensor:

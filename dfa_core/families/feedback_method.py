@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import Wrappers, spread
 from dfa_core.errors import FeedbackError
+from dfa_core.families.hooked import hooks_afterwards
 from dfa_core.families.repeated import leaves_of
 from dfa_core.families.replay import Rewind, check_replayable
 from dfa_core.method import Method
@@ -30,9 +31,11 @@ class StepContext:
     Attributes:
         closure: runs the forward pass again.
         supervision: what the task offers besides the loss.
-        rewind: the randomness that the first pass started from, for methods that run others.
+        rewind: what the first pass started from, for methods that run others, or the task's head.
         learning: whether the method's own parameters get gradients too; not while its alignment is measured.
-        leaves: the leaf tensors above the taps, once the loss is known, of a step that runs the closure again.
+        leaves: the leaf tensors above the taps, once the loss is known, of a step that runs the closure again or the
+            task's head.
+        pure_heads: the taps whose heads neither draw random numbers nor change buffers.
     """
 
     closure: Callable[[], Tensor]
@@ -40,6 +43,23 @@ class StepContext:
     rewind: Rewind | None
     learning: bool
     leaves: list[Tensor] = field(default_factory=list)
+    pure_heads: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def around_head(self, tap: str) -> Iterator[None]:
+        """A block that runs the task's head at ``tap``, from the random numbers and buffers that the step began with.
+
+        It leaves them alone. So dropout and batch norm above the tap are the same whenever in the step a point has its
+        turn. A head that has neither, as its first run in the step tells, runs without this.
+        """
+        assert self.rewind is not None
+        if tap in self.pure_heads:
+            yield
+            return
+        with self.rewind.again():
+            yield
+            if not self.rewind.moved():
+                self.pure_heads.add(tap)
 
 
 class FeedbackMethod(Method):
@@ -92,7 +112,7 @@ class FeedbackMethod(Method):
         self, closure: Callable[[], Tensor], supervision: Supervision | None, learning: bool = True
     ) -> Iterator[None]:
         """Set `context` to what the step may use, inside the block."""
-        rewind = Rewind(self.model) if "replay" in self.needs else None
+        rewind = Rewind(self.model) if self.needs & {"replay", "heads"} else None
         self._context = StepContext(closure, supervision or Supervision(), rewind, learning)
         try:
             yield
@@ -130,11 +150,13 @@ class FeedbackMethod(Method):
         self.layout.check_attached(self.model, self.recorder)
         if spread():
             self._wrappers = Wrappers(self.model)  # they may have come after the method
-        if self.compares_passes and self._context is not None:
+        all_at_once = type(self).__name__ if self.compares_passes else ""
+        if self._context is not None and self.needs & {"replay", "heads"}:
             check_scalar(loss)
             self._context.leaves.extend(leaves_of(loss))
-        all_at_once = type(self).__name__ if self.compares_passes else ""
-        feedback_step(loss, self.recorder, self.signals_of, self._wrappers, all_at_once)
+        # Signals that a head makes come after the gradients above the taps, with which a hook could move its weights.
+        with hooks_afterwards(self._context.leaves) if "heads" in self.needs and self._context else nullcontext():
+            feedback_step(loss, self.recorder, self.signals_of, self._wrappers, all_at_once)
         self._report_untrained()
 
     def _report_untrained(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -44,6 +45,26 @@ def parameters_now_in(model: nn.Module) -> Iterator[nn.Parameter]:
         if module is not None:
             yield from (p for p in module._parameters.values() if p is not None)
             stack += module._modules.values()
+
+
+@contextmanager
+def hooks_afterwards(leaves: Iterable[Tensor]) -> Iterator[None]:
+    """Hold back hooks that wait for the gradients of ``leaves`` until the block has ended.
+
+    Such hooks (``register_post_accumulate_grad_hook``) hold optimizers, which move weights that the block still reads.
+    """
+    found = [(leaf, getattr(leaf, "_post_accumulate_grad_hooks", None)) for leaf in leaves]
+    held = [(leaf, hooks, dict(hooks)) for leaf, hooks in found if hooks]
+    for _, hooks, _ in held:
+        hooks.clear()  # emptied and filled again, since handles that remove a hook know this very dictionary
+    try:
+        yield
+    finally:
+        for _, hooks, kept in held:
+            hooks.update(kept)
+    for leaf, hooks, _ in held:
+        for hook in [*hooks.values()] if leaf.grad is not None else []:
+            hook(leaf)
 
 
 def _has_hooks(parameter: Tensor) -> bool:

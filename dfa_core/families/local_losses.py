@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfa_core.errors import FeedbackError
+from dfa_core.families.feedback_method import StepContext
 from dfa_core.layout import Layout, module_key
 from dfa_core.noise import seeded_generator
 from dfa_core.supervision import Classes, Supervision
@@ -56,13 +57,15 @@ class LocalLosses(nn.Module):
                     self.maps[module_key(name)] = _linear(point.width, projection, bias=False)
 
     @torch.enable_grad()
-    def gradient(self, point: str, activation: Tensor, supervision: Supervision, learn: bool) -> Tensor:
+    def gradient(self, point: str, activation: Tensor, context: StepContext, learn: bool) -> Tensor:
         """dL_i/dh_i, of the activation's shape; with ``learn`` the decoder's parameters get their gradients."""
-        h = activation.detach().requires_grad_()
-        loss = supervision.scale * self.loss(point, h, supervision)
+        # A tensor made in inference mode can get no gradient; its copy can.
+        h = (activation.clone() if activation.is_inference() else activation.detach()).requires_grad_()
         key = module_key(point)
         own = [p for part in (self.decoders, self.maps) if key in part for p in part[key].parameters()]
-        found = torch.autograd.grad(loss, [h, *own], allow_unused=True)
+        with context.around_head(self._layout.tap_of[point]):
+            loss = context.supervision.scale * self.loss(point, h, context.supervision)
+            found = torch.autograd.grad(loss, [h, *own], allow_unused=True)
         if learn:
             for parameter, gradient in zip(own, found[1:], strict=True):
                 if gradient is not None:

@@ -25,6 +25,11 @@ class ModelState:
         self._generators = [(generator, generator.get_state()) for generator in _generators_in(model)]
         self._frozen = {id(p): _stamp(p) for p in parameters_now_in(model) if not p.requires_grad}
 
+    def moved(self) -> bool:
+        """Whether buffers or generators are others now."""
+        drawn = any(not torch.equal(generator.get_state(), state) for generator, state in self._generators)
+        return drawn or self._buffers.moved()
+
     def restore(self) -> None:
         """Put the state back."""
         self._buffers.restore()

@@ -58,6 +58,12 @@ class Rewind:
             self._restore(now)
         now.model.check_frozen()
 
+    def moved(self) -> bool:
+        """Whether the present state is another than the kept one."""
+        before, gpus = self._before, torch.cuda.get_rng_state_all() if self._before.gpus else []
+        drawn = not torch.equal(torch.get_rng_state(), before.cpu)
+        return drawn or any(map(_differ, gpus, before.gpus)) or before.model.moved()
+
     def check_frozen(self) -> None:
         """Raise :class:`FeedbackError` if a pass has changed frozen parameters, which nothing puts back."""
         self._before.model.check_frozen()
@@ -72,6 +78,10 @@ class Rewind:
         if state.gpus:
             torch.cuda.set_rng_state_all(state.gpus)
         state.model.restore()
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    return not torch.equal(a, b)
 
 
 class Replay:

@@ -85,7 +85,7 @@ class ForwardGradient(FeedbackMethod):
         noise_name = f"{at.nth}/{at.point}"
         if self.losses is None:
             return self.noise.normal_like(noise_name, h)
-        guess = self.losses.gradient(at.point, h, self.context.supervision, self.learning)
+        guess = self.losses.gradient(at.point, h, self.context, self.learning)
         groups = self._groups(at.tap)
         length = _sum_by_group(guess.square(), groups).sqrt()
         sign = self.noise.normal_like(noise_name, length).sign()

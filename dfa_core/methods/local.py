@@ -15,6 +15,7 @@ from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.hooked import HookedParameters
 from dfa_core.families.local_losses import LocalLosses
 from dfa_core.information import Information
+from dfa_core.recording.graph import chained_error
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder
 from dfa_core.recording.step import Signals
@@ -37,6 +38,7 @@ class _EagerRecorder(Recorder):
     def __init__(self, tap_of: Mapping[str, str]) -> None:
         super().__init__(tap_of)
         self._begun: set[str] = set()  # the taps of passes that are not at their end yet
+        self._early = ""  # the point from which a gradient goes backward early
         self.finished = 0
 
     @contextmanager
@@ -53,7 +55,11 @@ class _EagerRecorder(Recorder):
     def at_point(self, name: str, x: Tensor) -> Tensor:
         if self.finish is None or torch.compiler.is_compiling():  # compiled code cannot: `Local.signals_of` does
             return super().at_point(name, x)
-        self.finish(name, x)
+        self._early = name
+        try:
+            self.finish(name, x)
+        finally:
+            self._early = ""
         self.collect()
         self._add(name, Activation(x.new_empty(0), root=None))
         self._begun.add(self._tap_of[name])
@@ -65,6 +71,11 @@ class _EagerRecorder(Recorder):
             self.finished += name in self._begun
             self._begun.discard(name)
         return super().at_tap(name, x)
+
+    def check_step(self, tap: str) -> None:
+        if self._early:
+            raise chained_error(self._tap_of[self._early], tap, "which local(eager=True) cannot put together")
+        super().check_step(tap)
 
 
 #: The part of a step that goes backward at its end: from the loss, and from the taps down to the last points.
@@ -155,7 +166,7 @@ class Local(FeedbackMethod):
         return [{} if _is_finished(one) else next(left) for one in passes]
 
     def signal(self, point: str, activation: Tensor, error: Tensor) -> Tensor:
-        return self.losses.gradient(point, activation, self.context.supervision, self.learning)
+        return self.losses.gradient(point, activation, self.context, self.learning)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
@@ -166,7 +177,7 @@ class Local(FeedbackMethod):
             raise FeedbackError(
                 f"feedback point '{point}' ran again in a backward pass: use eager=False with checkpointing"
             )
-        signal = self.losses.gradient(point, activation, self.context.supervision, learn=True)
+        signal = self.losses.gradient(point, activation, self.context, learn=True)
         if activation.requires_grad:
             if self.recorder.hooked is not None:
                 self.recorder.hooked.check(activation, object())

@@ -155,7 +155,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "local", "methods/local",
         ("no backward at the point", "torch.autograd.backward(activation, signal, retain_graph=True)", "pass"),
-        ("decoders do not learn early", "self.context.supervision, learn=True)", "self.context.supervision, learn=False)"),
+        ("decoders do not learn early", "self.context, learn=True)", "self.context, learn=False)"),
         ("trains on passes that no loss reads", "if (unread := self.recorder.finished - read) > 0:", "if False:"),
         ("hooks run once a segment", "                self.recorder.hooked.check(activation, object())", "                pass"),
         ("decoders' rate ignored", "return groups if self.decoder_lr is None else", "return groups if True else"),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, make_method, measure_alignment
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, Supervision, make_method, measure_alignment
 from tests.engine.methods.nets import replaced
 from tests.helpers.engine_nets import Net, assert_same, batch, gradients
 
@@ -266,3 +266,12 @@ def test_chained_passes_in_compiled_regions_are_refused():
     with pytest.raises(FeedbackError, match=r"compiled.*detach\(\)"):
         method.backward(loss_of(model))
     torch.compiler.reset()
+
+
+def test_local_losses_that_go_backward_early_say_to_detach():
+    """To call method.backward, as the message of stray backward passes says, would be of no help here."""
+    model = Refinement().double()
+    method = make_method("local", model).double()
+    supervision = Supervision(head=lambda tap, output: (output - TARGET).square().mean())
+    with pytest.raises(FeedbackError, match=r"reads what error tap 'tap' returned.*local\(eager=True\).*detach\(\)"):
+        method.step(lambda: model(X)[-1].square().mean(), supervision)
