@@ -33,6 +33,9 @@ class Supervision:
         scale: how many times the task's mean loss the closure returns: 1/k for each of k micro-batches whose gradients
             are accumulated, the factor of a `torch.amp.GradScaler`. Methods whose signals do not come from the loss
             alone take it from here.
+        samples: how many samples the mean loss is a mean of, in one pass through the error tap of this name. `pepita`
+            and `predictive_coding` take the loss of one sample for their unit. Without it they count the samples that
+            have an error. A loss that is exactly 0 for a sample that is right (hinge, margin, triplet) needs it.
 
     A task leaves out what it does not have.
     """
@@ -41,6 +44,7 @@ class Supervision:
     targets: Callable[[str], Classes] | None = None
     offset: Callable[[str], Tensor] | None = None
     scale: float = 1.0
+    samples: Callable[[str], int] | None = None
 
     @property
     def offered(self) -> frozenset[str]:

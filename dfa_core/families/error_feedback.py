@@ -19,7 +19,8 @@ from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
 from dfa_core.families.hooked import HookedParameters, parameters_now_in
 from dfa_core.families.repeated import GradientsSoFar, leaves_of, other_run
-from dfa_core.families.replay import Rewind, check_replayable
+from dfa_core.families.replay import check_replayable
+from dfa_core.families.rewind import Rewind
 from dfa_core.layout import Layout
 from dfa_core.recording.graph import chained_error, reached
 from dfa_core.recording.passes import Pass, Visited

@@ -14,7 +14,8 @@ from dfa_core.distributed.wrappers import Wrappers, spread
 from dfa_core.errors import FeedbackError
 from dfa_core.families.hooked import hooks_afterwards
 from dfa_core.families.repeated import leaves_of
-from dfa_core.families.replay import Rewind, check_replayable
+from dfa_core.families.replay import check_replayable
+from dfa_core.families.rewind import Rewind
 from dfa_core.method import Method
 from dfa_core.recording.passes import Pass
 from dfa_core.recording.recorder import Recorder

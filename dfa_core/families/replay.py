@@ -5,83 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dfa_core.distributed.wrappers import spread
 from dfa_core.errors import FeedbackError, UnsuitableError
-from dfa_core.families.model_state import ModelState
+from dfa_core.families.rewind import Rewind
 from dfa_core.layout import Layout
 from dfa_core.recording.passes import Visited
 from dfa_core.recording.recorder import Recorder, in_backward
 from dfa_core.recording.trace import Trace
+from dfa_core.supervision import Supervision
 
 #: What a feedback point passes on in place of its activation.
 Change = Callable[[Visited, Tensor], Tensor]
 #: Values by pass: the tap's name, and the pass's number among those through this tap.
 Outputs = dict[tuple[str, int], Tensor]
-
-
-class _State(NamedTuple):
-    """The random numbers and the model at one moment."""
-
-    cpu: Tensor
-    gpus: list[Tensor]
-    model: ModelState
-
-
-class Rewind:
-    """The randomness and the buffers of a model as they are now; every further pass can start from them.
-
-    So dropout masks, sampled rays and batch statistics agree between the passes of a step, and the running statistics
-    move once. The randomness is that of torch's own generators, and of those that are attributes of modules.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-        self._before = self._state()
-
-    @contextmanager
-    def again(self) -> Iterator[None]:
-        """A block that starts from the kept state and leaves no trace in the present one.
-
-        Raises:
-            FeedbackError: the block changed frozen parameters, which nothing puts back.
-        """
-        now = self._state()
-        self._restore(self._before)
-        try:
-            yield
-        finally:
-            self._restore(now)
-        now.model.check_frozen()
-
-    def moved(self) -> bool:
-        """Whether the present state is another than the kept one."""
-        before, gpus = self._before, torch.cuda.get_rng_state_all() if self._before.gpus else []
-        drawn = not torch.equal(torch.get_rng_state(), before.cpu)
-        return drawn or any(map(_differ, gpus, before.gpus)) or before.model.moved()
-
-    def check_frozen(self) -> None:
-        """Raise :class:`FeedbackError` if a pass has changed frozen parameters, which nothing puts back."""
-        self._before.model.check_frozen()
-
-    def _state(self) -> _State:
-        on_gpu = any(p.is_cuda for p in self._model.parameters())
-        gpus = torch.cuda.get_rng_state_all() if on_gpu else []
-        return _State(torch.get_rng_state(), gpus, ModelState(self._model))
-
-    def _restore(self, state: _State) -> None:
-        torch.set_rng_state(state.cpu)
-        if state.gpus:
-            torch.cuda.set_rng_state_all(state.gpus)
-        state.model.restore()
-
-
-def _differ(a: Tensor, b: Tensor) -> bool:
-    return not torch.equal(a, b)
 
 
 class Replay:
@@ -232,10 +172,19 @@ def _is_compiled(module: nn.Module) -> bool:
     return in_place or type(module).__name__ == "OptimizedModule"  # by its name: importing it imports the compiler
 
 
-def sample_count(error: Tensor, batch_dims: int) -> Tensor:
-    """The number of samples that have an error, at least 1, as a tensor: a mean loss is a sum of so many parts.
+def sample_count(error: Tensor, tap: str, batch_dims: int, supervision: Supervision) -> Tensor:
+    """The number of samples that the loss is a mean of, as a tensor: it is a sum of so many parts.
 
-    A sample is what the tap's ``batch_dims`` count: of a radiance field a point on a ray, though the loss is a mean
-    over rays. A sample whose error is 0 to the last bit, as that of one without label is, does not count.
+    The task may state it. Else it is the number of samples that have an error, at least 1: a sample is what the tap's
+    ``batch_dims`` count, of a radiance field a point on a ray, though the loss is a mean over rays. A sample whose
+    error is 0 to the last bit, as that of one without label is, does not count.
+
+    Raises:
+        FeedbackError: the task states less than one sample.
     """
-    return error.flatten(batch_dims).count_nonzero(dim=-1).count_nonzero().clamp(min=1)
+    if supervision.samples is None:
+        return error.flatten(batch_dims).count_nonzero(dim=-1).count_nonzero().clamp(min=1)
+    count = supervision.samples(tap)
+    if count < 1:
+        raise FeedbackError(f"Supervision.samples says {count} at error tap '{tap}': it must be 1 or more")
+    return torch.tensor(count, device=error.device)

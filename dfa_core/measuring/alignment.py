@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dfa_core.errors import FeedbackError
 from dfa_core.families.feedback_method import FeedbackMethod
-from dfa_core.families.replay import Rewind
+from dfa_core.families.rewind import Rewind
 from dfa_core.measuring.cosines import PointStatistics, angle, cosine, point_statistics, row_cosines, sums
 from dfa_core.measuring.probe import (
     Gradients,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from dfa_core.errors import check_positive
-from dfa_core.families.replay import Rewind, check_replayable
+from dfa_core.families.replay import check_replayable
+from dfa_core.families.rewind import Rewind
 from dfa_core.information import Information
 from dfa_core.method import Method
 from dfa_core.noise import Noise

@@ -121,8 +121,13 @@ class Pepita(Seeded, FeedbackMethod):
                 f"feedback point '{point}' has batch shape {tuple(own_batch)}, its error tap {tuple(batch)}: "
                 "declare batch_dims so that both count the same samples"
             )
-        error = one.error * (sample_count(one.error, tap.batch_dims) / self.context.supervision.scale)
+        error = one.error * self._parts(one)
         return error.flatten(tap.batch_dims) @ self._matrix(point, error)
+
+    def _parts(self, one: Pass) -> Tensor:
+        """How many samples' losses the loss of a pass is a mean of, by the factor that the task gives it."""
+        samples = sample_count(one.error, one.tap, self.layout.taps[one.tap].batch_dims, self.context.supervision)
+        return samples / self.context.supervision.scale
 
     def _matrix(self, point: str, error: Tensor) -> Tensor:
         """F transposed, ``(error, width)``; the seed has it."""
@@ -141,10 +146,9 @@ class Pepita(Seeded, FeedbackMethod):
         for one, two in zip(first, second, strict=True):
             if _shapes(one) != _shapes(two):
                 raise other_run(one.tap)
-            samples = sample_count(one.error, self.layout.taps[one.tap].batch_dims)
             two.error = one.error
             after = visits([two])
-            parts = samples / self.context.supervision.scale
+            parts = self._parts(one)
             signals.append({at.point: (before[at] - h) / parts for at, h in after.items()})
         return signals
 

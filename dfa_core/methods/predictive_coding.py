@@ -127,7 +127,7 @@ class PredictiveCoding(FeedbackMethod):
                 if error is None and key in reached:
                     inferred.beside.add(key)
                 error = torch.zeros_like(output) if error is None else error
-                count = sample_count(error, self.layout.taps[key[0]].batch_dims)
+                count = sample_count(error, key[0], self.layout.taps[key[0]].batch_dims, self.context.supervision)
                 samples[key] = count / self.context.supervision.scale
         else:
             _check_complete(leaves, errors)

@@ -18,7 +18,13 @@ from pathlib import Path
 from tests import REPOSITORY
 from tests.mutants.mutants import MUTANTS, Mutant
 
-TESTS = ("tests/engine/methods", "tests/engine/weights", "tests/engine/test_formula.py", "tests/engine/test_misuse.py")
+TESTS = (
+    "tests/engine/methods",
+    "tests/engine/passes",
+    "tests/engine/weights",
+    "tests/engine/test_formula.py",
+    "tests/engine/test_misuse.py",
+)
 _LINKED = ("benchmarks", "datasets", "conf", "examples", "tests", "pyproject.toml")
 
 

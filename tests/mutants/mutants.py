@@ -194,7 +194,7 @@ MUTANTS: list[Mutant] = [
         ("sign flipped", "(before[at] - h) / parts", "(h - before[at]) / parts"),
         ("error of the second pass", "two.error = one.error", "pass"),
         ("not divided by the samples", "(before[at] - h) / parts", "(before[at] - h)"),
-        ("the loss's factor ignored", "parts = samples / self.context.supervision.scale", "parts = samples"),
+        ("the loss's factor ignored", "return samples / self.context.supervision.scale", "return samples"),
         ("masks redrawn in the second pass", "with rewind.again(), self.recorder.changing(None):", "with self.recorder.changing(None):"),
         ("added in place of subtracted", "h - shifts[at]", "h + shifts[at]"),
     ),
@@ -206,9 +206,16 @@ MUTANTS: list[Mutant] = [
         ("weights learn at feedforward states", "h + error if self.states == \"inferred\" else h", "h"),
     ),
     *_of(
-        "all methods of several passes", "families/replay",
+        "all methods of several passes", "families/rewind",
         ("randomness not rewound", "        self._restore(self._before)\n        try:", "        try:"),
         ("randomness not put back", "            self._restore(now)", "            pass"),
+    ),
+    *_of(
+        "all methods of several passes", "families/model_state",
+        ("generators of modules draw on", "            generator.set_state(state)", "            pass"),
+    ),
+    *_of(
+        "all methods of several passes", "families/replay",
         ("passes numbered as the loss reads them", "self.places[trace.tap, read[trace.tap]] = self._place_of[trace.number]", "self.places[trace.tap, read[trace.tap]] = (trace.tap, read[trace.tap])"),
     ),
     *_of(
