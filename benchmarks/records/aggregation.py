@@ -19,6 +19,9 @@ from benchmarks.records.inputs import BadInput, OnBad, refuse
 from benchmarks.records.record import DONE, Record
 from benchmarks.records.timing import Timing, timing_of
 
+#: Profile, task, variant and data source: all that is judged by one metric.
+_Judged = tuple[str, str, str, str]
+
 
 def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     """Gather ``records`` into cells.
@@ -26,12 +29,11 @@ def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     ``on_bad`` gets each metric that `benchmarks.records.metrics` does not know, and of which run; it has no cell.
     """
     checked = [without_unknown_metrics(record, on_bad) for record in records]
-    # A variant may be judged by another metric than the settings as shipped.
-    primaries = {(one.task, one.variant): one.primary_metric for one in checked if one.primary_metric}
+    groups = [(source, by_hash, _newest(by_hash)) for source, by_hash in _groups(checked)]
+    primaries = _primaries((source, by_hash[newest]) for source, by_hash, newest in groups)
     cells: list[ResultCell] = []
     stale: list[Stale] = []
-    for source, by_hash in _groups(checked):
-        newest = _newest(by_hash)
+    for source, by_hash, newest in groups:
         cells += _cells_of(by_hash[newest], source, primaries)
         stale += [_stale(runs, newest) for name, runs in by_hash.items() if name != newest]
     return CellSet(sorted(cells, key=lambda cell: cell.key), sorted(stale))
@@ -74,6 +76,26 @@ def _newest(by_hash: dict[str, list[Record]]) -> str:
     return max(ended, key=lambda name: (max(record.finished for record in ended[name]), name))
 
 
+def _primaries(counted: Iterable[tuple[str, list[Record]]]) -> dict[_Judged, str]:
+    """What each task is judged by, all its methods alike, from the runs that count and their data source.
+
+    The newest run that came to an end says so, or else the newest of all. A variant may be judged by another metric
+    than the settings as shipped, and so may a task under another profile, or on other data.
+    """
+    newest: dict[_Judged, tuple[bool, str, str]] = {}
+    for source, runs in counted:
+        for record in runs:
+            if record.primary_metric:
+                told = (record.status in DONE, record.finished, record.primary_metric)
+                judged = _judged(record, source)
+                newest[judged] = max(told, newest.get(judged, told))
+    return {judged: primary for judged, (*_, primary) in newest.items()}
+
+
+def _judged(record: Record, source: str) -> _Judged:
+    return record.profile, record.task, record.variant, source
+
+
 def _source(record: Record) -> str:
     return record.data.get("source", "")
 
@@ -83,10 +105,10 @@ def _stale(runs: list[Record], newest: str) -> Stale:
     return Stale(first.profile, first.task, first.method, first.config_hash, newest, len(runs), first.variant)
 
 
-def _cells_of(runs: list[Record], source: str, primaries: dict[tuple[str, str], str]) -> Iterator[ResultCell]:
+def _cells_of(runs: list[Record], source: str, primaries: dict[_Judged, str]) -> Iterator[ResultCell]:
     """One cell per metric of ``runs``, which share their settings. A known primary metric always has one."""
     first = runs[0]
-    primary = primaries.get((first.task, first.variant), "")
+    primary = primaries.get(_judged(first, source), "")
     ok = [record for record in runs if record.status == "ok"]
     named = {name for record in ok for name in record.metrics}
     for name in sorted(named | ({primary} if primary or not ok else set())):

@@ -84,6 +84,53 @@ def test_newer_settings_count_once_a_run_of_theirs_came_to_an_end():
     assert (cell.n, cell.runs, cell.config_hash) == (0, 2, hash_of("new"))
 
 
+def primaries(made):
+    """The metric that each (profile, method, data source) is judged by, without the variants."""
+    return {
+        (one.key.profile, one.key.method, one.key.data_source): one.key.metric
+        for one in aggregate(made).cells
+        if one.primary and not one.key.variant
+    }
+
+
+SCORES = {"accuracy": 80.0, "valid_accuracy": 70.0}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"config_hash": "old", "finished": "2020-01-01T00:00:00+00:00"},
+        {"config_hash": "new", "finished": "2026-01-01T00:00:00+00:00", "status": "failed", "reason": "no memory"},
+        {"profile": "quick"},
+        {"source": "stand-in"},
+        {"variant": "task.metric=valid_accuracy", "config_hash": "variant"},
+    ],
+    ids=["stale", "failed", "another profile", "another source", "variant"],
+)
+@pytest.mark.parametrize("place", [0, 3], ids=["read first", "read last"])
+def test_a_run_that_does_not_count_does_not_say_by_what_a_task_is_judged(odd, place):
+    """One such record turned every cell of its task, and the headline, into those of another metric."""
+    made = [record(method=method, metrics=dict(SCORES)) for method in ("bp", "dfa", "shallow")]
+    expected = {("paper", method, "real"): "accuracy" for method in ("bp", "dfa", "shallow")}
+    other = record(method="shallow", seed=9, metric="valid_accuracy", metrics=dict(SCORES), **odd)
+    found = primaries([*made[:place], other, *made[place:]])
+    assert expected.items() <= found.items()
+    assert {name: metric for name, metric in found.items() if name not in expected} == (
+        {(odd.get("profile", "paper"), "shallow", odd.get("source", "real")): "valid_accuracy"}
+        if {"profile", "source"} & odd.keys()
+        else {}
+    )
+
+
+def test_one_metric_judges_all_methods_of_a_task():
+    """That of the newest run that counts, in whatever order they are read; a failure before it does not say."""
+    old = record(method="bp", metrics=dict(SCORES), finished="2025-01-01")
+    new = record(method="dfa", metric="valid_accuracy", metrics=dict(SCORES), finished="2025-02-01")
+    failed = record(None, method="fa", finished="2025-03-01", status="failed", reason="no file")
+    expected = {("paper", method, "real"): "valid_accuracy" for method in ("bp", "dfa", "fa")}
+    assert primaries([old, new, failed]) == primaries([failed, new, old]) == expected
+
+
 def test_variants_and_data_sources_are_cells_of_their_own():
     made = [record(80.0), record(70.0, source="stand-in"), record(60.0, variant="task.optim.lr=1")]
     assert sorted(cell.mean for cell in aggregate(made).cells) == [60.0, 70.0, 80.0]
