@@ -63,13 +63,19 @@ def _in_order(part: str, wanted: Iterable[str], run: Iterable[str]) -> list[str]
 
 
 def with_published(grid: Grid, theirs: Mapping[tuple[tuple[str, str], Measure], TableCell]) -> Grid:
-    """The grid with the published cell at each place whose runs read the same data."""
+    """The grid with the published cell at each place whose runs read the same data, all scenes of a mean alike."""
     places = dict(grid.places)
     for where, place in grid.places.items():
         other = theirs.get(where)
-        if place.cell and other and other.cell and other.cell.fingerprint == place.cell.fingerprint:
+        if place.cell and other and other.cell and _data_of(other) == _data_of(place):
             places[where] = place._replace(published=other.cell)
     return replace(grid, places=places)
+
+
+def _data_of(place: TableCell) -> set[tuple[str, str]]:
+    """The datasets that gave the number of a place, with their fingerprints; all of them where none gave any."""
+    behind = [cell for cell in place.sources if cell.n] or place.sources
+    return {(cell.dataset, cell.fingerprint) for cell in behind}
 
 
 def _in_paper(spec: TableSpec, key: Key) -> bool:

@@ -18,6 +18,36 @@ def table(name, made) -> Table:
     return build(SPEC[name], slice_of(made))
 
 
+def beside(ours, theirs):
+    """The column of published runs in table 1, where there is one."""
+    built = build(SPEC["table_1"], slice_of(ours), slice_of(theirs))
+    assert len(shown(built)) == 1
+    return shown(built, "published") if "published" in built.header else []
+
+
+def scene(value, about=LEGO, fingerprint="f0", **more):
+    return record(value, **about, data={"source": "real", "fingerprint": fingerprint}, **more)
+
+
+def test_a_mean_stands_beside_the_published_mean_over_the_same_scenes():
+    """The first scene's data alone were compared: ours of Lego and Ship stood beside the published one of Lego."""
+    lego, chair = scene(20.0), scene(30.0, CHAIR, "f1")
+    assert beside([lego, chair], [lego, chair]) == ["25.00 (n=1)"]
+    assert beside([lego], [scene(21.0)]) == ["21.00 (n=1)"]
+    for ours, theirs in (([lego, chair], [lego]), ([lego], [lego, chair]), ([chair], [lego]), ([lego], [chair])):
+        assert beside(ours, theirs) == []
+    assert beside([lego, chair], [lego, scene(30.0, CHAIR, "another")]) == []
+    assert beside([lego, chair], [scene(32.0, CHAIR, "f1"), scene(10.0)]) == ["21.00 (n=1)"]
+
+
+def test_a_scene_that_gave_nothing_is_no_part_of_a_mean():
+    """Else the published mean over one scene would stand beside ours over two, whose second failed there."""
+    lego, chair = scene(20.0), scene(30.0, CHAIR, "f1")
+    failed = scene(None, CHAIR, "f1", status="failed", reason="no memory")
+    assert beside([lego, chair], [lego, failed]) == [] == beside([lego, failed], [lego, chair])
+    assert beside([lego, failed], [scene(21.0)]) == ["21.00 (n=1)"]
+
+
 def shown(built, method="dfa"):
     """What stands in the column of ``method``, but for places without runs."""
     place = built.header.index(method)
