@@ -79,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pack(chosen: argparse.Namespace, on_bad: OnBad) -> str:
     if not chosen.records.is_dir():
         raise ValueError(f"{chosen.records}: there is no such folder; name a records folder with --records")
+    if paths.is_results(chosen.records):  # the runs of its studies, too, lie below it
+        there = paths.records(chosen.records)
+        raise ValueError(f"{chosen.records}: a results folder; name its records folder: --records {there}")
     records = select(iterate_records(chosen.records, on_bad), chosen.profile, chosen.tasks)
     histories = _thinned(records, chosen.records, chosen.histories, on_bad)
     with sole_rewriter(chosen.file) if chosen.add else nullcontext():  # another process may add to it, too

@@ -22,7 +22,7 @@ from benchmarks.records import metrics, paths, valid
 from benchmarks.records.aggregation import aggregate
 from benchmarks.records.cells import LARGEST, CellKey, CellSet, ResultCell
 from benchmarks.records.inputs import BadInput, OnBad, read_bytes, refuse
-from benchmarks.records.packs import is_pack, packs_in, read_pack
+from benchmarks.records.packs import is_pack, read_pack
 from benchmarks.records.record import iterate_records, write_atomically
 from benchmarks.records.result_set import ResultSet
 
@@ -68,7 +68,7 @@ def load(place: Path, on_bad: OnBad = refuse) -> CellSet:
         ValueError: nothing there, or not readable; one line: what, where, what to do.
     """
     if place.is_dir():
-        whole = paths.records(place).is_dir() or packs_in(place)
+        whole = paths.is_results(place)
         found = ResultSet.load(place, on_bad).found if whole else aggregate(iterate_records(place, on_bad), on_bad)
         if not found.cells:
             raise ValueError(f"{place}: no readable record in this folder; run a sweep first or name another folder")

@@ -83,6 +83,12 @@ def history(results: Path, profile: str) -> Path:
     return published(results) / "history" / f"{profile}.jsonl"
 
 
+def is_results(folder: Path) -> bool:
+    """Whether ``folder`` has a part of a results folder: its runs are then in those parts alone, or it has none."""
+    parts = (published, records, evidence, studies, computed, tables, figures, work)
+    return any(part(folder).is_dir() for part in parts)
+
+
 def make(results: Path) -> None:
     """Make a results folder that runs can write to; what killed processes have left unfinished in it goes.
 
