@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.compare import gate
 from benchmarks.compare.judge import of_profile
 from benchmarks.compare.options import add_rules, report, rules_from
-from benchmarks.compare.reproduction import with_mean_losses
+from benchmarks.compare.reproduction import THINNED, with_mean_losses
 from benchmarks.history.baseline_snapshot import snapshot_of
 from benchmarks.history.file import with_snapshot
 from benchmarks.history.file import write as write_history
@@ -40,7 +40,7 @@ def write(results: Path, profile: str, out: Path, history: Path) -> int:
             keep a failure, nor have a gap.
     """
     found = ResultSet.load(results)
-    cells = [cell for cell in shipped(with_mean_losses(found), profile) if not cell.skipped]
+    cells = [cell for cell in shipped(with_mean_losses(found), profile) if not cell.skipped and cell.reason != THINNED]
     if not cells:
         raise ValueError(f"{results}: no records of profile {profile}; run first: make bench-{profile}")
     bad = sorted({f"{cell.key.task} {cell.key.method}" for cell in cells if cell.primary and cell.n < cell.runs})

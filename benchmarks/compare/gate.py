@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from benchmarks.compare.changes import BETTER, FAILING, Change, Comparison
+from benchmarks.compare.changes import BETTER, FAILING, NOT_JUDGED, Change, Comparison
 from benchmarks.compare.judge import SLOWER, compare, seed_warnings
 from benchmarks.compare.relative_speed import changes as speed_changes
-from benchmarks.compare.reproduction import MEAN_LOSS, tolerance
+from benchmarks.compare.reproduction import MEAN_LOSS, THINNED, tolerance
 from benchmarks.records.cells import NAN, ResultCell
 from benchmarks.statistics.noise import Difference, Pair, Rules
 
@@ -62,6 +62,8 @@ def _stricter(change: Change, rules: Rules, allow_better: bool) -> Change:
         return dataclasses.replace(change, verdict=DATA_CHANGED, reason=FIX_HINT)
     if change.settings_differ:
         return dataclasses.replace(change, verdict=SETTINGS_CHANGED, reason=FIX_HINT)
+    if after.reason == THINNED:
+        return dataclasses.replace(change, verdict=NOT_JUDGED)
     if (
         change.key.metric == MEAN_LOSS
         and not rules.unpaired

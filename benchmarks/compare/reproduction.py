@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -26,10 +26,12 @@ from benchmarks.records import metrics
 from benchmarks.records.cells import ResultCell
 from benchmarks.records.record import run_id
 from benchmarks.records.result_set import ResultSet
-from benchmarks.records.run_history import History
+from benchmarks.records.run_history import History, is_whole
 
 #: The metric's name.
 MEAN_LOSS = metrics.MEAN_LOSS
+#: Why its cell has no values.
+THINNED = "its history was thinned, so the mean over all evaluations is not known"
 
 
 def tolerance(architecture: str, value: float) -> float:
@@ -41,8 +43,16 @@ def tolerance(architecture: str, value: float) -> float:
 
 
 def with_mean_losses(results: ResultSet) -> list[ResultCell]:
-    """The cells of a results folder, one of `MEAN_LOSS` beside each primary metric."""
-    return [*results.cells, *_mean_losses(results.cells, results.histories)]
+    """The cells of a results folder, one of `MEAN_LOSS` beside each primary metric.
+
+    The mean over some rows of a history is another number than that over all. So a history that was thinned, in a pack,
+    gives none; a cell of which all were has the reason `THINNED` in place of values.
+    """
+    histories = results.histories
+    known = {one.run_id: histories[one.run_id] for one in results.records if one.run_id in histories}
+    thinned = {one.run_id for one in results.records if one.run_id in known and not is_whole(known[one.run_id], one)}
+    whole = {run: history for run, history in known.items() if run not in thinned}
+    return [*results.cells, *_mean_losses(results.cells, whole, thinned)]
 
 
 def comparable(a: list[ResultCell], b: list[ResultCell]) -> tuple[list[ResultCell], list[ResultCell]]:
@@ -53,16 +63,21 @@ def comparable(a: list[ResultCell], b: list[ResultCell]) -> tuple[list[ResultCel
     return next(without), next(without)
 
 
-def _mean_losses(cells: Iterable[ResultCell], histories: Mapping[str, History]) -> Iterator[ResultCell]:
+def _mean_losses(
+    cells: Iterable[ResultCell], whole: Mapping[str, History], thinned: Collection[str]
+) -> Iterator[ResultCell]:
     for cell in cells:
         if not cell.primary:
             continue
         key = cell.key
         names = {seed: run_id(key.profile, key.task, key.method, seed, cell.config_hash) for seed in cell.values}
-        values = {seed: _mean_loss(histories[name]) for seed, name in names.items() if name in histories}
+        values = {seed: _mean_loss(whole[name]) for seed, name in names.items() if name in whole}
         values = {seed: value for seed, value in values.items() if math.isfinite(value)}
+        found = dataclasses.replace(cell, key=key._replace(metric=MEAN_LOSS), values=values, primary=False)
         if values:
-            yield dataclasses.replace(cell, key=key._replace(metric=MEAN_LOSS), values=values, primary=False)
+            yield found
+        elif any(name in thinned for name in names.values()):
+            yield dataclasses.replace(found, reason=THINNED)
 
 
 def _mean_loss(history: History) -> float:

@@ -135,6 +135,20 @@ def from_json(content: Any) -> History:
         raise ValueError(f"history: {error}") from error
 
 
+def is_whole(history: History, record: Record) -> bool:
+    """Whether ``history`` has a row for each evaluation of the run; one that went through a pack may have fewer.
+
+    The record knows how often the run was evaluated: every so many epochs, or steps, and at its end. A record that does
+    not say so, such as a user's own, is believed.
+    """
+    task = record.config.get("task", {})
+    every, unit = task.get("eval_every"), "epochs" if task.get("steps") is None else "steps"
+    done = record.budget.get(unit)
+    if done is None or not isinstance(every, int) or every < 1:
+        return True
+    return len(history) >= math.ceil(done / every)
+
+
 def thin(history: History, most: int) -> History:
     """At most ``most`` rows: the first, the last, then rows with alignment, then others, each evenly spread.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks import baseline
+from benchmarks import baseline, evidence
 from benchmarks.compare import gate
 from benchmarks.compare.changes import Change, Comparison
 from benchmarks.compare.judge import compare
@@ -61,6 +63,46 @@ def test_every_seed_must_stray_whichever_way(tmp_path, second, expected):
     after = with_losses(tmp_path / "b", second)
     assert verdicts(gate.check(before, after)) == {"accuracy": "within noise", MEAN_LOSS: expected}
     assert not gate.check(before, after, Rules(unpaired=True)).failures
+
+
+def evaluated(folder, losses, every=1, **length):
+    """A results folder of one run with a row in its history for each of ``losses``, evaluated every so often."""
+    made = [replace(one, config={"task": {"eval_every": every, **length}}, budget={"epochs": 10, "steps": 95})
+            for one in smoke([75.0])]  # fmt: skip
+    save(folder, made)
+    rows = "".join(f"{step},{loss}\n" for step, loss in enumerate(losses))
+    (folder / "records" / f"{made[0].run_id}.csv").write_text(f"step,train_loss\n{rows}")
+    return with_mean_losses(ResultSet.load(folder))
+
+
+@pytest.mark.parametrize(
+    ("every", "length", "rows"), [(1, {"epochs": 10}, 10), (3, {"epochs": 10}, 4), (10, {"steps": 100}, 10)]
+)
+def test_the_mean_of_a_thinned_history_is_not_known(tmp_path, every, length, rows):
+    """The mean over the rows that were left was another number: the gate called an unchanged run not reproduced."""
+    losses = [5.0 - 0.1 * row for row in range(rows)]
+    before = evaluated(tmp_path / "a", losses, every, **length)
+    assert verdicts(gate.check(before, before)) == {"accuracy": "within noise", MEAN_LOSS: "not judged"}
+    changed = evaluated(tmp_path / "c", [loss + 0.1 for loss in losses], every, **length)
+    assert verdicts(gate.check(before, changed))[MEAN_LOSS] == gate.NOT_REPRODUCED
+    found = gate.check(before, evaluated(tmp_path / "b", [losses[0], *losses[2:]], every, **length))
+    assert not found.failures and verdicts(found)[MEAN_LOSS] == "not judged"
+    (change,) = [change for change in found.changes if change.key.metric == MEAN_LOSS]
+    assert "thinned" in change.reason and change.difference is None
+
+
+def test_a_run_that_went_through_a_pack_passes_the_gate(tmp_path, capsys):
+    """It is the same run, byte for byte, but for the rows of its history; and no baseline is made of what is left."""
+    evaluated(tmp_path / "a", [5.0 - 0.1 * row for row in range(10)], epochs=10)
+    file, pack = str(tmp_path / "base.json"), str(tmp_path / "p.jsonl")
+    write = ["write", "--out", file, "--history", str(tmp_path / "history.jsonl"), "--results"]
+    assert baseline.main([*write, str(tmp_path / "a")]) == 0
+    command = ["pack", pack, "--histories", "4", "--records", str(tmp_path / "a" / "records")]
+    assert evidence.main(command) == evidence.main(["unpack", pack, "--records", str(tmp_path / "b/records")]) == 0
+    assert baseline.main(["check", "--out", file, "--results", str(tmp_path / "b")]) == 0
+    assert baseline.main([*write, str(tmp_path / "b")]) == 0
+    assert MEAN_LOSS not in (tmp_path / "base.json").read_text()
+    assert baseline.main(["check", "--out", file, "--results", str(tmp_path / "b")]) == 0
 
 
 def test_domains_that_amplify_rounding_are_allowed_more():
