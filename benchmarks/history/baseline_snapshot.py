@@ -61,7 +61,7 @@ class BaselineSnapshot:
 
 def snapshot_of(cells: Iterable[ResultCell], records: Sequence[Record]) -> BaselineSnapshot:
     """The snapshot of a baseline's ``cells``, made by these ``records``."""
-    newest = max(records, key=lambda record: record.finished)
+    newest = max(records, key=lambda record: record.moment)
     commit = newest.code.get("commit") or UNKNOWN
     versions = {name: newest.versions[name] for name in ("torch",) if name in newest.versions}
     return summary(cells, newest.finished, commit + "+" * bool(newest.code.get("dirty")), versions)

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.history.baseline_snapshot import UNKNOWN, BaselineSnapshot, from_json, to_json
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
+from benchmarks.records.moments import moment_of
 from benchmarks.records.record import write_atomically
 
 
@@ -59,5 +60,5 @@ def _commit(snapshot: BaselineSnapshot) -> str:
 
 
 def _check(snapshot: BaselineSnapshot, before: Sequence[BaselineSnapshot]) -> None:
-    if before and snapshot.date < before[-1].date:
+    if before and moment_of(snapshot.date) < moment_of(before[-1].date):
         raise ValueError(f"{snapshot.date or 'no date'} is before the last snapshot's {before[-1].date}")

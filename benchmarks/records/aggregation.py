@@ -11,6 +11,7 @@ import dataclasses
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TypedDict
 
 from benchmarks.records import metrics
@@ -73,7 +74,7 @@ def _groups(records: Sequence[Record]) -> Iterator[tuple[str, dict[str, list[Rec
 def _newest(by_hash: dict[str, list[Record]]) -> str:
     """The hash that counts: of those with a run that came to an end, or else of all, the one with the newest run."""
     ended = {name: runs for name, runs in by_hash.items() if any(record.status in DONE for record in runs)} or by_hash
-    return max(ended, key=lambda name: (max(record.finished for record in ended[name]), name))
+    return max(ended, key=lambda name: (max(record.moment for record in ended[name]), name))
 
 
 def _primaries(counted: Iterable[tuple[str, list[Record]]]) -> dict[_Judged, str]:
@@ -82,11 +83,11 @@ def _primaries(counted: Iterable[tuple[str, list[Record]]]) -> dict[_Judged, str
     The newest run that came to an end says so, or else the newest of all. A variant may be judged by another metric
     than the settings as shipped, and so may a task under another profile, or on other data.
     """
-    newest: dict[_Judged, tuple[bool, str, str]] = {}
+    newest: dict[_Judged, tuple[bool, datetime, str]] = {}
     for source, runs in counted:
         for record in runs:
             if record.primary_metric:
-                told = (record.status in DONE, record.finished, record.primary_metric)
+                told = (record.status in DONE, record.moment, record.primary_metric)
                 judged = _judged(record, source)
                 newest[judged] = max(told, newest.get(judged, told))
     return {judged: primary for judged, (*_, primary) in newest.items()}

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
@@ -17,6 +18,7 @@ from typing_extensions import TypedDict  # typing's own is read by pydantic from
 
 from benchmarks.records import valid
 from benchmarks.records.inputs import BadInput, OnBad, below, read_bytes, refuse
+from benchmarks.records.moments import moment_of
 from benchmarks.records.unfinished import unfinished
 from benchmarks.terminal import names
 from benchmarks.terminal.errors import naming
@@ -112,13 +114,18 @@ class Record:
     code: Code = field(default_factory=Code)
     versions: dict[valid.Text, valid.Text] = field(default_factory=dict)
     hardware: dict[valid.Text, valid.Json] = field(default_factory=dict)
-    finished: valid.Moment = ""  # ISO time, UTC
+    finished: valid.Moment = ""  # ISO time, UTC unless it has another offset
     schema: int = SCHEMA
 
     @property
     def run_id(self) -> str:
         """Path of the record below the records folder, without suffix."""
         return run_id(self.profile, self.task, self.method, self.seed, self.config_hash)
+
+    @property
+    def moment(self) -> datetime:
+        """When the run finished: what decides which of two runs is newer."""
+        return moment_of(self.finished)
 
 
 #: Fields that the first records did not have. All others a record must spell out: without a status a run is not ok.

@@ -33,7 +33,7 @@ def runs_of(records: Path, packs: Iterable[Path], on_bad: OnBad = refuse) -> Ite
     packed = [(entry, pack.name) for pack in packs for entry in read_entries(pack, on_bad)]
     runs = {
         entry.record.run_id: Run(entry.record, "", False, pack, entry.history)
-        for entry, pack in sorted(packed, key=lambda one: one[0].record.finished)
+        for entry, pack in sorted(packed, key=lambda one: one[0].record.moment)
     }
     for record in iterate_records(records, on_bad):
         # A run that was repeated has the same name: pack and history count for this very record alone.

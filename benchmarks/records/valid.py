@@ -20,6 +20,7 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict, TypeAdapter, Val
 from benchmarks.catalogue.discovery import current_domain
 from benchmarks.catalogue.metric import MOST_COSINE, MOST_SPREAD
 from benchmarks.records.inputs import problem_of_encoding
+from benchmarks.records.moments import checked as checked_moment
 from benchmarks.terminal.names import problem_of_hash, problem_of_name, problem_of_seed, shown
 
 T = TypeVar("T")
@@ -107,9 +108,7 @@ Magnitude = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 #: A metric, or a metric at a feedback point; which there are says `benchmarks.records.metrics`.
 MetricName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}(/[^\s/]{1,200})?$")]
 #: A date with or without a time, or nothing.
-Moment = Annotated[
-    str, Field(strict=True, pattern=r"^$|^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$")
-]
+Moment = Annotated[str, Strict(), AfterValidator(checked_moment)]
 #: Anything in JSON, within bounds.
 Json = Annotated[Any, AfterValidator(_plain)]
 

@@ -64,7 +64,7 @@ def _without(sections: Sequence[Section], kept: set[int]) -> list[Section]:
 
 def _render(material: Material, sections: Sequence[Section]) -> str:
     script = text_of("report.js")
-    dates = [record.finished[:10] for record in material.results.records if record.finished]
+    moments = [record.moment for record in material.results.records if record.finished]
     return (
         environment()
         .get_template("report.html")
@@ -72,7 +72,7 @@ def _render(material: Material, sections: Sequence[Section]) -> str:
             sections=sections,
             profiles=material.profiles,
             records_count=len(material.results.runs),
-            last=max(dates, default=""),
+            last=max(moments).date().isoformat() if moments else "",
             provenance=material.provenance,
             entries={entry.anchor: entry for entry in material.provenance.entries},
             stale=[str(one) for one in material.results.found.stale],

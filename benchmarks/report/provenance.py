@@ -115,7 +115,7 @@ def _entry_of(anchor: str, identity: Identity, runs: Sequence[Run]) -> Entry:
         "code": _distinct(_code(record) for record in records),
         "hardware": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.hardware.items())) for record in records),
         "versions": _distinct(", ".join(f"{k} {v}" for k, v in sorted(record.versions.items())) for record in records),
-        "finished": " to ".join(sorted({min(dates), max(dates)}) if (dates := _dates(records)) else []),
+        "finished": " to ".join(_dates(records)),
         "kept in": _distinct(f"evidence/{run.pack}" if run.pack else "records/, local" for run in runs),
     }
     return Entry(
@@ -143,7 +143,9 @@ def _code(record: Record) -> str:
 
 
 def _dates(records: Sequence[Record]) -> list[str]:
-    return [record.finished for record in records if record.finished]
+    """The first and the last moment at which one finished; the only one where there is one."""
+    ordered = sorted((record for record in records if record.finished), key=lambda record: record.moment)
+    return list(dict.fromkeys(record.finished for record in [*ordered[:1], *ordered[-1:]]))
 
 
 def _outcome(record: Record) -> str:

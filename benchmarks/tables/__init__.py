@@ -82,7 +82,7 @@ def task_row(results: Path, profile: str, task: str, on_bad: OnBad = refuse) -> 
     cannot be read, and metrics that are not known.
     """
     records = list(iterate_records(paths.records(results) / profile / task, on_bad))
-    newest = max((one for one in records if one.data.get("source")), key=lambda one: one.finished, default=None)
+    newest = max((one for one in records if one.data.get("source")), key=lambda one: one.moment, default=None)
     source = newest.data["source"] if newest else "unknown"
     return row_for([cell for cell in aggregate(records, on_bad).cells if cell.key.data_source == source], task)
 
