@@ -28,7 +28,7 @@ class Metric:
     metric's unit, unless ``relative``: then they are fractions of the reference value, as for perplexities,
     whose scale runs from 30 to 400. Of a ``logarithmic`` metric `benchmarks.statistics` takes differences and gaps
     between logarithms; means, and differences elsewhere, are of the metric as it is. By its definition
-    a value lies between ``minimum`` and ``maximum``; `benchmarks.submit` rejects others.
+    a value lies between ``minimum`` and ``maximum``; a record with another is left out, and rejected if submitted.
 
     Raises:
         ValueError: the direction is none of higher, lower, n/a.
@@ -67,7 +67,9 @@ class Metric:
         return size * abs(reference) if self.relative else size
 
     def can_be(self, value: float) -> bool:
-        """Whether ``value`` lies within the metric's limits, apart from rounding."""
+        """Whether ``value`` lies within the limits, apart from rounding, and has a logarithm if it needs one."""
+        if self.logarithmic and value <= 0:
+            return False
         least = self.minimum - _ROUNDING * (1 + abs(self.minimum))
         return least <= value <= self.maximum + _ROUNDING * (1 + abs(self.maximum))
 

@@ -27,9 +27,10 @@ _Judged = tuple[str, str, str, str]
 def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     """Gather ``records`` into cells.
 
-    ``on_bad`` gets each metric that `benchmarks.records.metrics` does not know, and of which run; it has no cell.
+    ``on_bad`` gets each metric that `benchmarks.records.metrics` does not know, and of which run; it has no cell. It
+    also gets each record with a value that cannot be: the record is left out.
     """
-    checked = [without_unknown_metrics(record, on_bad) for record in records]
+    checked = [one for record in records if (one := usable(record, on_bad)) is not None]
     groups = [(source, by_hash, _newest(by_hash)) for source, by_hash in _groups(checked)]
     primaries = _primaries((source, by_hash[newest]) for source, by_hash, newest in groups)
     cells: list[ResultCell] = []
@@ -40,8 +41,16 @@ def aggregate(records: Iterable[Record], on_bad: OnBad = refuse) -> CellSet:
     return CellSet(sorted(cells, key=lambda cell: cell.key), sorted(stale))
 
 
-def without_unknown_metrics(record: Record, on_bad: OnBad = refuse) -> Record:
-    """``record`` itself, or what is left of it where it has metrics that `benchmarks.records.metrics` does not know."""
+def usable(record: Record, on_bad: OnBad = refuse) -> Record | None:
+    """``record`` itself, or what is left of it where it has metrics that `benchmarks.records.metrics` does not know.
+
+    None if one of its metrics has a value that it cannot have, such as an accuracy of 8000 percent: no other number of
+    such a record can be trusted. A value that is not finite, or huge, is that of a run that diverged.
+    """
+    for name, value in record.metrics.items():
+        if abs(value) < LARGEST and (wrong := metrics.impossible(name, value)):
+            on_bad(BadInput(f"record {record.run_id}", wrong, "move it away and run the task again"))
+            return None
     unknown = {name for name in {*record.metrics, record.primary_metric} - {""} if not metrics.is_known(name)}
     for name in sorted(unknown):
         on_bad(BadInput(f"record {record.run_id}", metrics.unknown(name)))

@@ -149,6 +149,8 @@ def _from_json(values: dict[str, Any]) -> ResultCell:
         raise ValueError(metrics.unknown(key.metric))
     by_seed = {int(seed): value for seed, value in rest.pop("values").items()}
     ok = rest["statuses"].get("ok", 0)
+    if wrong := next(filter(None, (metrics.impossible(key.metric, value) for value in by_seed.values())), ""):
+        raise ValueError(f"{key}: {wrong}")
     # The mean loss is that of the histories, which not every run must have.
     if len(by_seed) != ok and not (key.metric == metrics.MEAN_LOSS and 0 < len(by_seed) < ok):
         raise ValueError(f"{key}: {len(by_seed)} values of {ok} runs that are ok")

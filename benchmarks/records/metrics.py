@@ -64,9 +64,24 @@ def lookup(name: str) -> Metric:
 
 def is_known(name: str) -> bool:
     """Whether `lookup` finds ``name``."""
-    base = name.partition("/")[0]
+    return _base(name) is not None
+
+
+def impossible(name: str, value: float) -> str:
+    """Why the metric ``name`` cannot be ``value``, in half a line; "" if it can, or if the metric is not known."""
+    metric = _base(name)
+    if metric is None or metric.can_be(value):
+        return ""
+    if metric.logarithmic and value <= 0:
+        return f"{name} is {value:g}, which has no logarithm"
+    return f"{name} is {value:g}, and it lies from {metric.minimum:g} to {metric.maximum:g}"
+
+
+def _base(name: str) -> Metric | None:
+    """The registered metric that ``name`` is, or is on the validation split, or at a feedback point."""
     known = _known()
-    return base in known or base.removeprefix("valid_") in known
+    base = name.partition("/")[0]
+    return known.get(base) or known.get(base.removeprefix("valid_"))
 
 
 def unknown(name: str) -> str:

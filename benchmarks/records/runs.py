@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.records.aggregation import sources_of, without_unknown_metrics
+from benchmarks.records.aggregation import sources_of, usable
 from benchmarks.records.inputs import OnBad, refuse
 from benchmarks.records.packs import read_entries
 from benchmarks.records.record import DONE, Record, iterate_records
@@ -27,8 +27,8 @@ def runs_of(records: Path, packs: Iterable[Path], on_bad: OnBad = refuse) -> Ite
     """The runs of a records folder and of packs, each once, in order of their ids.
 
     A local record wins over a packed one, unless it failed and the other came to its end; of two packs, the later
-    ``finished`` does. ``on_bad`` gets what cannot be read, and metrics that are not known: these a record is then
-    without.
+    ``finished`` does. ``on_bad`` gets what cannot be read or cannot be true, and metrics that are not known: these a
+    record is then without.
     """
     packed = [(entry, pack.name) for pack in packs for entry in read_entries(pack, on_bad)]
     runs = {
@@ -44,4 +44,5 @@ def runs_of(records: Path, packs: Iterable[Path], on_bad: OnBad = refuse) -> Ite
         runs[record.run_id] = same._replace(local=True)
     ordered = [runs[name] for name in sorted(runs)]
     for run, source in zip(ordered, sources_of([run.record for run in ordered]), strict=True):
-        yield run._replace(record=without_unknown_metrics(run.record, on_bad), source=source)
+        if (one := usable(run.record, on_bad)) is not None:
+            yield run._replace(record=one, source=source)

@@ -83,9 +83,8 @@ def impossible(record: Record) -> str:
     for name, value in sorted(record.metrics.items()):
         if not metrics.is_known(name):
             return metrics.unknown(name)
-        metric = metrics.lookup(name)
-        if not metric.can_be(value):
-            return f"{name} is {value:g}, and it lies from {metric.minimum:g} to {metric.maximum:g}"
+        if wrong := metrics.impossible(name, value):
+            return wrong
     primary = record.primary_metric
     if record.status != "ok":
         return ""

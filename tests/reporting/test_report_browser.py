@@ -6,10 +6,13 @@ Skipped where there is no Chromium with its driver.
 from __future__ import annotations
 
 import base64
+import dataclasses
+import math
 import re
 
 import pytest
 
+from benchmarks.records import metrics
 from benchmarks.report import write
 from tests.helpers.browser import browser, console, requests, resize, why_not
 from tests.helpers.report_samples import filled
@@ -28,7 +31,10 @@ def page(tmp_path_factory):
     for architecture, values in VALUES.items():
         save(folder, records(values, method="mine", architecture=architecture, dataset="karate"))
     save(folder, records([50.0, 51.0], method="fa"))  # with one of the other methods there is a matrix
-    write(folder)
+    unbounded = dataclasses.replace(metrics.lookup("accuracy"), minimum=-math.inf, maximum=math.inf)
+    with pytest.MonkeyPatch.context() as patch:  # a page sorts numbers of all sizes and signs
+        patch.setitem(metrics._REGISTRY, "accuracy", unbounded)
+        write(folder)
     with browser(tmp_path_factory.mktemp("profile")) as driver:
         driver.get("about:blank")
         requests(driver), console(driver)  # those of the browser's first page
