@@ -9,7 +9,10 @@ Reading it as if it were not there would lose it.
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -30,6 +33,8 @@ CLOSED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 _DEEPEST = 20  # levels of lists and objects within each other; configurations have four
 _LONGEST_TEXT = 100_000
+_CONTAINERS = (dict, list)
+_KEY = re.compile(rb'"[ \t\r\n]*:')  # the end of every key, and of nothing else outside of texts
 _LARGEST = 1e15  # of seconds, bytes, rows: squares and sums of such numbers are finite
 
 
@@ -52,12 +57,16 @@ def _name(kind: str) -> Any:
     return Annotated[str, Strict(), _rule(lambda value: problem_of_name(kind, value))]
 
 
-def _one_line(text: str) -> str:
-    """``text`` itself, if it is short enough and would not break a line, or move a terminal's cursor."""
+def _problem_of_line(text: str) -> str | None:
+    """Why ``text`` is too long, or would break a line, or move a terminal's cursor; None if it does not."""
     if len(text) > _LONGEST_TEXT:
-        raise ValueError(f"{len(text)} characters, and {_LONGEST_TEXT} are the most")
-    if not text.isprintable():
-        raise ValueError(f"{shown(text)} is not one line of plain text")
+        return f"{len(text)} characters, and {_LONGEST_TEXT} are the most"
+    return None if text.isprintable() else f"{shown(text)} is not one line of plain text"
+
+
+def _one_line(text: str) -> str:
+    if problem := _problem_of_line(text):
+        raise ValueError(problem)
     return text
 
 
@@ -106,7 +115,9 @@ Count = Annotated[int, Field(strict=True, ge=0, le=int(_LARGEST))]
 #: The length of a gradient or an activation: a training that diverges makes it as large as floats are.
 Magnitude = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 #: A metric, or a metric at a feedback point; which there are says `benchmarks.records.metrics`.
-MetricName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}(/[^\s/]{1,200})?$")]
+MetricName = Annotated[
+    str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,79}(/[^\s/]{1,200})?$"), _rule(_problem_of_line)
+]
 #: A date with or without a time, or nothing.
 Moment = Annotated[str, Strict(), AfterValidator(checked_moment)]
 #: Anything in JSON, within bounds.
@@ -133,12 +144,29 @@ def parse_json(content: bytes) -> Any:
     """The value of a JSON text; NaN and Infinity, which JSON does not have, are errors, and so is bottomless nesting.
 
     Raises:
-        ValueError: not JSON in UTF-8.
+        ValueError: not JSON in UTF-8, or an object has a key twice.
     """
     try:
-        return pydantic_core.from_json(content, allow_inf_nan=False)
+        value = pydantic_core.from_json(content, allow_inf_nan=False)
     except ValueError as error:
         raise ValueError(problem_of_encoding(content) or str(error)) from error
+    # Of a key that is there twice the parser keeps the last. A slower parser, which sees both, reads the few texts that
+    # seem to have more keys than arrived: a text within quotes may look like one.
+    if len(_KEY.findall(content)) > _keys([value]):
+        json.loads(content, object_pairs_hook=_distinct)
+    return value
+
+
+def _keys(value: dict[str, Any] | list[Any]) -> int:
+    """The number of keys of all objects in ``value``."""
+    own, parts = (len(value), value.values()) if isinstance(value, dict) else (0, value)
+    return own + sum([_keys(part) for part in parts if isinstance(part, _CONTAINERS)])
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    key, count = Counter(key for key, _ in pairs).most_common(1)[0] if pairs else ("", 0)
+    if count > 1:
+        raise ValueError(f"the key {shown(key)} is there {count} times in one object")
 
 
 def parse_object(content: bytes) -> dict[str, Any]:

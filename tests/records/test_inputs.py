@@ -50,6 +50,9 @@ def written(folder: Path, **changed: object) -> Path:
         ("metrics", {"accuracy": True}, "metrics.accuracy: "),
         ("metrics", {"../x": 1.0}, "metrics"),
         ("metrics", [], "metrics: must be"),
+        ("metrics", {"accuracy/\x1b]0;x\x07": 1.0}, "is not one line of plain text"),
+        ("metrics", {"accuracy/\u202eevil": 1.0}, "is not one line of plain text"),
+        ("primary_metric", "accuracy/\x9b2J", "primary_metric"),
         ("primary_metric", None, "primary_metric"),
         ("train_seconds", -1, "greater than or equal to 0"),
         ("train_seconds", 1e300, "less than or equal to"),
@@ -138,6 +141,36 @@ def test_what_is_no_record_at_all(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"x\.json: not a readable record"):
         read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("once", "twice", "key"),
+    [
+        ('"seed": 0', '"seed": 98, "seed": 0', "'seed'"),
+        ('"accuracy": 80.0', '"accuracy": 1.0 ,\n\t"accuracy"\t: 80.0', "'accuracy'"),
+        ('"seed": 0', '"seed": 0, "s\\u0065ed" :0', "'seed'"),
+        ('"source": "real"', '"source": "x", "source": "y", "source": "real"', "'source' is there 3 times"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(tmp_path, once, twice, key):
+    """The last one won without a word: who reads the file by eye may see another seed, or another accuracy."""
+    path = written(tmp_path)
+    text = path.read_text()
+    assert text.count(once) == 1
+    path.write_text(text.replace(once, twice))
+    with pytest.raises(BadInput, match=key):
+        read_record(path)
+    pack([record()], tmp_path / "p.jsonl")
+    line = (tmp_path / "p.jsonl").read_text().replace('"seed":0', '"seed":1,"seed":0')
+    (tmp_path / "p.jsonl").write_text(line)
+    with pytest.raises(BadInput, match=r"p\.jsonl:1: .*the key 'seed' is there 2 times"):
+        read_entries(tmp_path / "p.jsonl")
+
+
+def test_texts_that_look_like_keys_are_texts(tmp_path):
+    """A count of colons alone would refuse them."""
+    made = record(reason=':a": b', status="failed", hardware={"processor": '":":', "x": ["\\", ":", '\\":']})
+    assert read_record(write_record(made, tmp_path)) == made
 
 
 def test_every_field_must_be_there(tmp_path):
