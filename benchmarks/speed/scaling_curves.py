@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from benchmarks.curves.chart import Chart, Panel, Series
 from benchmarks.curves.draw import svg
+from benchmarks.records.record import write_atomically
 from benchmarks.speed.forms import FORMS
 from benchmarks.speed.products import products
 from benchmarks.speed.rounds import in_own_process, peak_megabytes, time_in_turn, warm_up
@@ -181,9 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(table)
     if options.out:
         frame = pd.DataFrame([asdict(row) for row in rows])
-        frame.to_csv(options.out / "scaling.csv", index=False, float_format="%.4g")
+        write_atomically(options.out / "scaling.csv", frame.to_csv(index=False, float_format="%.4g"))
         for chart in charts(rows):
-            (options.out / f"{chart.name}.svg").write_text(svg(chart), encoding="utf-8")
+            write_atomically(options.out / f"{chart.name}.svg", svg(chart))
     return 0
 
 

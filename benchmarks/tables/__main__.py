@@ -56,7 +56,7 @@ def _renewed(path: Path, tables: TableSet) -> str:
     if tables.headline is None:
         raise ValueError(f"{tables.results.folder}: no headline to put into {path}: no method can be compared")
     try:
-        return markdown_with(path.read_text(encoding="utf-8"), tables.headline)
+        return markdown_with(path.read_bytes().decode(), tables.headline)  # as bytes: its line ends stay as they are
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.catalogue.methods import class_trees, known_methods
+from benchmarks.records.record import write_atomically
 from benchmarks.tables.table import Table, TableKind, labels
+from benchmarks.tables.text import with_ends_of
 from benchmarks.terminal import guard
 
 BEGIN, END = "<!-- information table -->", "<!-- end of the information table -->"
@@ -88,7 +90,8 @@ def put_into(text: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"no place for the table: write {BEGIN} and {END} where it shall stand")
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+    between = with_ends_of(text, f"\n{markdown()}\n")
+    return f"{before}{BEGIN}{between}{END}{after}"
 
 
 def _is_information(statement: ast.Assign) -> bool:
@@ -104,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     path = Path(arguments[0])
     try:
-        path.write_text(put_into(path.read_text(encoding="utf-8")), encoding="utf-8")
-    except (OSError, ValueError) as error:
+        write_atomically(path, put_into(path.read_bytes().decode()))  # as bytes: its line ends stay as they are
+    except ValueError as error:
         sys.stderr.write(f"{path}: {error}\n")
         return 2
     return 0

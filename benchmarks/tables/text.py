@@ -64,7 +64,12 @@ def markdown_with(document: str, table: Table) -> str:
         raise ValueError(f"{count} tables that begin with the columns {names}; one is needed")
     (first,) = found
     behind = next((n for n in range(first, len(lines)) if not lines[n].startswith("|")), len(lines))
-    return "".join([*lines[:first], _grid(table), "\n", *lines[behind:]])
+    return "".join([*lines[:first], with_ends_of(lines[first], f"{_grid(table)}\n"), *lines[behind:]])
+
+
+def with_ends_of(document: str, text: str) -> str:
+    """``text`` with the line ends of ``document``, to be put into it: Windows' where it has those."""
+    return text.replace("\n", "\r\n") if "\r\n" in document else text
 
 
 def _grid(table: Table) -> str:

@@ -32,6 +32,16 @@ def test_the_former_rows_go_and_all_other_text_stays(tmp_path):
     assert put(tmp_path, text, []) == (0, text)
 
 
+def test_the_line_ends_of_a_document_stay(tmp_path):
+    """Else every line of a document from Windows would be a changed one."""
+    text = f"# Notes\n\n{OTHER}\n{FORMER}\nEnd\n"
+    (tmp_path / "unix").mkdir()
+    (tmp_path / "windows").mkdir()
+    _, unix = put(tmp_path / "unix", text, compared())
+    status, windows = put(tmp_path / "windows", text.replace("\n", "\r\n"), compared())
+    assert status == 0 and windows == unix.replace("\n", "\r\n") and "75.0" in windows
+
+
 @pytest.mark.parametrize(
     ("text", "made", "told"),
     [
