@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.catalogue.discovery import architectures
 from benchmarks.records.record import Record, artefact_path, read_record
+from benchmarks.settings.choices import options
 from benchmarks.tasks.data_sources import resolve
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions, ViewSynthesisConfig
 from benchmarks.tasks.view_synthesis.reconstruction import WEIGHTS, render_options, scene_options
@@ -100,6 +102,9 @@ def _model(config: ViewSynthesisConfig, path: Path, record: Record) -> NeRF:
         largest = max(len(weights), *(side for tensor in weights.values() for side in tensor.shape))
         if bad := [name for name, value in config.model.items() if isinstance(value, int) and value > largest]:
             raise ValueError(f"{bad[0]}={config.model[bad[0]]}, and no side of them is longer than {largest}")
+        # Others would be converted, and give a picture of nothing.
+        if bad := [name for name, w in weights.items() if not (w.is_floating_point() and bool(w.isfinite().all()))]:
+            raise ValueError(f"{bad[0]}: not all of it are finite floating-point numbers")
         model = NeRF(NeRFConfig(**config.model))
         model.load_state_dict(weights)
     except (MemoryError, torch.OutOfMemoryError):
@@ -113,6 +118,15 @@ def _model(config: ViewSynthesisConfig, path: Path, record: Record) -> NeRF:
 def _again(record: Record) -> str:
     """How to repeat a run; what is recorded is skipped."""
     data = "real" if record.data.get("source") == "real" else "standin"
-    command = f"task={record.task} method={record.method} profile={record.profile} seed={record.seed} data={data}"
-    changes = f" with {record.variant}" if record.variant else ""
+    dataset = f"task.dataset={record.dataset}"
+    task = record.task if record.task in options("task") else f"{_shipped(record)} {dataset}"
+    command = f"task={task} method={record.method} profile={record.profile} seed={record.seed} data={data}"
+    others = ", ".join(one for one in record.variant.split(", ") if one and not (one == dataset and dataset in task))
+    changes = f" with {others}" if others else ""
     return f"move the record away and run it again: python -m benchmarks.run {command}{changes}"
+
+
+def _shipped(record: Record) -> str:
+    """The task that a run on data of one's own was made of: a capture's is named after its folder."""
+    alike = [name for name in options("task") if name.partition("/")[0] == record.task.partition("/")[0]]
+    return next(iter(get_close_matches(record.task, alike, n=1, cutoff=0.0)), record.task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import zipfile
@@ -23,6 +24,7 @@ from benchmarks.records.record import Record, artefact_path, read_record, write_
 from benchmarks.render import turn_around
 from benchmarks.render.__main__ import main
 from benchmarks.render.turn_around import as_gif, resized
+from benchmarks.settings.compose import compose
 from benchmarks.tasks.view_synthesis import rendering
 from benchmarks.tasks.view_synthesis.config import NeRFConfig, RenderOptions
 from benchmarks.tasks.view_synthesis.rendering import NeRF, Rays
@@ -36,6 +38,14 @@ MODEL = {"depth": 2, "width": 16, "position_frequencies": 4, "direction_frequenc
 SAMPLES = {"coarse_samples": 8, "fine_samples": 8}
 
 Spoil = Callable[[Path], object]  # given a record's file
+#: Changes of a tensor that leave no weights.
+UNFIT: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
+    lambda w: w * math.nan,
+    lambda w: torch.where(w == w.max(), math.inf, w),
+    lambda w: w > 0,
+    lambda w: w.to(torch.complex64),
+    lambda w: w.to(torch.int64),
+)
 
 
 def tiny_model() -> NeRF:
@@ -157,6 +167,17 @@ def changed(**fields: Any) -> Spoil:
     return lambda path: write_atomically(path, json.dumps(asdict(replace(read_record(path), **fields))))
 
 
+def stored(change: Callable[[torch.Tensor], torch.Tensor]) -> Spoil:
+    """Changes one of the weights."""
+
+    def spoil(path: Path) -> None:
+        state = tiny_model().state_dict()
+        name = next(reversed(state))
+        torch.save(state | {name: change(state[name])}, artefact_path(path, "weights.pt"))
+
+    return spoil
+
+
 def weights(content: bytes) -> Spoil:
     return lambda path: artefact_path(path, "weights.pt").write_bytes(content)
 
@@ -214,6 +235,7 @@ def with_program(program: bytes) -> bytes:
         (weights(with_program(b".")), "weights.pt: not the weights of this run"),
         (weights(with_program(b"h\x29.")), "weights.pt: not the weights of this run"),
         (weights(b""), "weights.pt: not the weights of this run"),
+        *((stored(change), "weights.pt: not the weights of this run .*finite floating-point") for change in UNFIT),
         (weights(pickled({"a": torch.zeros(2)})), "weights.pt: not the weights of this run"),
         (changed(config={"task": {"model": MODEL | {"width": 32}}}), "weights.pt: not the weights of this run"),
         (changed(config={"task": {"model": MODEL | {"width": 3}}}), "task.model.width=3"),
@@ -240,6 +262,39 @@ def test_a_run_that_cannot_be_rendered_ends_in_one_line(path, spoil, message, ca
 def test_impossible_wishes_end_in_one_line(path, options, message, capsys, folder):
     """Without it an hour of rendering could end in an error that was plain from the start."""
     refused(folder, [str(path), *options], message, capsys)
+
+
+def test_weights_of_another_precision_are_weights(path):
+    """They were rendered, and are."""
+    stored(torch.Tensor.double)(path)
+    assert main([str(path), "--frames", "1", "--scale", "0.1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset", "variant"),
+    [
+        ("capture/desk", "capture/desk", "task.dataset=capture/desk"),
+        ("nerf_synthetic/lego_400", "nerf_synthetic/lego_400", "task.dataset=nerf_synthetic/lego_400"),
+        (LEGO, LEGO, ""),
+    ],
+)
+def test_the_command_that_repeats_a_run_names_a_task_that_there_is(path, task, dataset, variant, capsys):
+    """The task of a capture is named after its folder, and no `task=` has that name."""
+    config = {"task": {"model": MODEL, "lens": 1}}
+    changed(task=task, dataset=dataset, variant=variant, config=config)(path)
+    assert main([str(path)]) == 2
+    command = capsys.readouterr().err.partition("python -m benchmarks.run ")[2].strip()
+    assert " with " not in command
+    planned = compose([one for one in command.split() if not one.startswith("data=")])
+    assert (planned.task.name, planned.task.dataset) == (task, dataset)
+
+
+def test_other_settings_stay_beside_the_command(path, capsys):
+    variant = "task.dataset=capture/desk, task.optim.lr=0.1"
+    changed(task="capture/desk", dataset="capture/desk", variant=variant, config={"task": {"model": 1}})(path)
+    assert main([str(path)]) == 2
+    assert capsys.readouterr().err.endswith("task.dataset=capture/desk method=bp profile=smoke seed=0 data=standin "
+                                            "with task.optim.lr=0.1\n")  # fmt: skip
 
 
 def refused(folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
