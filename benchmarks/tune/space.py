@@ -20,6 +20,7 @@ go on where fewer ended, and no trial waits for another's result, as those of an
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,9 @@ def load(name: str, may_be_like: bool = True) -> Space:
     where = f"conf/tune/{name}.yaml"
     try:
         declared = OmegaConf.to_container(OmegaConf.load(CONF / "tune" / f"{name}.yaml"))
-    except (YAMLError, OmegaConfBaseException, ValueError) as error:
+    except (YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the file's; of a lone number it is OmegaConf's
+            raise
         raise UsageError(f"{where}: not readable as YAML ({str(error).splitlines()[0]})") from error
     parts = _mapping(declared, where)
     if unknown := set(parts) - {"settings", "by_method", "like"}:
@@ -173,14 +176,17 @@ def _dimension(declared: Any, where: str) -> Dimension:
             raise UsageError(f"{where}: choice={values}: give one value or more, each a number or a word")
         return Choice(tuple(values))
     if len(values) != 2 or not all(_is_number(value) for value in values):
-        raise UsageError(f"{where}: {kind}={values}: give two numbers, [low, high]")
+        raise UsageError(f"{where}: {kind}={shortened(str(values))}: give two numbers, [low, high]")
     low, high = map(float, values)
     if low >= high:
         raise UsageError(f"{where}: {kind}={values}: the first must be less than the second")
     if kind == "log" and low <= 0:
         raise UsageError(f"{where}: log={values}: both must be greater than 0; ratios to 0 do not exist")
+    if math.isinf(high / low if kind == "log" else high - low):
+        raise UsageError(f"{where}: {kind}={values}: the range is wider than numbers are; choose a narrower one")
     return Range(low, high, kind == "log")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether ``value`` is a number that a float can hold; a whole number may be larger than all of them."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

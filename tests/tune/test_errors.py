@@ -15,6 +15,11 @@ SPACES = {
     "{task.optim.lr: {log: [0, 0.1]}}": "both must be greater than 0",
     "{task.optim.lr: {uniform: [0.1]}}": "give two numbers",
     "{task.optim.lr: {uniform: [a, b]}}": "give two numbers",
+    f"{{task.optim.lr: {{log: [1, 1{'0' * 400}]}}}}": "give two numbers",
+    f"{{task.optim.lr: {{uniform: [-1{'0' * 400}, 1]}}}}": "give two numbers",
+    "{task.optim.lr: {uniform: [.nan, 1]}}": "give two numbers",
+    "{task.optim.lr: {uniform: [-1.0e308, 1.0e308]}}": "wider than numbers are",
+    "{task.optim.lr: {log: [1.0e-300, 1.0e300]}}": "wider than numbers are",
     "{task.optim.lr: {choice: []}}": "give one value or more",
     "{task.optim.lr: {choice: [[1]]}}": "give one value or more",
     "{task.optim.lr: {normal: [0, 1]}}": "give one of log, uniform, choice",
@@ -52,13 +57,24 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "message"), SPACES.items(), ids=SPACES.values())
+@pytest.mark.parametrize(("text", "message"), SPACES.items(), ids=[text[:40] for text in SPACES])
 def test_a_wrong_space_is_refused_in_one_line(text, message, declare):
     """An inverted range must not be searched as another one."""
     declare("mine", f"settings: {text}\n")
     with pytest.raises(UsageError) as caught:
         space.load("mine")
     assert message in str(caught.value) and "\n" not in str(caught.value) and "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["3", "3.5", "true", "a: &x [*x]", "[" * 3000])
+def test_what_is_no_space_at_all_names_its_file(content, declare, tune):
+    """A lone number ended in a line without the file, a list within itself in one about deep nesting."""
+    declare("mine", content)
+    with pytest.raises(UsageError, match=r"^conf/tune/mine\.yaml: ") as caught:
+        space.load("mine")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    result = tune(*GCN, "methods=bp", "trials=1", "space=mine")
+    assert result.code == 2 and "mine.yaml" in result.err and result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("text", "message"), MISFITS.items(), ids=MISFITS.values())
