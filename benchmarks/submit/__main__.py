@@ -16,6 +16,7 @@ from benchmarks.records import paths
 from benchmarks.records.packs import pack
 from benchmarks.records.record import Record, iterate_records
 from benchmarks.settings.compose import load_plugins
+from benchmarks.settings.quoting import quoted
 from benchmarks.statistics.comparison import CONTROL, REFERENCE
 from benchmarks.submit.check import SEEDS, check_file, problems_of, unknown_methods
 from benchmarks.submit.planned import is_of_this_checkout, unverified
@@ -61,7 +62,8 @@ def _make(chosen: argparse.Namespace) -> int:
     conform = ["conformance", chosen.plugin, "--tasks", chosen.tasks]
     sweep = [
         *("sweep", f"profile={chosen.profile}", f"tasks={chosen.tasks}", f"seeds={chosen.seeds}"),
-        *(f"methods={','.join([REFERENCE, CONTROL, *own])}", f"plugins=[{chosen.plugin}]", f"results={chosen.results}"),
+        *(f"methods={','.join([REFERENCE, CONTROL, *own])}", f"plugins=[{quoted(chosen.plugin)}]"),
+        f"results={chosen.results}",
     ]
     for command in (conform, sweep):
         if status := _run(f"benchmarks.{command[0]}", *command[1:]):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.settings import capacity
-from benchmarks.settings.overrides import Overrides, with_environment
-from benchmarks.settings.quoting import quoted
+from benchmarks.settings.overrides import Overrides, plugins_named_in
+from benchmarks.settings.quoting import quoted, with_list_of_plugins
 from benchmarks.terminal.arguments import parse_seeds
 from benchmarks.terminal.errors import UsageError
 from benchmarks.terminal.names import shortened
@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str]) -> Arguments:
         selection,
         parse_jobs(taken["jobs"]),
         Path(taken["results"]),
-        with_environment(taken["plugins"].strip("[]").split(",")),
+        plugins_named_in([with_list_of_plugins(f"plugins={taken['plugins']}")]),
         show_all=_shows_all(taken["show"]),
     )
 

@@ -30,6 +30,14 @@ def test_plugins_are_the_files_that_were_typed(text):
     """The same; and a list of them is a list still."""
     expected = [name for name in ("josé dir/m.py", "a(1).py", "josé.py") if name in text]
     assert sorted(plugins_named_in([with_list_of_plugins(f"plugins={text}")])) == sorted(expected)
+    assert sorted(request.parse([f"plugins={text}"]).plugins) == sorted(expected)
+
+
+def test_a_plugin_in_quotes_may_have_a_comma_in_its_name():
+    """A sweep tore it in two, where a run did not."""
+    text = "plugins=['/x/my, dir/a.py',b]"
+    assert request.parse([text]).plugins == plugins_named_in([text]) == ["/x/my, dir/a.py", "b"]
+    assert request.parse(["plugins="]).plugins == request.parse(["plugins=[]"]).plugins == []
 
 
 @pytest.mark.parametrize("text", ["results=out", "results='a b'", "results=${oc.env:HOME}/x", "results=[1,2]"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from benchmarks.submit.repeat import repeat, to_repeat
 from benchmarks.terminal.errors import UsageError
 from benchmarks.training.execute import execute
 from benchmarks.training.run import Run
+from benchmarks.workers.request import parse
 from tests import REPOSITORY
 from tests.helpers.results_samples import records
 
@@ -72,6 +74,25 @@ def test_a_pack_has_the_methods_of_the_plugin_as_it_is_now(runs, tmp_path, monke
     of_now = {one.run_id: one.config_hash for one in runs}
     monkeypatch.setattr("benchmarks.submit.planned.hash_here", lambda record: of_now.get(record.run_id))
     assert {one.run_id for one in submitted(tmp_path, ["random_direction"])} == set(of_now)
+
+
+@pytest.mark.parametrize("name", ["my, dir", "it's [mine]", "josé (1)", "plain"])
+def test_a_plugin_may_lie_in_a_folder_of_any_name(name, tmp_path, monkeypatch):
+    """The conformance test passed for minutes, and then the sweep looked for a half of the path."""
+    plugin = tmp_path / name / "mine.py"
+    plugin.parent.mkdir()
+    plugin.write_text(Path(EXAMPLE).read_text())
+    commands = []
+
+    def noted(*command):
+        commands.append(command)
+        return len(commands) - 1  # the sweep fails: nothing is packed
+
+    monkeypatch.setattr("benchmarks.submit.__main__._run", noted)
+    assert main(["make", str(plugin), "--results", str(tmp_path / name)]) == 1
+    (_, tested, *_), (_, *sweep) = commands
+    asked = parse(sweep)
+    assert asked.plugins == [tested] == [str(plugin)] and asked.results == tmp_path / name
 
 
 @pytest.fixture
