@@ -12,7 +12,7 @@ from torch.autograd.graph import Node
 from dfa_core.errors import FeedbackError
 from dfa_core.families.operations import factors, is_product, kept_arguments, linear_argument, operation
 from dfa_core.families.recurrence import Replaced
-from dfa_core.families.saved_weights import Packed, SavedWeights, Source
+from dfa_core.families.saved_weights import Packed, SavedWeights, Source, memory_of
 
 
 class _Look(threading.local):
@@ -34,6 +34,7 @@ class Exchange:
     def __init__(self, saved: SavedWeights, twin: Callable[[Source], Tensor], method: str) -> None:
         self._saved, self._twin, self._method = saved, twin, method
         self._readers: Mapping[Node, Replaced] | None = None
+        self.packed: set[int] = set()  # the memory of the weights that were saved
         self._look = _Look()
 
     def begin(self, readers: Mapping[Node, Replaced]) -> None:
@@ -47,6 +48,8 @@ class Exchange:
     def pack(self, tensor: Tensor) -> Packed:
         """Called by autograd with what it saves."""
         weight = self._saved.recognised(tensor)
+        if weight is not None:
+            self.packed.add(memory_of(tensor))
         # Detached: a node that saves its own output would hold itself, for good.
         return Packed(tensor if weight else tensor.detach(), tensor._version, weight)
 

@@ -9,7 +9,7 @@ from torch.autograd.graph import Node
 
 #: Views of their input, and casts, which are recognised where autograd saved them.
 VIEWS = {
-    "Alias", "AsStrided", "Diagonal", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split",
+    "Alias", "AsStrided", "Conj", "Diagonal", "Expand", "Permute", "ReshapeAlias", "Select", "Slice", "Split",
     "SplitWithSizes", "Squeeze", "T", "ToCopy", "Transpose", "Unbind", "Unfold", "UnsafeView", "Unsqueeze", "View",
 }  # fmt: skip
 #: Several tensors laid side by side.

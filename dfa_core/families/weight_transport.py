@@ -25,6 +25,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from dfa_core.distributed.wrappers import Wrappers
 from dfa_core.errors import FeedbackError
 from dfa_core.families.exchange import Exchange
+from dfa_core.families.frozen_weights import FrozenWeights
 from dfa_core.families.saved_weights import SavedWeights, Source
 from dfa_core.families.used_weights import Used, used_for_input_gradients
 from dfa_core.layout import parameters_of
@@ -136,9 +137,10 @@ class WeightTransport(Method):
         roles = self._parameters_by_role()
         self._saved = SavedWeights(roles.weights)
         exchange = Exchange(self._saved, self._twin, type(self).__name__)
+        frozen = self._frozen(roles)
         try:
             hooks = torch.autograd.graph.saved_tensors_hooks(exchange.pack, exchange.unpack)
-            with _eagerly(), listening(self._saved), hooks:
+            with _eagerly(), listening(self._saved), hooks, frozen or nullcontext():
                 loss = closure()
             check_scalar(loss)
             above = Above.of(loss, self.recorder)
@@ -149,6 +151,8 @@ class WeightTransport(Method):
                     "these hooks out, or train by another method"
                 )
             used = self._used(roles, [tap.trace.attached for tap in above.taps if tap.trace.attached is not None])
+            if frozen is not None and (unsaved := frozen.unsaved(used.readers, exchange.packed)):
+                raise self._not_replaced(used, unsaved)
 
             def from_here_on(passes: Sequence[Pass]) -> list[Signals]:
                 """The errors are known: what lies above the taps is done, and the weights below are replaced."""
@@ -198,18 +202,28 @@ class WeightTransport(Method):
         declared = {made.result.grad_fn: made.names for made in self._saved.derived_ones if made.result.grad_fn}
         return used_for_input_gradients(below, roles.matrices, roles.tables, declared)
 
+    def _frozen(self, roles: _Roles) -> FrozenWeights | None:
+        """None where no weight is frozen: following them takes time in every operation."""
+        if all(p.requires_grad for p in roles.matrices.values()):
+            return None
+        parameters = (p for _, p in parameters_of(self.model))
+        return FrozenWeights(self._saved, roles.matrices, roles.tables, parameters)
+
     def _check_replaced(self, used: Used) -> None:
         """A weight that kept its place in the backward pass would be backprop, unseen."""
-        wanted, computed, _ = used
-        if missed := sorted((wanted - self.replaced) | computed):
-            raise FeedbackError(
-                f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
-                f"{', '.join(missed)}: the layer uses a copy, computes with it, gathers rows of it, uses an "
-                "embedding's table, or runs within activation checkpointing; declare it by "
-                "dfa_core.derived_weight(function, parameter), or hold rows that are no weights in an nn.Embedding"
-            )
+        if missed := (used.in_all - self.replaced) | used.computed:
+            raise self._not_replaced(used, missed)
         frozen = {name for name, p in self._saved.weights.items() if not p.requires_grad}  # not in the graph
-        self.replaced &= wanted | frozen  # cuDNN's recurrence takes all or none, and does not use the first layer's
+        self.replaced &= used.in_all | frozen  # cuDNN's recurrence takes all or none, and does not use the first one's
+
+    def _not_replaced(self, used: Used, missed: set[str]) -> FeedbackError:
+        wanted = used.in_all | missed
+        return FeedbackError(
+            f"{type(self).__name__} replaced {len(wanted) - len(missed)} of {len(wanted)} weights, but not "
+            f"{', '.join(sorted(missed))}: the layer uses a copy, computes with it, gathers rows of it, uses an "
+            "embedding's table, or runs within activation checkpointing; declare it by "
+            "dfa_core.derived_weight(function, parameter), or hold rows that are no weights in an nn.Embedding"
+        )
 
 
 def _eagerly() -> AbstractContextManager[object]:

@@ -83,7 +83,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "fa", "families/weight_transport",
         ("never replaced", "exchange.begin(used.readers)", "pass"),
-        ("a miss is silent", "if missed := sorted((wanted - self.replaced) | computed):", "if False:"),
+        ("a miss is silent", "if missed := (used.in_all - self.replaced) | used.computed:", "if False:"),
     ),
     *_of(
         "fa", "families/exchange",
@@ -111,6 +111,11 @@ MUTANTS: list[Mutant] = [
         "fa", "families/saved_weights",
         ("copies by autocast missed", "operation(node) != \"ToCopy\"", "operation(node) != \"\""),
         ("sparse tensors are looked into", "if tensor.layout is not torch.strided:", "if False:"),
+    ),
+    *_of(
+        "fa", "families/frozen_weights",
+        ("a frozen weight's casts are data", "return None if copy is None else copy.names", "return None"),
+        ("frozen weights in a checkpoint", "if memory not in saved", "if memory in saved"),
     ),
     *_of(
         "sign_symmetry", "methods/sign_symmetry",
