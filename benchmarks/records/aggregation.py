@@ -87,7 +87,7 @@ def _newest(by_hash: dict[str, list[Record]]) -> str:
 
 
 def _primaries(counted: Iterable[tuple[str, list[Record]]]) -> dict[_Judged, str]:
-    """What each task is judged by, all its methods alike, from the runs that count and their data source.
+    """The metric that each task is judged by, all its methods alike, from the runs that count and their data source.
 
     The newest run that came to an end says so, or else the newest of all. A variant may be judged by another metric
     than the settings as shipped, and so may a task under another profile, or on other data.

@@ -52,7 +52,7 @@ def test_of_two_packs_the_later_run_counts(tmp_path, earlier, later):
     ],
 )
 def test_what_is_no_date_is_no_record(tmp_path, text):
-    """A date that does not exist was the newest of all for ever."""
+    """A date that does not exist counted as the newest of all."""
     path = write_record(record(finished="2026-01-01"), tmp_path)
     path.write_text(path.read_text().replace('"2026-01-01"', f'"{text}"'))
     with pytest.raises(BadInput, match=r"not a readable record \(finished: .* is no date"):
