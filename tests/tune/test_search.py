@@ -29,7 +29,7 @@ from benchmarks.workers import plan as plan_module
 from benchmarks.workers import workload
 from benchmarks.workers.outcome import Outcome
 from benchmarks.workers.pool import Queue
-from tests.helpers.trials import GCN, Inline, record, trial_of
+from tests.helpers.trials import GCN, SENTINEL, Inline, record, trial_of
 
 METHODS = ("bp", "dfa", "shallow")
 
@@ -105,7 +105,7 @@ def test_a_search_gives_each_method_the_same_budget_and_runs_nothing_twice(tune)
         m: {r.config["task"]["optim"]["lr"] for r in found if r.method == m and "lr" in r.variant} for m in METHODS
     }
     assert rates["bp"] == rates["dfa"] == rates["shallow"] and len(rates["bp"]) == 2
-    assert "12345" not in first.out and "valid_accuracy" in first.out  # while it ran, and in the tables
+    assert str(SENTINEL) not in first.out and "valid_accuracy" in first.out  # while it ran, and in the tables
 
     again = tune(*GCN, "methods=bp,dfa,shallow", "trials=2", "space=rate")
     assert len(Inline.done) == 9 and "9 of 9 runs are recorded already" in again.out
@@ -134,7 +134,7 @@ def test_the_written_config_is_the_winning_run(conf, tune):
     lines = text.splitlines()
     assert "# python -m benchmarks.run task=citation/gcn_cora_mine method=dfa profile=smoke" in lines
     (search_line,) = [line for line in lines if line.startswith("# Search: ")]
-    assert "12345" not in text and "results" not in search_line and "seeds=0," in search_line
+    assert str(SENTINEL) not in text and "results" not in search_line and "seeds=0," in search_line
     pack = Path("results/published/evidence/tune/citation_gcn_cora_mine.jsonl.gz")
     assert sorted(r.run_id for r in read_pack(pack)) == sorted(r.run_id for r in records) and len(records) == 12
 
