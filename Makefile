@@ -92,7 +92,7 @@ tables: setup  ## rebuild all tables from the records (ARGS=--show prints them)
 curves: setup  ## learning and alignment curves of the recorded runs
 	$(PY) -m benchmarks.curves $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
 
-embeddings: setup  ## hidden layers of the recorded citation runs, as t-SNE and PCA
+embeddings: setup  ## hidden layers of recorded GCN runs, as t-SNE and PCA (TASKS=citation: of all networks)
 	$(PY) -m benchmarks.embeddings $(if $(TASKS),--tasks '$(TASKS)') $(ARGS)
 
 report: setup  ## one self-contained page of everything: results/report.html

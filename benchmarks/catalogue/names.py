@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from functools import cache
 
 from benchmarks.catalogue.discovery import TUNED, domains
@@ -15,6 +16,11 @@ def is_tuned(domain: str) -> bool:
 def shipped_name(name: str) -> str:
     """The name of the shipped domain or architecture of which a search has found other settings."""
     return name.removeprefix(TUNED)
+
+
+def task_matches(task: str, pattern: str) -> bool:
+    """Whether ``pattern`` means the task: its name, its folder (``citation``) or a glob (``citation/*_cora``)."""
+    return fnmatch.fnmatch(task, pattern) or task.startswith(f"{pattern.rstrip('/')}/")
 
 
 def title(name: str) -> str:

@@ -73,7 +73,8 @@ def figures_of(results: ResultSet, seed: int) -> tuple[list[Figure], list[str]]:
             figures.append(Figure(profile, task, source, seed, labels, columns, notes))
     if not figures:
         reason = remarks[0] if remarks else "no record that matches --profile and --tasks measured its hidden layer"
-        raise ValueError(f"{results.folder}: nothing to draw: {reason}; node classification does, run it first")
+        hint = "node classification does: run it, or name its tasks, such as --tasks citation"
+        raise ValueError(f"{results.folder}: nothing to draw: {reason}; {hint}")
     return figures, remarks
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import gzip
 import json
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from benchmarks.catalogue.names import task_matches
 from benchmarks.records import paths, valid
 from benchmarks.records.inputs import BadInput, OnBad, lines_of, read_bytes, refuse
 from benchmarks.records.record import DONE, Record, read_record, record_from, write_atomically, write_record
@@ -127,8 +127,10 @@ def unpack(path: Path, records: Path, on_bad: OnBad = refuse) -> int:
     ``on_bad`` as in `read_entries`.
 
     Raises:
-        ValueError: a link leads out of the folder; one line.
+        ValueError: the file has not the name of a pack, or a link leads out of the folder; one line.
     """
+    if not is_pack(path):
+        raise ValueError(f"{path}: no pack: their names end in .jsonl or .jsonl.gz")
     entries = read_entries(path, on_bad)
     missing = [entry for entry in entries if not _is_done(records / f"{entry.record.run_id}.json")]
     for record, history in missing:
@@ -161,4 +163,4 @@ def select(records: Iterable[Record], profile: str, tasks: str) -> list[Record]:
     """The records of ``profile`` ("" for all) whose task matches one of the comma-separated patterns."""
     patterns = [pattern.strip() for pattern in tasks.split(",")]
     chosen = [record for record in records if profile in ("", record.profile)]
-    return [record for record in chosen if any(fnmatch.fnmatch(record.task, p) for p in patterns)]
+    return [record for record in chosen if any(task_matches(record.task, p) for p in patterns)]

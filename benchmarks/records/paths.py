@@ -1,8 +1,8 @@
 """Where everything lies below a results folder: the one place that joins these names.
 
 A results folder is what a user's own sweeps make (`results/`, ignored by git). ``published/`` in it has the same parts
-again and is committed: what `make publish` and `make baseline` write, and nothing else. Whatever reads one reads the
-other: `ResultSet.load("results/published")` has the published runs.
+again and is committed; results/README.md says which commands write to it. Whatever reads one reads the other:
+`ResultSet.load("results/published")` has the published runs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from benchmarks.records.unfinished import remove_abandoned
 
 #: The results folder where no other is named.
 RESULTS = Path("results")
-_PUBLISHED = "published"
+#: The part of it that is committed.
+PUBLISHED = "published"
 
 
 def published(results: Path) -> Path:
     """The published results, a results folder of their own."""
-    return results / _PUBLISHED
+    return results / PUBLISHED
 
 
 def records(results: Path) -> Path:

@@ -11,13 +11,13 @@ Each record and each pack is read once, and gathered into cells once; `ResultSet
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.catalogue.names import task_matches
 from benchmarks.records import paths
 from benchmarks.records.aggregation import aggregate
 from benchmarks.records.cells import CellSet, ResultCell, Slice, slices_of
@@ -111,7 +111,7 @@ class ResultSet:
         a failed run was meant for, was decided over all runs.
         """
         patterns = [pattern.strip() for pattern in tasks.split(",")]
-        chosen = {run.record.task for run in self.runs if any(fnmatch.fnmatch(run.record.task, p) for p in patterns)}
+        chosen = {run.record.task for run in self.runs if any(task_matches(run.record.task, p) for p in patterns)}
 
         def wanted(profile: str, task: str, variant: str) -> bool:
             return task in chosen and (not profiles or profile in profiles) and (variants or not variant)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.tables                          rewrite results/tables/
     python -m benchmarks.tables --profile paper --show   and print that profile's tables
-    python -m benchmarks.tables --document README.md     and renew the headline in a document
+    python -m benchmarks.tables --results results/published --document README.md
+                                                         rewrite the published ones, and the headline in a document
 
 Tables are a pure function of the records: the same records give the same bytes, whatever the order in which
 they were written, and a table without records disappears.

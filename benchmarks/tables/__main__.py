@@ -28,11 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--show", action="store_true", help="print the tables too")
     parser.add_argument("--document", type=Path, help="a Markdown file whose headline table is renewed as well")
     chosen = parser.parse_args(arguments)
+    if chosen.profile and not chosen.show:
+        parser.error("--profile chooses what --show prints: add --show")
     try:
         with LeftOut() as left_out:
             tables = TableSet.load(chosen.results, left_out.add)
             if not (tables.results.runs or left_out):
                 raise ValueError(f"{chosen.results}: no records or evidence packs; run a sweep first, or name another")
+            if chosen.profile and chosen.profile not in tables.results.profiles:
+                raise ValueError(f"{chosen.results}: no records of profile {chosen.profile}")
             document = None if chosen.document is None else _renewed(chosen.document, tables)
             files = rebuild(tables)
             if document is not None:
@@ -52,7 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _renewed(path: Path, tables: TableSet) -> str:
-    """The document with the headline of ``tables`` in place of its own."""
+    """The document with the headline of ``tables`` in place of its own, which must be the published one."""
+    folder = tables.results.folder
+    if folder.resolve().name != paths.PUBLISHED:
+        raise ValueError(
+            f"--document takes the published headline, not that of {folder}: add --results {paths.published(folder)}"
+        )
     if tables.headline is None:
         raise ValueError(f"{tables.results.folder}: no headline to put into {path}: no method can be compared")
     try:

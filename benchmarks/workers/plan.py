@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from yaml import YAMLError
 
 from benchmarks.catalogue.discovery import examples, representatives, tasks
 from benchmarks.catalogue.methods import method_order, standard_methods
+from benchmarks.catalogue.names import task_matches
 from benchmarks.settings.choices import methods_named, options
 from benchmarks.settings.compose import compose
 from benchmarks.settings.conf_files import CONF, BrokenFileError, broken_yaml
@@ -106,7 +106,7 @@ def matching_tasks(patterns: Sequence[str]) -> list[str]:
         if pattern in _SETS:
             chosen.update(_SETS[pattern]())
             continue
-        found = [t for t in known if fnmatch.fnmatch(t, pattern) or t.startswith(f"{pattern.rstrip('/')}/")]
+        found = [task for task in known if task_matches(task, pattern)]
         if not found:
             raise UsageError(f"no task matches '{pattern}': did you mean {nearest(pattern, known)}?")
         chosen.update(found)

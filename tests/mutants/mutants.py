@@ -115,7 +115,7 @@ MUTANTS: list[Mutant] = [
     *_of(
         "fa", "families/frozen_weights",
         ("a frozen weight's casts are data", "return None if copy is None else copy.names", "return None"),
-        ("frozen weights in a checkpoint", "if memory not in saved", "if memory in saved"),
+        ("frozen weights in a checkpoint", "if memory not in saved\n", "if memory in saved\n"),
     ),
     *_of(
         "sign_symmetry", "methods/sign_symmetry",

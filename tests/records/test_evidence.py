@@ -38,6 +38,7 @@ def test_packs_are_reproducible_small_and_never_empty(tmp_path):
     assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
     assert (tmp_path / "a.jsonl.gz").read_bytes()[4:8] == bytes(4)  # no time stamp
     assert [one.run_id for one in packs.select(made, "", "criteo/*, citation/gcn*")] == [x.run_id for x in made]
+    assert packs.select(made, "", "citation") == packs.select(made, "", "citation/") == made  # a folder, as in a sweep
     with pytest.raises(ValueError, match="nothing was written"):
         packs.pack([], tmp_path / "c.jsonl")
     with pytest.raises(ValueError, match=r"use \.jsonl\.gz or fewer tasks"):
@@ -65,6 +66,13 @@ PACKED = {
     "rows": [[1234565, 1, 1.9458, 0.01, 30, None, 0.0123], [1234567, 2, None, 1e-05, None, 0.12346, 1.015]],
 }
 RESTORED = HISTORY.replace("1.94579", "1.9458").replace("nan", "").replace("0.123456", "0.12346")
+
+
+def test_what_is_no_pack_is_not_unpacked(tmp_path, capsys):
+    """Every line of a README was called damaged."""
+    (tmp_path / "README.md").write_text("a\nb\n")
+    assert evidence.main(["unpack", str(tmp_path / "README.md"), "--records", str(tmp_path / "records")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def kept(folder, made, text=HISTORY):

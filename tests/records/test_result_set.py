@@ -82,6 +82,7 @@ def test_a_part_keeps_what_was_decided_over_the_whole(tmp_path):
     assert [cell for cell in whole.cells if cell in part.cells] == part.cells and len(part.cells) == 3
     assert {cell.key.data_source for cell in part.cells if cell.key.method == "dfa"} == {"real"}
     assert len(whole.slices) == 2 and [one.profile for one in part.slices] == ["paper"]
+    assert whole.select(tasks="citation").runs == whole.runs
     assert whole.select(tasks="criteo/*").runs == () and whole.select().cells == whole.cells
 
 
