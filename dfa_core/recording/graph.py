@@ -158,13 +158,14 @@ class Above:
     def meets_below(self) -> bool:
         """Whether the part below the taps must go backward together with the loss.
 
-        It must if the loss reads an activation below a tap, so that both start in the same part of the graph; and
+        It must if the loss reads an activation below a tap, or a tensor that a later pass reads too, so that both start
+        in the same part of the graph; and
         if a parameter that is used on both sides must get its gradient at once: under DistributedDataParallel, and
         where it has hooks of the user's own.
         """
         if self.around:
             return True
-        if not self.leaves:
+        if not self.leaves and not self.chained:
             return False
         nodes, leaves = reached(place for tap in self.taps for place in _attached(tap.trace))
         shared = [leaf for key, leaf in self.leaves.items() if key in leaves]
