@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +20,14 @@ from dfa_core.registry import register
 class RandomWeights(WeightTransport):
     """Base of methods whose backward weights start random, with the mean square of the weights they replace.
 
+    The state dict's metadata name the weights, so that a state is not loaded beside other ones. States of versions that
+    did not name them are loaded as they are.
+
     Attributes:
         sizes: the root mean square of each weight when the method was made; of a weight that was all zero, 1/√fan-in.
+
+    Raises:
+        FeedbackError: `load_state_dict` got the state of a method whose model has other weights, or in another order.
     """
 
     def __init__(self, model: nn.Module, *, feedback_seed: int = 0) -> None:
@@ -32,6 +40,22 @@ class RandomWeights(WeightTransport):
         self.register_buffer("sizes", torch.tensor([_size(weight) for weight in weights.values()]))
         self._drawn: dict[str, Tensor] = {}
         self.register_load_state_dict_post_hook(_forget_drawn)  # type: ignore[no-untyped-call]
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):  # a plain dict has none
+            destination._metadata[prefix[:-1]]["weights"] = list(self._index)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *arguments: Any) -> None:
+        own = list(self._index)
+        names = metadata.get("weights", own)
+        if names != own:
+            was, now = next((a, b) for a, b in zip_longest(names, own) if a != b)
+            raise FeedbackError(
+                f"this state is that of a method whose model had weight '{was}' where this one has '{now}': it goes by "
+                "their order, so make the model with the same modules in the same order"
+            )
+        super()._load_from_state_dict(state, prefix, metadata, *arguments)
 
     def size(self, name: str) -> float:
         """The root mean square that a weight had when the method was made."""

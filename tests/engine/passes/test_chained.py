@@ -23,7 +23,7 @@ X, TARGET = (part.double() for part in batch(8, 5, 4))
 
 
 class Refinement(nn.Module):
-    """y ← f([x, y]), y ← y + f([x, y]) or y ← tanh(f([x, y])), three times through one tap, which is in front of tanh."""
+    """y ← f([x, y]), y ← y + f([x, y]), or y ← tanh(f([x, y])) with the tap in front of tanh; three times."""
 
     def __init__(self, skip: bool = False, last: bool = False, squashed: bool = False) -> None:
         super().__init__()
