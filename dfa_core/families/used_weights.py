@@ -67,10 +67,16 @@ def used_for_input_gradients(
         declared: nodes that made a weight by `derived_weight`, and the names of the parameters it was made of.
 
     Raises:
-        FeedbackError: tensors that are no parameters of the model stand where its weights should.
+        FeedbackError: tensors that are no parameters of the model stand where its weights should, or a re-entrant
+            checkpoint hides weights.
     """
     reading = _Reading({id(p): name for name, p in weights.items()}, frozenset(tables), declared)
     for node, slots in _upwards(roots):
+        if node.name() == "CheckpointFunctionBackward":
+            raise FeedbackError(
+                "a part of the model is checkpointed with use_reentrant=True, which hides its weights from the graph, "
+                "so that they cannot be replaced on the way back: use use_reentrant=False"
+            )
         reading.enter(node, slots)
     if weights and reading.others and not reading.known:
         raise FeedbackError(

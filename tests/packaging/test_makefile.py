@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -13,7 +14,10 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 def make(*arguments):
-    done = subprocess.run(["make", "-n", *arguments], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    # Without the variables of the make that runs the tests.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "-n", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=own)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfa_core import ErrorTap, FeedbackError, derived_weight, make_method
+from dfa_core import ErrorTap, FeedbackError, FeedbackPoint, derived_weight, make_method
 from dfa_core.methods.fa import FeedbackAlignment
 from tests.helpers.engine_nets import assert_same, gradients
 
@@ -178,3 +178,23 @@ def test_a_change_in_place_that_no_gradient_needs_is_exact(name):
         take_step(one, model)
         found.append(model[2].weight.grad)
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("name", ["fa", "sign_symmetry", "kolen_pollack"])
+def test_a_re_entrant_checkpoint_is_refused(name):
+    """Its weights are not in the graph, so that they stayed as under backprop, without a word."""
+
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.enter, self.inner, self.leave = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+            self.point, self.tap = FeedbackPoint(6), ErrorTap(3)
+
+        def forward(self, x):
+            h = self.point(torch.tanh(self.enter(x)))
+            return self.tap(self.leave(torch.utils.checkpoint.checkpoint(self.inner, h, use_reentrant=True)))
+
+    model = Hidden()
+    with pytest.raises(FeedbackError, match="use_reentrant=False"):
+        make_method(name, model).step(lambda: model(torch.ones(4, 5)).square().sum())
+    assert all(p.grad is None for p in model.parameters())
